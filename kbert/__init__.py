@@ -1,0 +1,43 @@
+"""BERT in Keras 3 and TensorFlow: from a folder of text to an answer over HTTP.
+
+Names load on first use, so that `import kbert` costs nothing and the parts that need no TensorFlow
+work on a machine without it.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Each public name and the module that defines it.
+_HOMES = {
+    "BertConfig": "kbert.config",
+    "MultiHeadSelfAttention": "kbert.layers.attention",
+    "BertEmbedding": "kbert.layers.embedding",
+    "TransformerEncoderBlock": "kbert.layers.encoder_block",
+    "build_encoder": "kbert.models",
+    "build_pretraining_model": "kbert.models",
+    "WordPieceTokenizer": "kbert.text.tokenizer",
+    "train_vocabulary": "kbert.text.vocabulary",
+    "Checkpoint": "kbert.checkpoints.directory",
+    "load": "kbert.checkpoints.directory",
+    "save": "kbert.checkpoints.directory",
+    "pretrain": "kbert.training.pretraining",
+    "finetune": "kbert.training.finetuning",
+    "evaluate": "kbert.training.finetuning",
+    "export_saved_model": "kbert.serving.export",
+    "Predictor": "kbert.serving.predictor",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kbert' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

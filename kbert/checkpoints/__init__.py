@@ -1,0 +1,1 @@
+"""Checkpoint directories: kbert's own format, in and out."""

@@ -1,0 +1,1 @@
+"""Using a trained model: batch prediction, filling masks."""

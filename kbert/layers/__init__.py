@@ -1,0 +1,1 @@
+"""Keras layers of BERT: keras and keras.ops only."""

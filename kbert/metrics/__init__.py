@@ -1,0 +1,1 @@
+"""Scores by the official rules, in plain Python and NumPy."""

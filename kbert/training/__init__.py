@@ -1,0 +1,1 @@
+"""Devices, optimizers, the train step, pre-training and fine-tuning."""
