@@ -1,0 +1,156 @@
+"""BertConfig: every number that makes one BERT differ from another."""
+
+import dataclasses
+import json
+import pathlib
+
+from kbert.errors import DataError
+
+ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu")
+
+# (num_layers, hidden_dim); the feed-forward width is 4 x hidden_dim and a head is 64 wide in all of
+# them. Base and large: arXiv 1810.04805, section 3; the smaller ones: arXiv 1908.08962, table 1.
+PRESETS = {
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+    "large": (24, 1024),
+}
+
+# Field names of Google's bert_config.json, which Hugging Face's config.json shares -> ours.
+_PUBLISHED_NAMES = {
+    "vocab_size": "vocabulary_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "hidden_size": "hidden_dim",
+    "intermediate_size": "intermediate_dim",
+    "max_position_embeddings": "max_sequence_length",
+    "type_vocab_size": "num_segments",
+    "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "layer_norm_eps": "layer_norm_epsilon",
+    "initializer_range": "initializer_stddev",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """The architecture of one BERT (arXiv 1810.04805), stored beside its weights.
+
+    Raises `ValueError` for sizes that do not fit together.
+    """
+
+    vocabulary_size: int
+    num_layers: int = 12
+    num_heads: int = 12
+    hidden_dim: int = 768  # model width, not feed-forward width
+    intermediate_dim: int = 3072  # feed-forward width
+    max_sequence_length: int = 512
+    num_segments: int = 2
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: str = "gelu_tanh"  # Google's GELU; Hugging Face's weights expect gelu_erf
+    layer_norm_epsilon: float = 1e-12  # released weights expect it, in body and heads alike
+    initializer_stddev: float = 0.02  # of a truncated normal
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (type(value) is not int or value < 1):
+                raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r}.")
+            if field.type is float and not (isinstance(value, (int, float)) and value >= 0):
+                raise ValueError(f"`{field.name}` must not be negative. Received: {value!r}.")
+        if self.hidden_dim % self.num_heads:
+            raise ValueError(
+                "`hidden_dim` must be a multiple of `num_heads`. "
+                f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}."
+            )
+        for name in ("dropout", "attention_dropout"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"`{name}` must be below 1. Received: {getattr(self, name)}.")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"`activation` must be one of {ACTIVATIONS}. Received: {self.activation!r}."
+            )
+
+    @classmethod
+    def preset(cls, name: str, vocabulary_size: int, **changes) -> "BertConfig":
+        """A published size: tiny, mini, small, medium, base or large. `changes` replace fields."""
+        if name not in PRESETS:
+            raise ValueError(f"The preset must be one of {sorted(PRESETS)}. Received: {name!r}.")
+        num_layers, hidden_dim = PRESETS[name]
+        sizes = {
+            "num_layers": num_layers,
+            "num_heads": hidden_dim // 64,
+            "hidden_dim": hidden_dim,
+            "intermediate_dim": 4 * hidden_dim,
+        }
+        return cls(vocabulary_size, **{**sizes, **changes})
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> "BertConfig":
+        """Read our fields, or Google's (`bert_config.json`), or Hugging Face's (`config.json`).
+
+        Fields that do not describe the architecture are ignored. Raises `ValueError` where a field
+        is missing or has a value that BERT cannot have.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        renamed = {_PUBLISHED_NAMES.get(name, name): value for name, value in fields.items()}
+        if "hidden_act" in fields:
+            renamed["activation"] = _activation(fields)
+        if "vocabulary_size" not in renamed:
+            raise ValueError(
+                "A BERT configuration must have `vocabulary_size` (or `vocab_size`). "
+                f"Received the fields: {sorted(fields)}."
+            )
+        return cls(**{name: value for name, value in renamed.items() if name in known})
+
+    @classmethod
+    def from_json(cls, path) -> "BertConfig":
+        """Read a JSON file with the fields that `from_dict` takes. Raises `DataError` naming it."""
+        path = pathlib.Path(path)
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is not a BERT configuration: {error}") from error
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    def parameters_by_formula(self) -> int:
+        """The usual estimate, V x H + 12 x L x H^2: token table, and 4 H^2 attention + 8 H^2
+        feed-forward weights a layer. Linear in the layers, quadratic in the width."""
+        return self.vocabulary_size * self.hidden_dim + 12 * self.num_layers * self.hidden_dim**2
+
+    def num_parameters(self) -> int:
+        """The exact count of the encoder with its pooler, without pre-training heads."""
+        norm = 2 * self.hidden_dim
+        rows = self.vocabulary_size + self.max_sequence_length + self.num_segments
+        attention = 4 * (self.hidden_dim**2 + self.hidden_dim)
+        feed_forward = (
+            2 * self.hidden_dim * self.intermediate_dim + self.intermediate_dim + self.hidden_dim
+        )
+        pooler = self.hidden_dim**2 + self.hidden_dim
+        return (
+            rows * self.hidden_dim
+            + norm
+            + self.num_layers * (attention + feed_forward + 2 * norm)
+            + pooler
+        )
+
+
+def _activation(fields: dict) -> str:
+    """Google's "gelu" is the tanh form, Hugging Face's is erf; only the latter names its model."""
+    name = fields["hidden_act"]
+    from_huggingface = "model_type" in fields or "architectures" in fields
+    names = {
+        "gelu": "gelu_erf" if from_huggingface else "gelu_tanh",
+        "gelu_new": "gelu_tanh",
+        "gelu_pytorch_tanh": "gelu_tanh",
+        "relu": "relu",
+    }
+    if name not in names:
+        raise ValueError(f"`hidden_act` must be one of {sorted(names)}. Received: {name!r}.")
+    return names[name]

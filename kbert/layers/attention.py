@@ -1,0 +1,96 @@
+"""Multi-head self-attention (arXiv 1706.03762, section 3.2)."""
+
+import math
+
+import keras
+from keras import ops
+
+from kbert.layers.activation import initializer
+
+# Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
+# uniform softmax instead of NaN.
+_HIDDEN = -1e9
+
+
+@keras.saving.register_keras_serializable("kbert")
+class MultiHeadSelfAttention(keras.layers.Layer):
+    """softmax(Q K^T / sqrt(head_dim)) V in each head, concatenated, projected.
+
+    Q, K and V come from one projection: its kernel is (hidden, 3 x hidden), in this order.
+
+    Args:
+        num_heads: divides the width of the input.
+        dropout: share of attention probabilities set to 0 in training.
+        initializer_stddev: of the kernels.
+
+    Call arguments:
+        x: (batch, sequence, hidden).
+        padding_mask: integers (batch, sequence) or None. Two tokens see each other if they carry
+            the same non-zero number; 0 is padding.
+        return_attention_scores: also return the softmax, float32 (batch, heads, query, key).
+
+    Returns (batch, sequence, hidden).
+    """
+
+    def __init__(self, num_heads, dropout=0.1, initializer_stddev=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.initializer_stddev = initializer_stddev
+        self.probability_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        hidden = input_shape[-1]
+        if hidden % self.num_heads:
+            raise ValueError(
+                "The width of the input must be a multiple of `num_heads`. "
+                f"Received: width {hidden}, num_heads={self.num_heads}."
+            )
+        self.query_key_value = self._dense(3 * hidden, "query_key_value")
+        self.output_projection = self._dense(hidden, "output_projection")
+        self.query_key_value.build(input_shape)
+        self.output_projection.build(input_shape)
+
+    def _dense(self, units, name):
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=initializer(self.initializer_stddev),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
+        batch, sequence, hidden = ops.shape(x)
+        head_dim = hidden // self.num_heads
+        projected = ops.reshape(
+            self.query_key_value(x), (batch, sequence, 3, self.num_heads, head_dim)
+        )
+        # 3 x (batch, heads, sequence, head_dim)
+        query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
+        query = query * ops.cast(1 / math.sqrt(head_dim), query.dtype)
+        scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, query, key)
+        # In float32: the exponentials of a long row overflow or round in 16 bits.
+        scores = ops.cast(scores, "float32")
+        if padding_mask is not None:
+            scores = ops.where(visible(padding_mask), scores, _HIDDEN)
+        probabilities = ops.softmax(scores)
+        # Dropping attention probabilities drops whole tokens to attend to: odd, but BERT was
+        # trained so (attention_probs_dropout_prob).
+        dropped = self.probability_dropout(ops.cast(probabilities, value.dtype), training=training)
+        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))
+        attended = self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
+        return (attended, probabilities) if return_attention_scores else attended
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "initializer_stddev": self.initializer_stddev,
+        }
+
+
+def visible(padding_mask):
+    """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key)."""
+    query, key = padding_mask[:, None, :, None], padding_mask[:, None, None, :]
+    return ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))

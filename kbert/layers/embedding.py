@@ -1,0 +1,108 @@
+"""BERT's input: the sum of token, segment and position embeddings (arXiv 1810.04805, figure 2)."""
+
+import keras
+from keras import ops
+
+from kbert.layers.activation import initializer
+
+
+@keras.saving.register_keras_serializable("kbert")
+class BertEmbedding(keras.layers.Layer):
+    """LayerNorm(token + segment + position), dropped out; reversed: scores over the vocabulary.
+
+    Args:
+        vocabulary_size, max_sequence_length, num_segments: rows of the three tables.
+        hidden_dim: their width.
+        dropout: share of the result set to 0 in training.
+        layer_norm_epsilon: added to the variance.
+        initializer_stddev: of the tables.
+
+    Call arguments:
+        token_ids: integers (batch, sequence).
+        segment_ids: integers (batch, sequence), 0 for the first text and 1 for the second.
+        padding_mask: integers (batch, sequence), 0 for padding, otherwise the number of the
+            sequence that a token belongs to; positions count from 0 inside each number.
+        reverse: read the first argument as hidden vectors (batch, predictions, hidden) and return
+            their products with the token table, float32 (batch, predictions, vocabulary). So the
+            masked-LM output shares the table, through saving and loading too.
+
+    Returns (batch, sequence, hidden). Raises `ValueError` for rows that are longer than
+    `max_sequence_length`.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim,
+        max_sequence_length=512,
+        num_segments=2,
+        dropout=0.1,
+        layer_norm_epsilon=1e-12,
+        initializer_stddev=0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.initializer_stddev = initializer_stddev
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="norm"
+        )
+        self.output_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.token_table = self._table("token_table", self.vocabulary_size)
+        self.segment_table = self._table("segment_table", self.num_segments)
+        self.position_table = self._table("position_table", self.max_sequence_length)
+        self.norm.build((None, None, self.hidden_dim))
+
+    def _table(self, name, rows):
+        return self.add_weight(
+            name=name,
+            shape=(rows, self.hidden_dim),
+            initializer=initializer(self.initializer_stddev),
+            # Looked up in float32, so that the gradients of a frequent token add up in float32.
+            autocast=False,
+        )
+
+    def call(self, token_ids, segment_ids=None, padding_mask=None, training=None, reverse=False):
+        if reverse:
+            return self._scores(token_ids)
+        if segment_ids is None:
+            segment_ids = ops.zeros_like(token_ids)
+        if padding_mask is None:
+            padding_mask = ops.ones_like(token_ids)
+        sequence = token_ids.shape[1]
+        if sequence is not None and sequence > self.max_sequence_length:
+            raise ValueError(
+                f"A row must have at most max_sequence_length={self.max_sequence_length} tokens. "
+                f"Received: token_ids of shape {tuple(token_ids.shape)}."
+            )
+        embedded = (
+            ops.take(self.token_table, token_ids, axis=0)
+            + ops.take(self.segment_table, segment_ids, axis=0)
+            + ops.take(self.position_table, positions(padding_mask), axis=0)
+        )
+        normalised = self.norm(ops.cast(embedded, self.compute_dtype))
+        return self.output_dropout(normalised, training=training)
+
+    def _scores(self, hidden):
+        table = ops.cast(self.token_table, self.compute_dtype)
+        return ops.cast(ops.matmul(hidden, ops.transpose(table)), "float32")
+
+    def get_config(self):
+        names = ("vocabulary_size", "hidden_dim", "max_sequence_length", "num_segments")
+        names += ("dropout", "layer_norm_epsilon", "initializer_stddev")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def positions(padding_mask):
+    """How many earlier tokens of the row carry the same number: integers (batch, sequence)."""
+    same = ops.equal(padding_mask[:, :, None], padding_mask[:, None, :])
+    index = ops.arange(ops.shape(padding_mask)[1])
+    earlier = index[None, :] < index[:, None]
+    return ops.sum(ops.cast(ops.logical_and(same, earlier), "int32"), axis=-1)

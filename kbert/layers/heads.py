@@ -1,0 +1,113 @@
+"""What stands on the encoder: the pooler and the two pre-training heads."""
+
+import keras
+from keras import ops
+
+from kbert.layers.activation import ACTIVATIONS, initializer
+
+
+@keras.saving.register_keras_serializable("kbert")
+class Pooler(keras.layers.Layer):
+    """tanh(W h + b) of the vectors at [CLS]: one vector a sequence.
+
+    Call arguments:
+        sequence_output: (batch, sequence, hidden).
+        cls_positions: integers (batch, sequences a row), or None for the first token of each row.
+
+    Returns (batch, sequences a row, hidden), or (batch, hidden) without `cls_positions`.
+    """
+
+    def __init__(self, initializer_stddev=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.initializer_stddev = initializer_stddev
+
+    def build(self, input_shape):
+        self.dense = keras.layers.Dense(
+            input_shape[-1],
+            activation="tanh",
+            kernel_initializer=initializer(self.initializer_stddev),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.dense.build(input_shape)
+
+    def call(self, sequence_output, cls_positions=None):
+        if cls_positions is None:
+            return self.dense(sequence_output[:, 0])
+        return self.dense(gather(sequence_output, cls_positions))
+
+    def get_config(self):
+        return {**super().get_config(), "initializer_stddev": self.initializer_stddev}
+
+
+@keras.saving.register_keras_serializable("kbert")
+class MaskedLMHead(keras.layers.Layer):
+    """LayerNorm(activation(W h + b)) of the vectors at the masked positions.
+
+    The positions are gathered first, so that only they are transformed and scored. The scores are
+    the products with the token table (`BertEmbedding`, reversed) plus `VocabularyBias`.
+
+    Call arguments:
+        sequence_output: (batch, sequence, hidden).
+        mask_positions: integers (batch, predictions), or None for every position.
+
+    Returns (batch, predictions, hidden).
+    """
+
+    def __init__(
+        self,
+        activation="gelu_tanh",
+        layer_norm_epsilon=1e-12,
+        initializer_stddev=0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.initializer_stddev = initializer_stddev
+
+    def build(self, input_shape):
+        self.dense = keras.layers.Dense(
+            input_shape[-1],
+            activation=ACTIVATIONS[self.activation],
+            kernel_initializer=initializer(self.initializer_stddev),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="norm"
+        )
+        self.dense.build(input_shape)
+        self.norm.build(input_shape)
+
+    def call(self, sequence_output, mask_positions=None):
+        if mask_positions is not None:
+            sequence_output = gather(sequence_output, mask_positions)
+        return self.norm(self.dense(sequence_output))
+
+    def get_config(self):
+        names = ("activation", "layer_norm_epsilon", "initializer_stddev")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("kbert")
+class VocabularyBias(keras.layers.Layer):
+    """Adds one learned number a piece to scores (batch, predictions, vocabulary), in float32."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
+
+    def call(self, scores):
+        return scores + self.bias
+
+
+def gather(vectors, positions):
+    """Rows of each matrix: (batch, sequence, hidden), (batch, n) -> (batch, n, hidden)."""
+    batch, sequence, hidden = ops.shape(vectors)
+    # One flat lookup: its gradient is one scatter-add, on every backend.
+    offsets = ops.arange(batch, dtype="int32")[:, None] * sequence
+    flat = ops.reshape(vectors, (batch * sequence, hidden))
+    return ops.take(flat, ops.cast(positions, "int32") + offsets, axis=0)

@@ -1,0 +1,118 @@
+"""The only place where a BertConfig becomes layers.
+
+Models are plain functional Keras models. They are rebuilt from a config and weights, so the
+masked-LM output stays tied to the token table.
+"""
+
+import keras
+
+from kbert.config import BertConfig
+from kbert.layers.activation import initializer
+from kbert.layers.embedding import BertEmbedding
+from kbert.layers.encoder_block import TransformerEncoderBlock
+from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
+
+ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
+
+
+def build_encoder(
+    config: BertConfig, outputs: tuple[str, ...] = ("sequence_output", "pooled_output")
+) -> keras.Model:
+    """The BERT encoder.
+
+    Inputs, int32 (batch, sequence): `token_ids`, `segment_ids`, `padding_mask`.
+    Outputs, a dict with the names asked for:
+        sequence_output: (batch, sequence, hidden), the last block's.
+        pooled_output: (batch, hidden).
+        hidden_states: num_layers + 1 times (batch, sequence, hidden), the embedding's first.
+        attention_scores: num_layers times float32 (batch, heads, query, key).
+    """
+    unknown = set(outputs) - set(ENCODER_OUTPUTS)
+    if unknown or not outputs:
+        raise ValueError(f"`outputs` must be some of {ENCODER_OUTPUTS}. Received: {outputs!r}.")
+    inputs = encoder_inputs()
+    _, hidden_states, attention_scores = _encode(config, inputs, "attention_scores" in outputs)
+    results = {
+        "sequence_output": hidden_states[-1],
+        "hidden_states": hidden_states,
+        "attention_scores": attention_scores,
+    }
+    if "pooled_output" in outputs:
+        results["pooled_output"] = _pooler(config)(hidden_states[-1])
+    return keras.Model(inputs, {name: results[name] for name in outputs}, name="encoder")
+
+
+def build_pretraining_model(config: BertConfig) -> keras.Model:
+    """BERT with both pre-training heads.
+
+    Inputs: the encoder's, and `mask_positions` (batch, predictions) and `cls_positions` (batch,
+    sequences a row), int32.
+    Outputs, float32 logits: `masked_lm` (batch, predictions, vocabulary) and `next_sentence`
+    (batch, sequences a row, 2), where class 0 means that the second text follows the first.
+    """
+    inputs = encoder_inputs() | {
+        name: keras.Input((None,), dtype="int32", name=name)
+        for name in ("mask_positions", "cls_positions")
+    }
+    embedding, hidden_states, _ = _encode(config, inputs)
+    transformed = MaskedLMHead(
+        activation=config.activation,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        initializer_stddev=config.initializer_stddev,
+        name="masked_lm_head",
+    )(hidden_states[-1], inputs["mask_positions"])
+    masked_lm = VocabularyBias(name="masked_lm_bias")(embedding(transformed, reverse=True))
+    pooled = _pooler(config)(hidden_states[-1], inputs["cls_positions"])
+    next_sentence = keras.layers.Dense(
+        2,
+        kernel_initializer=initializer(config.initializer_stddev),
+        dtype="float32",
+        name="next_sentence_head",
+    )(pooled)
+    outputs = {"masked_lm": masked_lm, "next_sentence": next_sentence}
+    return keras.Model(inputs, outputs, name="pretraining")
+
+
+def encoder_inputs() -> dict:
+    """Symbolic int32 (batch, sequence) inputs of every model that contains the encoder."""
+    names = ("token_ids", "segment_ids", "padding_mask")
+    return {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+
+
+def _encode(config, inputs, with_scores=False):
+    """-> the embedding layer, num_layers + 1 hidden states, num_layers attention scores."""
+    embedding = BertEmbedding(
+        vocabulary_size=config.vocabulary_size,
+        hidden_dim=config.hidden_dim,
+        max_sequence_length=config.max_sequence_length,
+        num_segments=config.num_segments,
+        dropout=config.dropout,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        initializer_stddev=config.initializer_stddev,
+        name="embedding",
+    )
+    padding_mask = inputs["padding_mask"]
+    x = embedding(inputs["token_ids"], inputs["segment_ids"], padding_mask)
+    hidden_states, attention_scores = [x], []
+    for index in range(config.num_layers):
+        block = TransformerEncoderBlock(
+            num_heads=config.num_heads,
+            intermediate_dim=config.intermediate_dim,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+            activation=config.activation,
+            layer_norm_epsilon=config.layer_norm_epsilon,
+            initializer_stddev=config.initializer_stddev,
+            name=f"block_{index}",
+        )
+        if with_scores:
+            x, scores = block(x, padding_mask, return_attention_scores=True)
+            attention_scores.append(scores)
+        else:
+            x = block(x, padding_mask)
+        hidden_states.append(x)
+    return embedding, hidden_states, attention_scores
+
+
+def _pooler(config):
+    return Pooler(initializer_stddev=config.initializer_stddev, name="pooler")
