@@ -1,0 +1,6 @@
+"""The tasks an encoder can be fine-tuned on: one file each, and one line here."""
+
+from kbert.tasks.base import Task
+from kbert.tasks.classification import ClassificationTask
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (ClassificationTask,)}

@@ -1,0 +1,158 @@
+"""What a task is: everything that differs between classification, tagging, question answering ...
+
+A task is one file in this folder and one line in `TASKS`. `finetune`, `evaluate`, `predict` and the
+server know nothing of any task but these methods:
+
+    file --read_examples--> examples --encode--> features -> model --> outputs --decode--> answers
+                                                 (build_model)                              |
+                                                 objective: the loss        metrics: the scores
+
+An answer is the JSON that a user sees, and scores are computed from answers: what is measured is
+what is served. A task imports no TensorFlow; it is handed its tokenizer.
+"""
+
+import abc
+import argparse
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+
+if TYPE_CHECKING:
+    # Keras takes seconds to import; a command's `--help` needs the tasks but not Keras. So a task
+    # imports it in the methods that build and compute.
+    import keras
+
+Example = Any  # Each task has its own kind.
+
+
+class Task(abc.ABC):
+    """One way to fine-tune an encoder.
+
+    Attributes:
+        name: its key in `TASKS`, its name in commands and in task.json.
+        metric_names: the single numbers in `metrics`, by each of which the best epoch can be
+            chosen; the first is the default. "loss" is better when lower, all others when higher.
+        token_targets: names of the targets that have a value for every token.
+    """
+
+    name: ClassVar[str]
+    metric_names: ClassVar[tuple[str, ...]]
+    token_targets: ClassVar[frozenset[str]] = frozenset()
+
+    # Settings: from a command, to and from task.json.
+
+    @classmethod
+    @abc.abstractmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add this task's options to `kbert finetune NAME`."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_arguments(cls, args: argparse.Namespace) -> "Task":
+        """The task that those options describe."""
+
+    @abc.abstractmethod
+    def to_json(self) -> dict:
+        """All that `from_json` needs to make this task again, without its name."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_json(cls, values: Mapping) -> "Task":
+        """The task that `to_json` described. Raises DataError for values it does not know."""
+
+    def with_options(self, **options) -> "Task":
+        """This task, reading files in another way (other columns, say) than in training.
+
+        Options that are None stay as they are. Raises DataError for one that it does not have.
+        """
+        for name, value in options.items():
+            if value is not None:
+                raise DataError(f"The task {self.name} has no option {name}. Received: {value!r}.")
+        return self
+
+    # Data.
+
+    @abc.abstractmethod
+    def read_examples(self, path: str | pathlib.Path, labelled: bool = True) -> list[Example]:
+        """All examples of a file, in order.
+
+        Args:
+            labelled: whether the right answers are needed; False ignores them.
+
+        Raises DataError with file, line and what was expected: for a line that does not fit, and
+        for an answer that `prepare` did not see in training.
+        """
+
+    @abc.abstractmethod
+    def parse(self, instance: str | Mapping, where: str) -> Example:
+        """An example without an answer, from one line of text or one JSON object.
+
+        `where` names its place in error messages (DataError).
+        """
+
+    def prepare(self, examples: Sequence[Example], where: str) -> "Task":
+        """The task completed by what only the training examples tell: the labels, for example.
+
+        `where` names their file in error messages (DataError).
+        """
+        return self
+
+    @abc.abstractmethod
+    def encode(self, examples: Sequence[Example], tokenizer, sequence_length: int) -> list[Feature]:
+        """Examples -> features of at most `sequence_length` tokens, in order, one or more each.
+
+        Takes many examples at once: the tokenizer is many times faster on a list than one by one.
+        """
+
+    # Model.
+
+    @abc.abstractmethod
+    def build_model(self, encoder: "keras.Model") -> "keras.Model":
+        """The encoder with this task's output layer; returns a dict of named outputs."""
+
+    @abc.abstractmethod
+    def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
+        """The batch's loss and what else the progress bar shows.
+
+        Args:
+            outputs: of the model; any float type.
+            targets: as in the features, stacked.
+            weights: as in the features, stacked; each name's sum over the whole batch is 1.
+
+        Returns:
+            Scalars, each a weighted sum over the rows received, "loss" among them. So the values
+            of parts of a batch add up to the value of the batch.
+        """
+
+    # Answers.
+
+    @abc.abstractmethod
+    def decode(
+        self,
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        example: Example,
+        features: Sequence[Feature] = (),
+    ) -> dict:
+        """The answer to one example, ready for JSON.
+
+        Args:
+            outputs: the model's outputs for each feature of the example, without batch axis. An
+                axis of tokens may be longer than the feature, padded.
+            features: those features; tasks that cut examples into windows need them.
+        """
+
+    @abc.abstractmethod
+    def metrics(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> dict:
+        """The official scores of answers to labelled examples, ready for JSON.
+
+        Holds at least the numbers of `metric_names`.
+        """
+
+    def report(self, metrics: Mapping) -> str:
+        """The scores as lines for a person."""
+        return "\n".join(f"{name:<12}{metrics[name]:.4f}" for name in self.metric_names)

@@ -1,0 +1,175 @@
+"""Rows of TSV, CSV and JSON-lines files, by named columns; line numbers kept for messages.
+
+- `.tsv`, `.txt`: cells between tabs, without quoting (GLUE's files hold bare quotation marks).
+- `.csv`: RFC 4180; a quoted cell may hold commas, quotation marks and line breaks.
+- `.jsonl`, `.ndjson`, `.json`: one object a line.
+
+UTF-8, with or without a byte-order mark; lines end in LF or CRLF. Blank lines may stand at the end
+only: elsewhere they are rows that lost their content. Nothing is dropped in silence.
+"""
+
+import csv
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from kbert.errors import DataError
+
+TABS = (".tsv", ".txt")
+COMMAS = (".csv",)
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+SUFFIXES = TABS + COMMAS + JSON_LINES
+
+
+class Row(NamedTuple):
+    """The cells of one row under the names that the caller gave them."""
+
+    line: int
+    cells: dict[str, str]
+
+
+def read_rows(
+    path: str | pathlib.Path, columns: Mapping[str, str], header: bool = True
+) -> Iterator[Row]:
+    """The wanted columns of each row.
+
+    Args:
+        columns: what the caller calls a column -> its name in the header, or its key in a JSON
+            object; without a header its number, counted from 0.
+        header: whether the first line names the columns (TSV and CSV).
+
+    Raises DataError with file, line and what was expected; OSError for a file that cannot be read.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}.")
+    if suffix in JSON_LINES:
+        if not header:
+            raise DataError(f"{path}: JSON lines have keys; only TSV and CSV lack a header.")
+        rows = read_objects(path, columns)
+    else:
+        rows = read_cells(path, columns, header)
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        raise DataError(f"{path}: expected rows, found none.")
+
+
+def read_cells(path: pathlib.Path, columns: Mapping[str, str], header: bool) -> Iterator[Row]:
+    lines = without_blank_end(path, decoded_lines(path))
+    split = split_commas if path.suffix.lower() in COMMAS else split_tabs
+    table = split(path, lines)
+    line, first = next(table, (0, []))
+    if not first:
+        return
+    positions = find_columns(path, columns, first, header)
+    if not header:
+        yield Row(line, {name: first[position] for name, position in positions.items()})
+    for line, cells in table:
+        if len(cells) != len(first):
+            raise DataError(
+                f"{path}, line {line}: expected {len(first)} columns as in the first line, "
+                f"received {len(cells)}."
+            )
+        yield Row(line, {name: cells[position] for name, position in positions.items()})
+
+
+def find_columns(
+    path: pathlib.Path, columns: Mapping[str, str], first: list[str], header: bool
+) -> dict[str, int]:
+    """The position of each wanted column, from the first line's cells."""
+    positions = {}
+    for name, column in columns.items():
+        if header and first.count(column) == 1:
+            positions[name] = first.index(column)
+        elif not header and column.isdecimal() and int(column) < len(first):
+            positions[name] = int(column)
+        elif header:
+            found = "more than one column" if column in first else "no column"
+            hint = " Numbers are for files without a header." if column.isdecimal() else ""
+            names = ", ".join(repr(cell[:40]) for cell in first)
+            raise DataError(f"{path} has {found} {column!r}. Its columns: {names}.{hint}")
+        else:
+            raise DataError(
+                f"{path}: without a header, expected a column number from 0 to {len(first) - 1}. "
+                f"Received: {column!r}."
+            )
+    return positions
+
+
+def split_tabs(path: pathlib.Path, lines: Iterator[tuple[int, str]]) -> Iterator:
+    for number, line in lines:
+        yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
+
+
+def split_commas(path: pathlib.Path, lines: Iterator[tuple[int, str]]) -> Iterator:
+    # Strict, so that a quotation mark that is never closed is an error, not one giant cell.
+    reader = csv.reader((line for _, line in lines), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: expected CSV: {error}.") from error
+
+
+def read_objects(path: pathlib.Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    for number, line in without_blank_end(path, decoded_lines(path)):
+        where = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where}: expected one JSON object a line: {error}.") from error
+        if not isinstance(values, dict):
+            raise DataError(f"{where}: expected a JSON object. Received: {line[:60].strip()}")
+        yield Row(number, {name: value(values, key, where) for name, key in columns.items()})
+
+
+def value(values: dict, key: str, where: str) -> str:
+    """A text or number of a JSON object as text."""
+    if key not in values:
+        raise DataError(f"{where}: expected the key {key!r}. Received: {', '.join(values)}.")
+    found = values[key]
+    if isinstance(found, str):
+        return found
+    if isinstance(found, (bool, int, float)):
+        return json.dumps(found)
+    raise DataError(f"{where}: expected text or a number under {key!r}. Received: {found!r}.")
+
+
+def decoded_lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines with their ends. Split at LF alone: a text may hold other line breaks."""
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}, line {number}: expected UTF-8. Received the byte "
+                    f"0x{raw[error.start]:02x} at position {error.start}."
+                ) from error
+
+
+def without_blank_end(
+    path: pathlib.Path, lines: Iterator[tuple[int, str]]
+) -> Iterator[tuple[int, str]]:
+    """The same lines, less the blank ones at the end. Raises DataError for others.
+
+    A blank line inside a quoted CSV cell is part of the cell, and passed on.
+    """
+    inside_quotes = False
+    blank: list[tuple[int, str]] = []
+    for number, line in lines:
+        if not inside_quotes and not line.strip("\r\n"):
+            blank.append((number, line))
+            continue
+        if blank:
+            raise DataError(f"{path}, line {blank[0][0]}: expected a row. The line is blank.")
+        if path.suffix.lower() in COMMAS:
+            inside_quotes ^= line.count('"') % 2 == 1
+        yield number, line
