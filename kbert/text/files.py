@@ -48,7 +48,6 @@ class Document(NamedTuple):
     file: int  # index in TextReader.files
     number: int  # among the documents of its file, from 0
     line: int  # of the file where it begins, from 1
-    continued: bool  # True for the second and later parts of a long document
 
 
 class Problems:
@@ -124,14 +123,14 @@ class TextReader:
         """
         self._finished_bytes = sum(self._sizes[:first_file])
         for index in range(first_file, len(self.files)):
-            for number, (text, line, continued) in enumerate(self._file_documents(index)):
+            for number, (text, line) in enumerate(self._file_documents(index)):
                 if index == first_file and number < skip:
                     self.problems = Problems()
                     continue
-                yield Document(text, index, number, line, continued)
+                yield Document(text, index, number, line)
             self._finished_bytes += self._sizes[index]
 
-    def _file_documents(self, index: int) -> Iterator[tuple[str, int, bool]]:
+    def _file_documents(self, index: int) -> Iterator[tuple[str, int]]:
         path = self.files[index]
         if self._sizes[index] == 0:
             self.problems.add(path, "empty file")
@@ -139,7 +138,7 @@ class TextReader:
         with open(path, "rb") as self._raw:
             is_json = _suffixes(path)[0] == ".jsonl"
             size = MAX_JSON_LINE_BYTES if is_json else _PIECE_BYTES
-            pieces = self._pieces(path, _decompressed(self._raw, path), size)
+            pieces = self._pieces(path, _decompressed(self._raw, path, _PIECE_BYTES), size)
             if is_json:
                 yield from self._json_documents(path, pieces)
             else:
@@ -159,9 +158,9 @@ class TextReader:
             problem = f"damaged, the rest is not read ({str(error) or type(error).__name__})"
             self.problems.add(path, problem, line)
 
-    def _text_documents(self, path: str, pieces) -> Iterator[tuple[str, int, bool]]:
+    def _text_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
         by_blank_line = self.document == "blank-line"
-        held, held_bytes, first_line, continued = [], 0, 1, False
+        held, held_bytes, first_line = [], 0, 1
         for line, piece in pieces:
             ends = by_blank_line and piece.isspace()
             if not ends:
@@ -172,19 +171,18 @@ class TextReader:
                 continue
             data = b"".join(held)
             cut = len(data) if ends else _cut_point(data)
-            yield from self._decoded_document(path, data[:cut], first_line, continued)
-            continued = not ends
+            if not ends:
+                self.problems.add(path, "very long document, divided", first_line)
+            yield from self._decoded_document(path, data[:cut], first_line)
             held, held_bytes, first_line = [data[cut:]] if data[cut:] else [], len(data) - cut, line
-        yield from self._decoded_document(path, b"".join(held), first_line, continued)
+        yield from self._decoded_document(path, b"".join(held), first_line)
 
-    def _decoded_document(self, path, data, line, continued) -> Iterator[tuple[str, int, bool]]:
+    def _decoded_document(self, path: str, data: bytes, line: int) -> Iterator[tuple[str, int]]:
         text = self._decode(path, data, line)
         if text and not text.isspace():
-            if continued:
-                self.problems.add(path, "very long document, stored in parts", line)
-            yield text, line, continued
+            yield text, line
 
-    def _json_documents(self, path: str, pieces) -> Iterator[tuple[str, int, bool]]:
+    def _json_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
         too_long = 0
         for line, piece in pieces:
             if line == too_long:
@@ -201,8 +199,8 @@ class TextReader:
             parts = cut_long(text, MAX_DOCUMENT_LENGTH) if text else ()
             for part_number, part in enumerate(parts):
                 if part_number:
-                    self.problems.add(path, "very long document, stored in parts", line)
-                yield part, line, part_number > 0
+                    self.problems.add(path, "very long document, divided", line)
+                yield part, line
 
     def _decode(self, path: str, data: bytes, line: int) -> str:
         try:
@@ -320,15 +318,15 @@ class _ZstdStream(io.RawIOBase):
         return count
 
 
-def _decompressed(raw: BinaryIO, path: str) -> BinaryIO:
-    """The bytes inside a file, by its suffix, buffered."""
+def _decompressed(raw: BinaryIO, path: str, buffer_bytes: int) -> BinaryIO:
+    """The bytes inside a file, by its suffix."""
     compression = _suffixes(path)[1]
     if compression == ".gz":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), _PIECE_BYTES)
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), buffer_bytes)
     if compression == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(raw), _PIECE_BYTES)
+        return io.BufferedReader(lzma.LZMAFile(raw), buffer_bytes)
     if compression == ".zst":
-        return io.BufferedReader(_ZstdStream(raw), _PIECE_BYTES)
+        return io.BufferedReader(_ZstdStream(raw), buffer_bytes)
     return raw
 
 
@@ -337,7 +335,8 @@ def _check_file(path: str, field: str) -> None:
     kind, compression = _suffixes(path)
     with open(path, "rb") as raw:
         try:
-            head = _decompressed(raw, path).read(_HEAD_BYTES) if os.path.getsize(path) else b""
+            stream = _decompressed(raw, path, _HEAD_BYTES)
+            head = stream.read(_HEAD_BYTES) if os.path.getsize(path) else b""
         except _DAMAGE as error:
             name = COMPRESSIONS[compression]
             raise DataError(f"{path} is not a whole {name} file: {error}.") from error
