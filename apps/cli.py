@@ -55,7 +55,7 @@ def run_command(name: str, argv: list[str]) -> int:
     """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
     # TensorFlow's start-up notes are noise to a user; errors still show.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from kbert.errors import DataError
+    from kbert.errors import DataError, TrainingError
 
     module = module_of(name)
     parser = argparse.ArgumentParser(
@@ -65,7 +65,7 @@ def run_command(name: str, argv: list[str]) -> int:
     args = parser.parse_args(argv)
     try:
         module.run(args)
-    except (DataError, OSError) as error:
+    except (DataError, TrainingError, OSError) as error:
         print(f"kbert {name}: error: {sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

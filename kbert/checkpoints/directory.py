@@ -1,0 +1,152 @@
+"""kbert's own checkpoint: a directory with everything that a model needs to answer.
+
+config.json         the encoder's BertConfig, the tokenizer's options, the kind of model
+vocab.txt           one piece a line
+model.safetensors   the weights
+task.json           of a fine-tuned model: the task, its labels, its sequence length
+"""
+
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+
+from kbert.checkpoints.weights import load_weights, model_weights, save_weights
+from kbert.config import BertConfig
+from kbert.errors import DataError
+from kbert.files import write_json
+from kbert.models import build_encoder, build_pretraining_model
+from kbert.tasks import TASKS
+from kbert.tasks.base import Task
+from kbert.text.vocabulary import load_vocabulary, save_vocabulary
+
+if TYPE_CHECKING:
+    from kbert.text.tokenizer import WordPieceTokenizer
+
+FORMAT = 1
+BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
+
+
+class Checkpoint(NamedTuple):
+    """A model with what belongs to it; `task` is None for an encoder or a pre-training model."""
+
+    model: keras.Model
+    tokenizer: "WordPieceTokenizer"
+    config: BertConfig
+    task: Task | None = None
+
+
+def save(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str = "float32") -> None:
+    """Write a checkpoint directory; the weights, in `dtype`, come last."""
+    path = pathlib.Path(path)
+    model, tokenizer, config, task = checkpoint
+    path.mkdir(parents=True, exist_ok=True)
+    if task is None:
+        kind = "pretraining" if "masked_lm" in model.output else "encoder"
+        (path / "task.json").unlink(missing_ok=True)
+    else:
+        kind = "task"
+        write_json(path / "task.json", {"name": task.name, **task.to_json()})
+    write_json(
+        path / "config.json",
+        {
+            "format": FORMAT,
+            "model": kind,
+            "encoder": config.to_dict(),
+            "tokenizer": tokenizer.options,
+        },
+    )
+    save_vocabulary(path / "vocab.txt", tokenizer.vocabulary)
+    save_weights(path / "model.safetensors", model, dtype)
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
+    """Read a checkpoint directory. Raises `DataError` naming what does not fit."""
+    # Here, because a model loads without TensorFlow, and its tokenizer does not.
+    from kbert.text.tokenizer import WordPieceTokenizer
+
+    path = pathlib.Path(path)
+    model, config, task = load_model(path)
+    vocabulary = load_vocabulary(path / "vocab.txt")
+    if len(vocabulary) != config.vocabulary_size:
+        raise DataError(
+            f"{path / 'vocab.txt'} must have the {config.vocabulary_size} pieces of the model. "
+            f"Received: {len(vocabulary)}."
+        )
+    tokenizer = WordPieceTokenizer(vocabulary, **_read(path)["tokenizer"])
+    return Checkpoint(model, tokenizer, config, task)
+
+
+def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task | None]:
+    """The model of a checkpoint directory with its config and task, without TensorFlow."""
+    path = pathlib.Path(path)
+    config, task = load_config(path), None
+    kind = _read(path)["model"]
+    if kind == "task":
+        task = _read_task(path / "task.json")
+        model = task.build_model(build_encoder(config))
+    elif kind in BUILDERS:
+        model = BUILDERS[kind](config)
+    else:
+        raise DataError(
+            f"{path / 'config.json'} must name one of the models {[*BUILDERS, 'task']}. "
+            f"Received: {kind!r}."
+        )
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        raise DataError(f"{path} has no model.safetensors: the checkpoint is not whole.")
+    load_weights(weights, model)
+    return model, config, task
+
+
+def load_config(path: str | os.PathLike) -> BertConfig:
+    """The encoder's configuration in a checkpoint directory."""
+    path = pathlib.Path(path)
+    try:
+        return BertConfig.from_dict(_read(path)["encoder"])
+    except ValueError as error:
+        raise DataError(f"{path / 'config.json'} is not a BERT configuration: {error}") from error
+
+
+def encoder_of(checkpoint: Checkpoint, **changes) -> keras.Model:
+    """A new encoder with the weights of the checkpoint's, whatever heads that has.
+
+    `changes` replace fields of the configuration that weights do not depend on, such as `dropout`.
+    """
+    config = BertConfig.from_dict({**checkpoint.config.to_dict(), **changes})
+    encoder = build_encoder(config)
+    copy_weights(checkpoint.model, encoder)
+    return encoder
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copy the weights that both models have. Raises `DataError` where the encoders differ."""
+    weights = model_weights(source)
+    for name, weight in model_weights(target).items():
+        if name not in weights or weights[name].shape != weight.shape:
+            raise DataError(f"The model {source.name} has no weight {name} of {weight.shape}.")
+        weight.assign(weights[name])
+
+
+def _read(path: pathlib.Path) -> dict:
+    file = path / "config.json"
+    if not file.is_file():
+        raise DataError(f"{path} must be a checkpoint directory; it has no config.json.")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["format"] == FORMAT and {"model", "encoder", "tokenizer"} <= set(values):
+            return values
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"{file} must be a kbert configuration of format {FORMAT}.")
+
+
+def _read_task(file: pathlib.Path) -> Task:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        task = TASKS[values.pop("name")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}: {error!r}.") from error
+    return task.from_json(values)
