@@ -1,0 +1,76 @@
+"""The state of a pre-training run on disk: written atomically, read back whole or not at all.
+
+RUN/steps/00000500/     a kbert checkpoint (loadable by itself), and
+    training.safetensors    the optimizer's variables, the step, the loss scale
+"""
+
+import pathlib
+import shutil
+
+import numpy as np
+
+from kbert.checkpoints.directory import Checkpoint, save
+from kbert.checkpoints.weights import load_weights, read_arrays, write_arrays
+from kbert.errors import DataError
+
+STEPS = "steps"
+
+
+def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
+    """Write the state after the current step and drop all but the newest `keep`."""
+    folder = run / STEPS / f"{int(training_model.data_step.value):08d}"
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    save(temporary, checkpoint)
+    arrays = {name: np.asarray(value) for name, value in _state(training_model).items()}
+    write_arrays(temporary / "training.safetensors", arrays)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    for old in saved_steps(run)[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def saved_steps(run: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of finished saves, oldest first."""
+    return sorted(path for path in (run / STEPS).glob("[0-9]*") if path.is_dir())
+
+
+def resume(run: pathlib.Path, training_model) -> tuple[int, list[str]]:
+    """Load the newest save that reads back whole.
+
+    Returns the number of steps done, 0 where there is no save, and a sentence for each newer save
+    that is damaged.
+    """
+    complaints = []
+    for folder in reversed(saved_steps(run)):
+        try:
+            _restore(folder, training_model)
+            return int(training_model.data_step.value), complaints
+        except (DataError, OSError) as error:
+            complaints.append(f"{folder} cannot be resumed: {error}")
+    if complaints:
+        raise DataError(" ".join(complaints))
+    return 0, complaints
+
+
+def _restore(folder: pathlib.Path, training_model) -> None:
+    state = _state(training_model)
+    with read_arrays(folder / "training.safetensors") as file:
+        if set(file.keys()) != set(state):
+            raise DataError(f"{folder / 'training.safetensors'} is of another optimizer.")
+        arrays = {name: file.get_tensor(name) for name in state}
+    load_weights(folder / "model.safetensors", training_model.model)
+    for name, variable in state.items():
+        variable.assign(arrays[name])
+
+
+def _state(training_model) -> dict:
+    """Every variable that the next step depends on, besides the weights."""
+    variables = {
+        f"optimizer/{index}": variable
+        for index, variable in enumerate(training_model.optimizer.variables)
+    }
+    for name in ("data_step", "loss_scale", "finite_steps"):
+        variables[name] = getattr(training_model, name)
+    return variables

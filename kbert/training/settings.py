@@ -1,0 +1,60 @@
+"""What a pre-training run is told, with the defaults of the paper (appendix A.2)."""
+
+import dataclasses
+
+from kbert.errors import DataError
+
+
+def _setting(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingSettings:
+    """How a run trains; what the model is stands in its BertConfig.
+
+    A run is resumed only with the settings that it was started with. Raises `DataError` for values
+    that cannot be.
+    """
+
+    num_steps: int = _setting(100_000, "optimizer updates")
+    batch_size: int = _setting(256, "rows of an update, over all devices and microbatches")
+    sequence_length: int = _setting(128, "tokens of a row")
+    learning_rate: float = _setting(1e-4, "at the end of the warm-up; falls to 0 in a line")
+    warmup_steps: int = _setting(10_000, "steps over which the rate rises")
+    weight_decay: float = _setting(0.01, "of all weights but norms and biases")
+    beta_2: float = _setting(0.999, "Adam's memory of squared gradients")
+    clip_norm: float = _setting(1.0, "longest gradient over all weights")
+    accumulate: int = _setting(1, "microbatches of an update, to save memory")
+    masking_rate: float = _setting(0.15, "share of the tokens to predict")
+    short_probability: float = _setting(0.1, "share of the rows of a random smaller length")
+    precision: str = _setting("float32", "float32, bfloat16 or float16 computation")
+    seed: int = _setting(0, "of the weights, the rows and dropout")
+
+    def __post_init__(self):
+        for name in ("num_steps", "batch_size", "sequence_length", "accumulate"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"{name} must be above 0. Received: {getattr(self, name)}.")
+        for name in ("masking_rate", "short_probability", "beta_2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"{name} must be in [0, 1). Received: {getattr(self, name)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How often a run reports and saves; it may change when the run is resumed."""
+
+    log_every: int = _setting(50, "steps between points of the training curves")
+    validate_every: int = _setting(1000, "steps between scores on held-out documents")
+    validation_batches: int = _setting(20, "batches of a held-out score")
+    save_every: int = _setting(1000, "steps between saves")
+    keep: int = _setting(3, "saves to keep")
+    profile: str | None = _setting(None, "steps FIRST,LAST to profile for TensorBoard")
+
+    def __post_init__(self):
+        for name in ("log_every", "validate_every", "validation_batches", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
