@@ -1,0 +1,369 @@
+"""BERT's tokenizer in TensorFlow: the same operations eagerly and in an exported graph.
+
+Text is normalised, split into words and matched against the vocabulary, longest piece first:
+
+    "Élan vital!"  ->  "elan vital!"  ->  elan | vital | !  ->  el ##an vital !
+
+tensorflow-text splits and matches. Its own lower-casing (`lower_case_nfd_strip_accents`) is not
+BERT's: it turns a Chinese comma into an ASCII one. So normalisation is written out here.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from kbert.text.joining import join_pieces
+from kbert.text.offsets import CharacterMap, Pieces, align
+from kbert.text.segments import check_sequence_length, num_special_tokens
+from kbert.text.vocabulary import check_vocabulary, load_vocabulary, special_token_ids
+
+# BERT gives up on longer words. Counted in characters; tensorflow-text's own limit counts bytes.
+MAX_CHARACTERS_PER_WORD = 100
+_NO_LIMIT = 2**31 - 1
+
+# Control (but tab and line ends), format and private-use characters, and the replacement character.
+_REMOVED = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}"
+_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
+_PLAIN_ASCII = r"[\t\n\r -~]*"
+# Up to U+10FFFE: RE2 shortens a class that ends at U+10FFFF to one that takes invalid bytes too.
+_VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10fffe}]*"
+
+# Noncharacters stand for the special tokens inside the graph, because "[MASK]" would be split at
+# its brackets. No text can smuggle one in: they are removed from it first.
+_PLACEHOLDERS = {
+    "[PAD]": "\ufdd0",
+    "[UNK]": "\ufdd1",
+    "[CLS]": "\ufdd2",
+    "[SEP]": "\ufdd3",
+    "[MASK]": "\ufdd4",
+}
+_PLACEHOLDER_CLASS = r"\x{fdd0}-\x{fdd4}"
+_PLACEHOLDER_WORDS = {token: f" {character} " for token, character in _PLACEHOLDERS.items()}
+_SPECIAL_TOKEN = re.compile("(" + "|".join(map(re.escape, _PLACEHOLDERS)) + ")")
+
+
+class WordPieceTokenizer(tf.Module):
+    """Text to piece ids, exactly as BERT.
+
+    Args:
+        vocabulary: a path to vocab.txt, or the list of pieces.
+        lowercase: lower-case the text ("uncased").
+        strip_accents: drop accents; None means: when lower-casing, as BERT does.
+        split_chinese: make every Chinese character a word.
+
+    Raises:
+        DataError: the vocabulary cannot be used.
+    """
+
+    def __init__(
+        self,
+        vocabulary: str | os.PathLike | Sequence[str],
+        lowercase: bool = True,
+        strip_accents: bool | None = None,
+        split_chinese: bool = True,
+    ):
+        super().__init__(name="word_piece_tokenizer")
+        if isinstance(vocabulary, str | os.PathLike):
+            pieces = load_vocabulary(vocabulary)
+        else:
+            pieces = list(vocabulary)
+            check_vocabulary(pieces)
+        self.lowercase = lowercase
+        self.strip_accents = strip_accents
+        self.split_chinese = split_chinese
+        # A tuple: tf.Module would wrap a list, and track each of its 30,000 strings.
+        self._pieces = tuple(pieces)
+        self._special_token_ids = tuple(special_token_ids(pieces).values())
+        # "un" of "##un": the characters that a piece takes from a word.
+        lengths = [len(piece.removeprefix("##")) for piece in pieces]
+        self._piece_length = tf.constant(lengths, tf.int32)
+        self._continues_word = tf.constant([piece.startswith("##") for piece in pieces])
+        self._matcher = tf_text.FastWordpieceTokenizer(
+            [_PLACEHOLDERS.get(piece, piece) for piece in pieces],
+            token_out_type=tf.int32,
+            unknown_token=_PLACEHOLDERS["[UNK]"],
+            no_pretokenization=not split_chinese,
+            support_detokenization=False,
+            max_bytes_per_word=_NO_LIMIT,
+        )
+        self._whitespace = tf_text.WhitespaceTokenizer()
+        self._character_map = CharacterMap(self._normalize_characters)
+
+    @property
+    def vocabulary(self) -> list[str]:
+        return list(self._pieces)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def pad_id(self) -> int:
+        return self._special_token_ids[0]
+
+    @property
+    def unk_id(self) -> int:
+        return self._special_token_ids[1]
+
+    @property
+    def cls_id(self) -> int:
+        return self._special_token_ids[2]
+
+    @property
+    def sep_id(self) -> int:
+        return self._special_token_ids[3]
+
+    @property
+    def mask_id(self) -> int:
+        return self._special_token_ids[4]
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids of [PAD], [UNK], [CLS], [SEP], [MASK]."""
+        return self._special_token_ids
+
+    @property
+    def options(self) -> dict:
+        """What restores this tokenizer: `WordPieceTokenizer(vocabulary, **options)`."""
+        return {
+            "lowercase": self.lowercase,
+            "strip_accents": self.strip_accents,
+            "split_chinese": self.split_chinese,
+        }
+
+    def __call__(
+        self,
+        texts,
+        seconds=None,
+        sequence_length: int | None = None,
+        padding: str = "longest",
+        special_tokens: bool = False,
+    ) -> dict[str, tf.Tensor]:
+        """Texts, or pairs of texts, to what an encoder takes.
+
+        Args:
+            texts: strings (batch,): a list of str or a tf.string tensor.
+            seconds: the second text of every pair (batch,), or None.
+            sequence_length: cut rows to so many tokens; None keeps them whole.
+            padding: "longest" pads to the longest row, "sequence_length" to `sequence_length`.
+            special_tokens: read "[MASK]" and the like in the texts as special tokens; otherwise
+                they are ordinary characters.
+
+        Returns:
+            `token_ids`, `segment_ids`, `padding_mask`, int32 (batch, sequence).
+
+        Raises:
+            ValueError: an unknown padding, or a `sequence_length` missing or too small.
+        """
+        self._check_arguments(seconds is not None, sequence_length, padding)
+        first = self.tokenize(texts, special_tokens)
+        if seconds is None:
+            second = None
+            if sequence_length is not None:
+                first = first[:, : sequence_length - num_special_tokens(pair=False)]
+        else:
+            second = self.tokenize(seconds, special_tokens)
+            if sequence_length is not None:
+                first, second = _truncate_pairs(first, second, sequence_length)
+        token_ids, segment_ids = self._pack(first, second)
+        width = sequence_length if padding == "sequence_length" else None
+        padded = token_ids.to_tensor(self.pad_id, shape=[None, width])
+        lengths = token_ids.row_lengths()
+        return {
+            "token_ids": padded,
+            "segment_ids": segment_ids.to_tensor(0, shape=[None, width]),
+            "padding_mask": tf.sequence_mask(lengths, tf.shape(padded)[1], tf.int32),
+        }
+
+    def tokenize(self, texts, special_tokens: bool = False) -> tf.RaggedTensor:
+        """Piece ids of each text, int32 (batch, (pieces)), without [CLS] and [SEP]."""
+        texts = as_strings(texts)
+        if special_tokens:
+            texts = _mark_special_tokens(texts)
+        texts = self._normalize(texts, keep_placeholders=special_tokens)
+        if self.split_chinese:
+            return self._limit_words(self._matcher.tokenize(texts))
+        words = self._whitespace.tokenize(texts)
+        return self._limit_words(self._matcher.tokenize(words).merge_dims(1, 2))
+
+    def tokenize_with_offsets(
+        self, texts: Sequence[str], special_tokens: bool = False
+    ) -> list[Pieces]:
+        """Pieces and the characters of the original text that each stands for.
+
+        Offsets count Python's characters (code points). Runs eagerly, not in a graph. Accents that
+        were dropped behind the last character of a piece belong to no piece.
+
+        Returns:
+            For each text its `Pieces`: ids, starts, ends, each int32 (pieces,).
+        """
+        character_map = self._character_map.covering(texts)
+        wholes = (_SPECIAL_TOKEN, _PLACEHOLDER_WORDS) if special_tokens else ()
+        aligned = [align(text, character_map, *wholes) for text in texts]
+        normalized = [alignment.normalized for alignment in aligned]
+        ids, byte_starts, byte_ends = self._match_with_offsets(as_strings(normalized))
+        splits = ids.row_splits.numpy()
+        flat = [values.flat_values.numpy() for values in (ids, byte_starts, byte_ends)]
+        rows = []
+        for alignment, begin, end in zip(aligned, splits, splits[1:], strict=False):
+            row_ids, row_starts, row_ends = (values[begin:end] for values in flat)
+            rows.append(Pieces(row_ids, *alignment.originals(row_starts, row_ends)))
+        return rows
+
+    def _check_arguments(self, pair: bool, sequence_length: int | None, padding: str) -> None:
+        if padding not in ("longest", "sequence_length"):
+            raise ValueError(
+                f'`padding` must be "longest" or "sequence_length". Received: {padding!r}.'
+            )
+        if sequence_length is not None:
+            check_sequence_length(sequence_length, pair)
+        elif padding == "sequence_length":
+            raise ValueError('`padding="sequence_length"` needs a `sequence_length`.')
+
+    def detokenize(self, ids) -> list[str]:
+        """Texts that read like the originals; what normalisation changed stays changed.
+
+        Args:
+            ids: rows of piece ids: lists, an array (batch, sequence) or a ragged tensor. [PAD],
+                [CLS] and [SEP] are left out.
+        """
+        rows = ids.to_list() if isinstance(ids, tf.RaggedTensor) else ids
+        hidden = (self.pad_id, self.cls_id, self.sep_id)
+        return [
+            join_pieces(self._pieces[int(i)] for i in row if int(i) not in hidden) for row in rows
+        ]
+
+    def _normalize(self, texts: tf.Tensor, keep_placeholders: bool = False) -> tf.Tensor:
+        """BERT's normalisation of strings (batch,): clean, strip accents, lower-case."""
+        # Most English sentences are plain ASCII, for which lower-casing is all, and far cheaper.
+        others = tf.where(~tf.strings.regex_full_match(texts, _PLAIN_ASCII))
+        if self.lowercase:
+            texts = tf.strings.lower(texts)
+        normalized = self._normalize_unicode(tf.gather_nd(texts, others), keep_placeholders)
+        texts = tf.tensor_scatter_nd_update(texts, others, normalized)
+        if self.split_chinese:
+            return texts  # The matcher splits words, at punctuation and at Chinese characters.
+        texts = tf.strings.regex_replace(texts, r"\p{Z}", " ")
+        return tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
+
+    def _normalize_unicode(self, texts: tf.Tensor, keep_placeholders: bool) -> tf.Tensor:
+        texts = _replace_invalid(texts)
+        removed = _REMOVED if keep_placeholders else _REMOVED + _PLACEHOLDER_CLASS
+        if self.lowercase if self.strip_accents is None else self.strip_accents:
+            texts = tf_text.normalize_utf8(texts, "NFD")
+            removed += r"\p{Mn}"
+        texts = tf.strings.regex_replace(texts, f"[{removed}]", "")
+        if self.lowercase:
+            # TensorFlow lower-cases a sigma by its neighbours (the last of a word becomes "ς"),
+            # the reference tokenizer each character by itself.
+            texts = tf.strings.regex_replace(texts, "Σ", "σ")
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        return texts
+
+    def _normalize_characters(self, characters: list[str]) -> list[str]:
+        normalized = self._normalize(as_strings(characters)).numpy()
+        return [character.decode("utf-8") for character in normalized]
+
+    def _match_with_offsets(self, texts: tf.Tensor):
+        """Ids of normalised texts, and where each begins and ends in bytes: ragged tensors."""
+        if self.split_chinese:
+            ids, starts, ends = self._matcher.tokenize_with_offsets(texts)
+        else:
+            words, word_starts, _ = self._whitespace.tokenize_with_offsets(texts)
+            ids, starts, ends = self._matcher.tokenize_with_offsets(words)
+            word_starts = tf.cast(word_starts[:, :, tf.newaxis], starts.dtype)
+            starts = (starts + word_starts).merge_dims(1, 2)
+            ends = (ends + word_starts).merge_dims(1, 2)
+            ids = ids.merge_dims(1, 2)
+        word, is_long = self._words(ids.flat_values)
+        word_end = tf.gather(tf.math.segment_max(ends.flat_values, word), word)
+        ends = ends.with_flat_values(tf.where(is_long, word_end, ends.flat_values))
+        keep = ids.with_flat_values(self._is_kept(ids.flat_values, is_long))
+        ids = ids.with_flat_values(tf.where(is_long, self.unk_id, ids.flat_values))
+        return tuple(tf.ragged.boolean_mask(values, keep) for values in (ids, starts, ends))
+
+    def _limit_words(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Make one [UNK] of the pieces of each word with more than 100 characters."""
+        flat = ids.flat_values
+        _, is_long = self._words(flat)
+
+        def replaced():
+            keep = ids.with_flat_values(self._is_kept(flat, is_long))
+            unknown = ids.with_flat_values(tf.where(is_long, self.unk_id, flat))
+            return tf.ragged.boolean_mask(unknown, keep)
+
+        return tf.cond(tf.reduce_any(is_long), replaced, lambda: ids)
+
+    def _words(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of each piece (pieces,): the number of its word, and whether that word is too long."""
+        word = tf.cumsum(tf.cast(~tf.gather(self._continues_word, ids), tf.int32)) - 1
+        num_characters = tf.math.segment_sum(tf.gather(self._piece_length, ids), word)
+        return word, tf.gather(num_characters > MAX_CHARACTERS_PER_WORD, word)
+
+    def _is_kept(self, ids: tf.Tensor, is_long: tf.Tensor) -> tf.Tensor:
+        """Of a word that is too long only the first piece stays, to become [UNK]."""
+        return ~(is_long & tf.gather(self._continues_word, ids))
+
+    def _pack(self, first, second) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+        """[CLS] first [SEP] (second [SEP]) and its segment ids, both (batch, (tokens))."""
+        batch = first.nrows(out_type=tf.int32)
+        cls = tf.fill([batch, 1], self.cls_id)
+        sep = tf.fill([batch, 1], self.sep_id)
+        head = tf.concat([cls, first, sep], axis=1)
+        if second is None:
+            return head, tf.zeros_like(head)
+        tail = tf.concat([second, sep], axis=1)
+        return (
+            tf.concat([head, tail], axis=1),
+            tf.concat([tf.zeros_like(head), tf.ones_like(tail)], axis=1),
+        )
+
+
+def as_strings(texts) -> tf.Tensor:
+    """Texts (batch,), a list of str (or bytes) or already a tensor, as a tf.string tensor."""
+    if tf.is_tensor(texts):
+        return texts
+    if isinstance(texts, str | bytes):
+        raise ValueError(f"Expected a list of texts. Received one text: {texts[:40]!r}.")
+    # "surrogatepass": Python's strings may hold half of a surrogate pair (JSON can spell one).
+    return tf.constant([_as_bytes(text) for text in texts], tf.string)
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+
+
+def _mark_special_tokens(texts: tf.Tensor) -> tf.Tensor:
+    """Put its placeholder in the place of each special token."""
+    texts = tf.strings.regex_replace(texts, f"[{_PLACEHOLDER_CLASS}]", "")
+    for token, word in _PLACEHOLDER_WORDS.items():
+        texts = tf.strings.regex_replace(texts, re.escape(token), word)
+    return texts
+
+
+def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
+    """Turn bytes that are not UTF-8 into U+FFFD, which normalisation drops."""
+    valid = tf.reduce_all(tf.strings.regex_full_match(texts, _VALID_UTF8))
+    return tf.cond(
+        valid, lambda: texts, lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")
+    )
+
+
+def _truncate_pairs(first: tf.RaggedTensor, second: tf.RaggedTensor, sequence_length: int):
+    """`segments.truncated_lengths` for a batch: cut each pair, the longer text first."""
+    budget = tf.constant(sequence_length - num_special_tokens(pair=True), tf.int64)
+    half = budget // 2
+    first_length, second_length = first.row_lengths(), second.row_lengths()
+    first_kept = tf.maximum(budget - half, budget - second_length)
+    second_kept = tf.maximum(half, budget - first_length)
+    return _keep_first(first, first_kept), _keep_first(second, second_kept)
+
+
+def _keep_first(ids: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
+    """The first `kept` (batch,) values of each row."""
+    position = tf.ragged.range(ids.row_lengths()).flat_values
+    keep = position < tf.gather(kept, ids.value_rowids())
+    return tf.ragged.boolean_mask(ids, ids.with_flat_values(keep))

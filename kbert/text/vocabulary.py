@@ -1,0 +1,80 @@
+"""The vocabulary file: one WordPiece a line, its line number (from 0) is its id.
+
+Pieces inside a word begin with "##". TensorFlow is not needed here.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kbert.errors import DataError
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def load_vocabulary(
+    path: str | os.PathLike, special_tokens: Sequence[str] = SPECIAL_TOKENS
+) -> list[str]:
+    """Read vocab.txt and check it.
+
+    Args:
+        path: a UTF-8 file, one piece a line; every published BERT vocabulary is one.
+        special_tokens: the pieces that must be there, at any line.
+
+    Returns:
+        The pieces; the index of a piece is its id.
+
+    Raises:
+        DataError: not UTF-8, an empty line, a piece twice, or a special token missing.
+        OSError: the file cannot be read.
+    """
+    raw = Path(path).read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: a vocabulary must be UTF-8 text.") from None
+    # Only "\n" ends a line: published vocabularies hold U+2028 and U+0085 inside of pieces' lines.
+    lines = text.removesuffix("\n").split("\n")
+    pieces = [line.removesuffix("\r") for line in lines]
+    check_vocabulary(pieces, special_tokens, source=path)
+    return pieces
+
+
+def check_vocabulary(
+    pieces: Sequence[str],
+    special_tokens: Sequence[str] = SPECIAL_TOKENS,
+    source: str | os.PathLike = "the vocabulary",
+) -> None:
+    """Raise DataError, naming `source` and the line, unless every piece can have one id."""
+    line_of = {}
+    for line, piece in enumerate(pieces, start=1):
+        if not piece:
+            raise DataError(f"{source}, line {line}: expected a piece, received an empty line.")
+        if piece in line_of:
+            raise DataError(
+                f"{source}, line {line}: the piece {piece!r} stands in line {line_of[piece]} too."
+            )
+        line_of[piece] = line
+    missing = [token for token in special_tokens if token not in line_of]
+    if missing:
+        raise DataError(
+            f"{source}: not a BERT vocabulary, {' '.join(missing)} missing "
+            f"among its {len(pieces)} pieces."
+        )
+
+
+def save_vocabulary(path: str | os.PathLike, pieces: Iterable[str]) -> None:
+    """Write vocab.txt: whole or not at all."""
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=path.name, delete=False
+    ) as file:
+        file.writelines(piece + "\n" for piece in pieces)
+    os.replace(file.name, path)
+
+
+def special_token_ids(pieces: Sequence[str]) -> dict[str, int]:
+    """The ids of SPECIAL_TOKENS, in that order."""
+    return {token: pieces.index(token) for token in SPECIAL_TOKENS}
