@@ -130,7 +130,7 @@ class TrainingBatches:
         limit: int,
         token_targets: Collection[str] = (),
     ):
-        """`limit` is the longest sequence the model may see."""
+        """`limit` is the longest sequence that the model may see."""
         self.features = features
         self.batch_size = batch_size
         self.seed = seed
@@ -145,7 +145,8 @@ class TrainingBatches:
     def __call__(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
         epoch, index = divmod(int(number), len(self))
         chosen = [self.features[i] for i in self.plan(epoch)[index]]
-        length = padded_length(max(feature.length for feature in chosen), self.limit)
+        longest = max(feature.length for feature in chosen)
+        length = padded_length(longest, self.limit)
         return pad_batch(chosen, length, self.batch_size, self.token_targets)
 
     def plan(self, epoch: int) -> list[np.ndarray]:

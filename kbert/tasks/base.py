@@ -38,11 +38,13 @@ class Task(abc.ABC):
         metric_names: the single numbers in `metrics`, by each of which the best epoch can be
             chosen; the first is the default. "loss" is better when lower, all others when higher.
         token_targets: names of the targets that have a value for every token.
+        sequence_length: tokens that a feature has at most, in training and ever after.
     """
 
     name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
     token_targets: ClassVar[frozenset[str]] = frozenset()
+    sequence_length: int
 
     # Settings: from a command, to and from task.json.
 
@@ -103,7 +105,7 @@ class Task(abc.ABC):
         return self
 
     @abc.abstractmethod
-    def encode(self, examples: Sequence[Example], tokenizer, sequence_length: int) -> list[Feature]:
+    def encode(self, examples: Sequence[Example], tokenizer) -> list[Feature]:
         """Examples -> features of at most `sequence_length` tokens, in order, one or more each.
 
         Takes many examples at once: the tokenizer is many times faster on a list than one by one.

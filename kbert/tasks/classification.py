@@ -43,6 +43,7 @@ class ClassificationTask(Task):
         class_weights: label -> how much each of its examples counts in the loss; "balanced" for
             rows / (labels * rows of that label); None for 1.
         dropout: rate before the output layer (0.1 in the paper).
+        sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.
         text_column, second_column, label_column: column names, or numbers from 0 without a header.
             With a `second_column` the examples are pairs.
         header: whether the first line of a TSV or CSV file names the columns.
@@ -54,6 +55,7 @@ class ClassificationTask(Task):
     labels: tuple[str, ...] = ()
     class_weights: str | Mapping[str, float] | None = None
     dropout: float = 0.1
+    sequence_length: int = 128
     text_column: str = "text"
     second_column: str | None = None
     label_column: str = "label"
@@ -65,6 +67,11 @@ class ClassificationTask(Task):
             raise DataError(f"Class weights are `{BALANCED}` or a dictionary. Received: {weights}.")
         if not 0 <= self.dropout < 1:
             raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
+
+        if self.sequence_length < 4:
+            raise DataError(
+                f"Expected a sequence length of at least 4. Received: {self.sequence_length}."
+            )
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -85,12 +92,19 @@ class ClassificationTask(Task):
         parser.add_argument(
             "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
         )
+        parser.add_argument(
+            "--sequence-length",
+            type=int,
+            default=cls.sequence_length,
+            help="tokens of a text, or of both texts of a pair; longer ones are cut",
+        )
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "ClassificationTask":
         return cls(
             class_weights=args.class_weights,
             dropout=args.dropout,
+            sequence_length=args.sequence_length,
             text_column=args.text_column,
             second_column=args.second_column,
             label_column=args.label_column,
@@ -196,13 +210,11 @@ class ClassificationTask(Task):
             )
         return dataclasses.replace(self, labels=sort_labels(counts), class_weights=weights)
 
-    def encode(
-        self, examples: Sequence[TextExample], tokenizer, sequence_length: int
-    ) -> list[Feature]:
+    def encode(self, examples: Sequence[TextExample], tokenizer) -> list[Feature]:
         features = []
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
-            inputs, cut = tokenize(chunk, tokenizer, sequence_length)
+            inputs, cut = tokenize(chunk, tokenizer, self.sequence_length)
             for number, example in enumerate(chunk):
                 targets, weights = self.target(example)
                 features.append(

@@ -8,6 +8,7 @@ UTF-8, with or without a byte-order mark; lines end in LF or CRLF. Blank lines m
 only: elsewhere they are rows that lost their content. Nothing is dropped in silence.
 """
 
+import argparse
 import csv
 import json
 import pathlib
@@ -173,3 +174,28 @@ def without_blank_end(
         if path.suffix.lower() in COMMAS:
             inside_quotes ^= line.count('"') % 2 == 1
         yield number, line
+
+
+def add_column_arguments(parser: argparse.ArgumentParser, label: bool = True) -> None:
+    """Options to read a file by other columns than those of the training file."""
+    group = parser.add_argument_group(
+        "columns", "names in the header or JSON keys; numbers from 0 with --no-header"
+    )
+    names = ("text", "second", "label") if label else ("text", "second")
+    for name in names:
+        group.add_argument(f"--{name}-column", metavar="COLUMN", help="instead of training's")
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line names the columns, instead of as in training",
+    )
+
+
+def column_options(args: argparse.Namespace) -> dict:
+    """The given ones of those options, as `Task.with_options` takes them."""
+    options = {
+        name: value
+        for name, value in vars(args).items()
+        if name.endswith("_column") or name == "header"
+    }
+    return {name: value for name, value in options.items() if value is not None}
