@@ -6,6 +6,7 @@ import numpy as np
 
 from kbert.data.store import Split
 from kbert.errors import DataError
+from kbert.text.segments import truncated_lengths
 
 NUM_DRAWS = 8  # uniform numbers that a pair takes
 
@@ -89,9 +90,7 @@ def _random_spans(split, document, draw, target):
 def _trim(first, second, max_tokens, trim_first, trim_second, is_random):
     """Cut the longer text until both fit, at its front and its back as the draws say."""
     first_length, second_length = first[1] - first[0], second[1] - second[0]
-    half = max_tokens - max_tokens // 2
-    keep_first = np.minimum(first_length, np.maximum(max_tokens - second_length, half))
-    keep_second = np.minimum(second_length, max_tokens - keep_first)
+    keep_first, keep_second = truncated_lengths(first_length, second_length, max_tokens)
     first_start = first[0] + _front(first_length - keep_first, trim_first)
     second_start = second[0] + _front(second_length - keep_second, trim_second)
     return Pairs(

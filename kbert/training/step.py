@@ -5,6 +5,7 @@ import tensorflow as tf
 
 _FIRST_LOSS_SCALE = 2.0**15
 _GROWTH_STEPS = 2000  # without an overflow, before the loss scale doubles
+_MOST_GENERATORS, _MOST_DRAWS = 2**16, 2**10  # of a model, and of a generator in one pass
 
 
 class TrainingModel(keras.Model):
@@ -71,12 +72,12 @@ class TrainingModel(keras.Model):
         replica = tf.distribute.get_replica_context()
         gradients, sums = self._batch(data, replica)
         gradients, sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums))
-        gradients = [gradient / self.loss_scale for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
+        norm = tf.linalg.global_norm(gradients) / self.loss_scale
         finite = tf.math.is_finite(norm)
+        factor = 1 / self.loss_scale
         if self.clip_norm is not None:
-            shrink = self.clip_norm / tf.maximum(norm, self.clip_norm)
-            gradients = [gradient * shrink for gradient in gradients]
+            factor *= self.clip_norm / tf.maximum(norm, self.clip_norm)
+        gradients = [gradient * factor for gradient in gradients]
         logs = {
             **sums,
             "gradient_norm": norm,
@@ -130,25 +131,25 @@ class TrainingModel(keras.Model):
     def _microbatch(self, data, number, loss_scale):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        # Dropout: the state of each generator is derived from the step instead of kept, so that
-        # replicas differ, and a resumed run draws what the other would have drawn.
-        states = [
-            (
-                state,
-                tf.stack(
-                    [
-                        tf.cast(self.seed * 1000 + index, state.dtype),
-                        tf.cast(number * 1000, state.dtype),
-                    ]
-                ),
-            )
-            for index, state in enumerate(self._seed_states)
-        ]
-        with keras.StatelessScope(state_mapping=states), tf.GradientTape() as tape:
+        with self._seeds(number), tf.GradientTape() as tape:
             sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+    def _seeds(self, number):
+        """A scope in which dropout's generators start from (seed, generator, number of the pass).
+
+        Derived instead of kept, so that replicas differ, and a resumed run draws what the run that
+        was never stopped would have drawn.
+        """
+        states = []
+        for index, state in enumerate(self._seed_states):
+            first = self.seed * _MOST_GENERATORS + index
+            # A generator counts its draws in the second number.
+            second = number * _MOST_DRAWS
+            states.append((state, tf.stack([tf.cast(x, state.dtype) for x in (first, second)])))
+        return keras.StatelessScope(state_mapping=states)
 
     def _update(self, strategy, gradients, finite):
         """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
