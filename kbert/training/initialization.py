@@ -38,10 +38,8 @@ def attend_to_neighbours(model: keras.Model) -> None:
     rng = np.random.default_rng(0)
     for head, distance in zip(range(attention.num_heads), _DISTANCES, strict=False):
         pairs = np.sort(rng.permutation(hidden // 2)[: head_dim // 2])
-        query, key = (
-            _turned(pairs, frequencies, 0, hidden),
-            _turned(pairs, frequencies, distance, hidden),
-        )
+        query = _turned(pairs, frequencies, 0, hidden)
+        key = _turned(pairs, frequencies, distance, hidden)
         columns = slice(head * head_dim, head * head_dim + query.shape[1])
         kernel[:, :hidden][:, columns] = _GAIN * query
         kernel[:, hidden : 2 * hidden][:, columns] = _GAIN * key

@@ -4,6 +4,8 @@ import dataclasses
 
 from kbert.errors import DataError
 
+INITIALIZATIONS = ("bert", "neighbours")
+
 
 def _setting(default, text):
     return dataclasses.field(default=default, metadata={"help": text})
@@ -29,9 +31,16 @@ class PretrainingSettings:
     masking_rate: float = _setting(0.15, "share of the tokens to predict")
     short_probability: float = _setting(0.1, "share of the rows of a random smaller length")
     precision: str = _setting("float32", "float32, bfloat16 or float16 computation")
+    initialization: str = _setting(
+        "bert", "bert, or neighbours: heads that begin at the next token"
+    )
     seed: int = _setting(0, "of the weights, the rows and dropout")
 
     def __post_init__(self):
+        if self.initialization not in INITIALIZATIONS:
+            raise DataError(
+                f"initialization must be one of {INITIALIZATIONS}. Received: {self.initialization}."
+            )
         for name in ("num_steps", "batch_size", "sequence_length", "accumulate"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
