@@ -32,7 +32,7 @@ class PretrainingSettings:
     short_probability: float = _setting(0.1, "share of the rows of a random smaller length")
     precision: str = _setting("float32", "float32, bfloat16 or float16 computation")
     initialization: str = _setting(
-        "bert", "bert, or neighbours: heads that begin at the next token"
+        "bert", "bert, or neighbours: heads begin at the next tokens"
     )
     seed: int = _setting(0, "of the weights, the rows and dropout")
 
