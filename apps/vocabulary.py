@@ -1,0 +1,70 @@
+"""Train a WordPiece vocabulary from text files.
+
+    kbert vocabulary corpus/ more.jsonl.xz --output vocab.txt --size 30000
+
+Files are .txt, .md or .jsonl, plain or compressed (.gz .xz .zst), in UTF-8; folders are searched.
+Writes one piece a line, the special tokens first, and prints:
+
+    vocab.txt: 30,000 pieces (uncased), 99.99 % of characters, 1.13 pieces a word
+    140.8 MB, 25,904,143 words (512,345 distinct): counted in 12.1 s (11.6 MB/s), learned in 41.0 s
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("files", nargs="+", metavar="FILE", help="text files or folders")
+    parser.add_argument("--output", required=True, metavar="FILE", help="where to write vocab.txt")
+    parser.add_argument("--size", type=int, default=30_000, help="number of pieces")
+    parser.add_argument(
+        "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
+    )
+    parser.add_argument(
+        "--min-frequency", type=int, default=2, help="what is rarer becomes no piece"
+    )
+    parser.add_argument(
+        "--coverage", type=float, default=0.9999, help="share of characters that get a piece"
+    )
+    parser.add_argument("--field", default="text", help="field of .jsonl that holds the text")
+    parser.add_argument("--workers", type=int, help="processes; by default one for each processor")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args):
+    from kbert.text.vocabulary import check_writable, learn_vocabulary, save_vocabulary
+
+    check_writable(args.output)  # Before minutes of work.
+    trained = learn_vocabulary(
+        args.files,
+        args.size,
+        lowercase=not args.cased,
+        min_frequency=args.min_frequency,
+        coverage=args.coverage,
+        field=args.field,
+        num_workers=args.workers,
+        progress=not args.quiet,
+    )
+    save_vocabulary(args.output, trained.pieces)
+    print_summary(args, trained)
+
+
+def print_summary(args, trained):
+    megabytes = trained.num_bytes / 1e6
+    print(
+        f"{args.output}: {len(trained.pieces):,} pieces ({'cased' if args.cased else 'uncased'}), "
+        f"{trained.coverage:.2%} of characters, {trained.pieces_per_word:.2f} pieces a word"
+    )
+    print(
+        f"{megabytes:.1f} MB, {trained.num_words:,} words ({trained.num_distinct_words:,} distinct)"
+        f": counted in {trained.counting_seconds:.1f} s "
+        f"({megabytes / trained.counting_seconds:.1f} MB/s), "
+        f"learned in {trained.learning_seconds:.1f} s"
+    )
+    for problem in trained.problems.as_dict()["listed"]:
+        print(f"note: {problem['file']}: {problem['problem']} ({problem['count']} times)")
+
+
+if __name__ == "__main__":
+    import sys
+
+    from apps.cli import run_command
+
+    sys.exit(run_command("vocabulary", sys.argv[1:]))
