@@ -48,7 +48,7 @@ class TrainingModel(keras.Model):
         )
         self.finite_steps = self._counter("finite_steps", "int64", 0)
         self._seed_states = [v for v in model.variables if "seed_generator_state" in v.path]
-        self._differentiate = tf.function(self._microbatch, jit_compile=jit_step)
+        self._differentiate = tf.function(self._microbatch, jit_compile=jit_step, autograph=False)
         self.built = True
 
     def _counter(self, name, dtype, value):
@@ -96,7 +96,7 @@ class TrainingModel(keras.Model):
     def evaluate_sums(self, dataset) -> dict[str, float]:
         """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
         strategy = self.distribute_strategy
-        step = tf.function(lambda data: strategy.run(self.test_step, args=(data,)))
+        step = tf.function(lambda data: strategy.run(self.test_step, args=(data,)), autograph=False)
         totals = {}
         for data in strategy.experimental_distribute_dataset(dataset):
             for name, value in step(data).items():
