@@ -1,0 +1,36 @@
+# `make quickstart` is the main job from start to answer; `make test` is what CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+USER := .venv/.requirements
+DEV := .venv/.requirements-dev
+OUT := quickstart
+
+.PHONY: quickstart test test-all lint clean
+
+$(USER): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kbert needs Python 3.11 or later, set PYTHON=")'
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(DEV): requirements-dev.txt $(USER)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+quickstart: $(USER)
+	rm -rf $(OUT)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash apps/quickstart.sh $(OUT)
+
+test: $(DEV)
+	$(BIN)/python -m pytest
+
+test-all: $(DEV)
+	$(BIN)/python -m pytest -m ""
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv $(OUT) build *.egg-info
