@@ -7,6 +7,7 @@ at once.
 
 import argparse
 import importlib
+import importlib.util
 import os
 import sys
 
@@ -22,6 +23,7 @@ COMMANDS = {
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",
 }
+WITHOUT_TENSORFLOW = ("vocabulary",)
 
 
 def module_of(command: str):
@@ -53,8 +55,6 @@ def version() -> str:
 
 def run_command(name: str, argv: list[str]) -> int:
     """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
-    # TensorFlow's start-up notes are noise to a user; errors still show.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from kbert.errors import DataError, TrainingError
 
     module = module_of(name)
@@ -64,6 +64,8 @@ def run_command(name: str, argv: list[str]) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(argv)
     try:
+        if name not in WITHOUT_TENSORFLOW:
+            import_tensorflow_quietly()
         module.run(args)
     except (DataError, TrainingError, OSError) as error:
         print(f"kbert {name}: error: {sentence(error)}", file=sys.stderr)
@@ -72,6 +74,22 @@ def run_command(name: str, argv: list[str]) -> int:
         print(f"kbert {name}: interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def import_tensorflow_quietly() -> None:
+    """TensorFlow notes from C++ how it was built, before any setting can stop it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if importlib.util.find_spec("tensorflow") is None:
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def sentence(error: Exception) -> str:
