@@ -9,6 +9,7 @@ step() {
   "$@"
 }
 
+mkdir -p "$out"
 step kbert vocabulary samples/text --output "$out/vocab.txt" --size 4000
 step kbert prepare samples/text --vocabulary "$out/vocab.txt" --output "$out/store" \
   --validation-share 0.05
