@@ -19,9 +19,12 @@ from kbert.text.joining import join_pieces
 from kbert.text.offsets import CharacterMap, Pieces, align
 from kbert.text.segments import check_sequence_length, num_special_tokens
 from kbert.text.vocabulary import check_vocabulary, load_vocabulary, special_token_ids
+from kbert.text.words import MAX_CHARACTERS_PER_WORD
 
-# BERT gives up on longer words. Counted in characters; tensorflow-text's own limit counts bytes.
-MAX_CHARACTERS_PER_WORD = 100
+# String operations have no GPU version; the few on integers are not worth a copy there and back.
+_DEVICE = "CPU:0"
+
+# tensorflow-text's own limit counts bytes, BERT's counts characters: see `_limit_words`.
 _NO_LIMIT = 2**31 - 1
 
 # Control (but tab and line ends), format and private-use characters, and the replacement character.
@@ -160,34 +163,31 @@ class WordPieceTokenizer(tf.Module):
         """
         self._check_arguments(seconds is not None, sequence_length, padding)
         first = self.tokenize(texts, special_tokens)
-        if seconds is None:
-            second = None
-            if sequence_length is not None:
-                first = first[:, : sequence_length - num_special_tokens(pair=False)]
-        else:
-            second = self.tokenize(seconds, special_tokens)
-            if sequence_length is not None:
-                first, second = _truncate_pairs(first, second, sequence_length)
-        token_ids, segment_ids = self._pack(first, second)
+        second = None if seconds is None else self.tokenize(seconds, special_tokens)
         width = sequence_length if padding == "sequence_length" else None
-        padded = token_ids.to_tensor(self.pad_id, shape=[None, width])
-        lengths = token_ids.row_lengths()
-        return {
-            "token_ids": padded,
-            "segment_ids": segment_ids.to_tensor(0, shape=[None, width]),
-            "padding_mask": tf.sequence_mask(lengths, tf.shape(padded)[1], tf.int32),
-        }
+        with tf.device(_DEVICE):
+            if sequence_length is not None:
+                first, second = _truncate(first, second, sequence_length)
+            token_ids, segment_ids = self._pack(first, second)
+            padded = token_ids.to_tensor(self.pad_id, shape=[None, width])
+            lengths = token_ids.row_lengths()
+            return {
+                "token_ids": padded,
+                "segment_ids": segment_ids.to_tensor(0, shape=[None, width]),
+                "padding_mask": tf.sequence_mask(lengths, tf.shape(padded)[1], tf.int32),
+            }
 
     def tokenize(self, texts, special_tokens: bool = False) -> tf.RaggedTensor:
         """Piece ids of each text, int32 (batch, (pieces)), without [CLS] and [SEP]."""
-        texts = as_strings(texts)
-        if special_tokens:
-            texts = _mark_special_tokens(texts)
-        texts = self._normalize(texts, keep_placeholders=special_tokens)
-        if self.split_chinese:
-            return self._limit_words(self._matcher.tokenize(texts))
-        words = self._whitespace.tokenize(texts)
-        return self._limit_words(self._matcher.tokenize(words).merge_dims(1, 2))
+        with tf.device(_DEVICE):
+            texts = as_strings(texts)
+            if special_tokens:
+                texts = _mark_special_tokens(texts)
+            texts = self._normalize(texts, keep_placeholders=special_tokens)
+            if self.split_chinese:
+                return self._limit_words(self._matcher.tokenize(texts))
+            words = self._whitespace.tokenize(texts)
+            return self._limit_words(self._matcher.tokenize(words).merge_dims(1, 2))
 
     def tokenize_with_offsets(
         self, texts: Sequence[str], special_tokens: bool = False
@@ -204,7 +204,8 @@ class WordPieceTokenizer(tf.Module):
         wholes = (_SPECIAL_TOKEN, _PLACEHOLDER_WORDS) if special_tokens else ()
         aligned = [align(text, character_map, *wholes) for text in texts]
         normalized = [alignment.normalized for alignment in aligned]
-        ids, byte_starts, byte_ends = self._match_with_offsets(as_strings(normalized))
+        with tf.device(_DEVICE):
+            ids, byte_starts, byte_ends = self._match_with_offsets(as_strings(normalized))
         splits = ids.row_splits.numpy()
         flat = [values.flat_values.numpy() for values in (ids, byte_starts, byte_ends)]
         rows = []
@@ -230,10 +231,11 @@ class WordPieceTokenizer(tf.Module):
             ids: rows of piece ids: lists, an array (batch, sequence) or a ragged tensor. [PAD],
                 [CLS] and [SEP] are left out.
         """
-        rows = ids.to_list() if isinstance(ids, tf.RaggedTensor) else ids
+        if tf.is_tensor(ids):  # Its values one by one would be slow.
+            ids = ids.to_list() if isinstance(ids, tf.RaggedTensor) else ids.numpy().tolist()
         hidden = (self.pad_id, self.cls_id, self.sep_id)
         return [
-            join_pieces(self._pieces[int(i)] for i in row if int(i) not in hidden) for row in rows
+            join_pieces(self._pieces[int(i)] for i in row if int(i) not in hidden) for row in ids
         ]
 
     def _normalize(self, texts: tf.Tensor, keep_placeholders: bool = False) -> tf.Tensor:
@@ -264,7 +266,8 @@ class WordPieceTokenizer(tf.Module):
         return texts
 
     def _normalize_characters(self, characters: list[str]) -> list[str]:
-        normalized = self._normalize(as_strings(characters)).numpy()
+        with tf.device(_DEVICE):
+            normalized = self._normalize(as_strings(characters)).numpy()
         return [character.decode("utf-8") for character in normalized]
 
     def _match_with_offsets(self, texts: tf.Tensor):
@@ -352,13 +355,14 @@ def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _truncate_pairs(first: tf.RaggedTensor, second: tf.RaggedTensor, sequence_length: int):
-    """`segments.truncated_lengths` for a batch: cut each pair, the longer text first."""
+def _truncate(first: tf.RaggedTensor, second: tf.RaggedTensor | None, sequence_length: int):
+    """What is kept of each text; for pairs `segments.truncated_lengths` of a batch."""
+    if second is None:
+        return first[:, : sequence_length - num_special_tokens(pair=False)], None
     budget = tf.constant(sequence_length - num_special_tokens(pair=True), tf.int64)
     half = budget // 2
-    first_length, second_length = first.row_lengths(), second.row_lengths()
-    first_kept = tf.maximum(budget - half, budget - second_length)
-    second_kept = tf.maximum(half, budget - first_length)
+    first_kept = tf.maximum(budget - half, budget - second.row_lengths())
+    second_kept = tf.maximum(half, budget - first.row_lengths())
     return _keep_first(first, first_kept), _keep_first(second, second_kept)
 
 

@@ -84,7 +84,7 @@ def learn_vocabulary(
     Raises:
         DataError: files that cannot be read as text, no words in them, or `size` too small.
     """
-    _check_size(size)
+    _check_options(size, coverage)
     started = time.perf_counter()
     reader = TextReader(files, field=field)
     table = WordTable(lowercase, strip_accents, split_chinese)
@@ -130,12 +130,14 @@ def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
         bar.update(reader.total_bytes - bar.n)
 
 
-def _check_size(size: int) -> None:
+def _check_options(size: int, coverage: float) -> None:
     smallest = len(SPECIAL_TOKENS) + 2
     if not smallest <= size <= MAX_SIZE:
         raise DataError(
             f"The size of a vocabulary must be {smallest} to {MAX_SIZE}. Received: {size}."
         )
+    if not 0 < coverage <= 1:
+        raise DataError(f"The coverage must be above 0 and at most 1. Received: {coverage}.")
 
 
 def load_vocabulary(
