@@ -15,7 +15,7 @@ import abc
 import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 Example = Any  # Each task has its own kind.
 
 
+class Named(NamedTuple):
+    """An output of `Task.serving_outputs` as integers (batch, ...) that number `names`."""
+
+    numbers: Any
+    names: Sequence[str]
+
+
 class Task(abc.ABC):
     """One way to fine-tune an encoder.
 
@@ -39,12 +46,14 @@ class Task(abc.ABC):
             chosen; the first is the default. "loss" is better when lower, all others when higher.
         token_targets: names of the targets that have a value for every token.
         sequence_length: tokens that a feature has at most, in training and ever after.
+        takes_pairs: whether an example is two texts.
     """
 
     name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
+    takes_pairs: bool = False
 
     # Settings: from a command, to and from task.json.
 
@@ -147,6 +156,18 @@ class Task(abc.ABC):
                 axis of tokens may be longer than the feature, padded.
             features: those features; tasks that cut examples into windows need them.
         """
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """The answer that an exported graph gives: what of `decode` keras.ops can compute.
+
+        Args:
+            outputs: of the model, with batch axis.
+
+        Returns:
+            Tensors by name, each (batch, ...); numbers that stand for names as `Named`, for which
+            the graph answers the names. Unless a task says otherwise, the model's outputs.
+        """
+        return dict(outputs)
 
     @abc.abstractmethod
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> dict:

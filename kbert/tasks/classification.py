@@ -18,7 +18,7 @@ import numpy as np
 from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.tasks import tables
-from kbert.tasks.base import Task
+from kbert.tasks.base import Named, Task
 
 BALANCED = "balanced"
 # Texts given to the tokenizer at once: many for its speed, few for the memory of their padding.
@@ -273,6 +273,22 @@ class ClassificationTask(Task):
             "label": self.labels[best],
             "score": probabilities[best],
             "probabilities": dict(zip(self.labels, probabilities, strict=True)),
+        }
+
+    @property
+    def takes_pairs(self) -> bool:
+        return self.second_column is not None
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """As `decode`, with the probabilities (batch, labels) in the order of `labels`."""
+        from keras import ops
+
+        logits = ops.cast(outputs["logits"], "float32")
+        probabilities = ops.softmax(logits)
+        return {
+            "label": Named(ops.argmax(logits, axis=-1), self.labels),
+            "score": ops.max(probabilities, axis=-1),
+            "probabilities": probabilities,
         }
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
