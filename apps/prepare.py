@@ -13,6 +13,7 @@ was stopped continues when the same command is given again. At the end it prints
     time:        3.5 s, 18.5 MB of text a second
 """
 
+import os
 import sys
 
 from kbert.errors import DataError
@@ -53,6 +54,8 @@ def add_arguments(parser):
 def run(args):
     if args.processes is not None and args.processes < 1:
         raise DataError(f"--processes must be at least 1. Received: {args.processes}.")
+    # Text needs no GPU, and TensorFlow would take all of its memory.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from kbert.data.corpus import prepare
 
     result = prepare(
@@ -69,7 +72,8 @@ def run(args):
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")
     print_summary(result)
-    print(f"Train on it: kbert pretrain {args.output} ...")
+    if args.validation_share and not result["splits"]["validation"]["documents"]:
+        print("No document fell into validation: raise --validation-share to measure progress.")
 
 
 def print_summary(result):

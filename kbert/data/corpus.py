@@ -74,8 +74,8 @@ def prepare(
 ) -> dict:
     """Turn text files into a token store, which `kbert.data.store.TokenStore` reads.
 
-    A run that was killed continues when it is called again with the same arguments. Several
-    processes are started with "spawn": a script that calls this needs `if __name__ == "__main__":`.
+    A run that was killed continues when it is called again with the same arguments. More than two
+    workers are processes started with "spawn": a script then needs `if __name__ == "__main__":`.
 
     Args:
         inputs: files and folders.
@@ -87,13 +87,13 @@ def prepare(
         **recipe: the fields of `Recipe`.
 
     Returns:
-        What store.json holds under "splits" and "summary", and "seconds", "megabytes_per_second"
-        (of text) and "already_finished" of this call.
+        What store.json holds under "splits" and "summary", and of this call "seconds",
+        "megabytes_per_second" (of text, without the start of TensorFlow) and "already_finished".
 
     Raises:
         DataError: an argument or a file cannot be used, or there is no text.
     """
-    started = time.monotonic()
+    started = working = time.monotonic()
     recipe = Recipe(**recipe)
     if processes is not None and processes < 1:
         raise DataError(f"`processes` must be at least 1. Received: {processes}.")
@@ -106,16 +106,17 @@ def prepare(
         processes = processes or _useful_processes(reader.total_bytes)
         try:
             with Workers(processes, pieces, recipe) as workers:
+                working = time.monotonic()
                 text_bytes = _write_shards(writer, reader, workers, progress)
             _finish(writer, reader, pieces, recipe)
         finally:
             writer.close()
-    seconds = time.monotonic() - started
+    ended = time.monotonic()
     return {
         "splits": writer.index["splits"],
         "summary": writer.index["summary"],
-        "seconds": seconds,
-        "megabytes_per_second": text_bytes / 1e6 / seconds,
+        "seconds": ended - started,
+        "megabytes_per_second": text_bytes / 1e6 / (ended - working),
         "already_finished": already_finished,
     }
 
@@ -128,6 +129,7 @@ def _job(reader: TextReader, pieces: list[str], recipe: Recipe) -> dict:
         "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
         "document": reader.document,
         "field": reader.field,
+        "task_characters": TASK_CHARACTERS,
         **dataclasses.asdict(recipe),
     }
 
@@ -141,10 +143,12 @@ def _write_shards(writer: StoreWriter, reader: TextReader, workers: Workers, pro
     """Write the shards that are missing. Returns the bytes of text that they hold."""
     done = writer.shard_infos()
     first = next(number for number in range(len(done) + 1) if number not in done)
-    start = done[first - 1]["next"] if first else (0, 0)
-    bar = _ProgressBar(reader.total_bytes, done[first - 1]["bytes_read"] if first else 0, progress)
+    before = done[first - 1] if first else {"next": (0, 0), "bytes_read": 0, "is_last": False}
+    if before["is_last"]:
+        return 0
+    start = before["next"]
     waiting = collections.deque()
-    with bar:
+    with _ProgressBar(reader.total_bytes, before["bytes_read"], progress) as bar:
         for number, documents, info in _tasks(reader, first, *start):
             if number in done:
                 continue
@@ -160,8 +164,8 @@ def _write_shards(writer: StoreWriter, reader: TextReader, workers: Workers, pro
 def _tasks(reader: TextReader, number: int, file: int, skip: int) -> Iterator[tuple]:
     """(shard number, texts, info) from a document on; the last may hold problems and no text.
 
-    `info` says where the next task begins ("next": file and document), how far the files are read
-    ("bytes_read") and what was wrong ("problems").
+    `info` says where the next task begins ("next": file and document), whether there is none
+    ("is_last"), how far the files are read ("bytes_read") and what was wrong ("problems").
     """
     texts, characters, position = [], 0, (file, skip)
     for document in reader.documents(file, skip):
@@ -169,14 +173,19 @@ def _tasks(reader: TextReader, number: int, file: int, skip: int) -> Iterator[tu
         characters += len(document.text)
         position = (document.file, document.number + 1)
         if characters >= TASK_CHARACTERS:
-            yield number, texts, _task_info(reader, position)
+            yield number, texts, _task_info(reader, position, is_last=False)
             number, texts, characters = number + 1, [], 0
-    yield number, texts, _task_info(reader, position)
+    yield number, texts, _task_info(reader, position, is_last=True)
 
 
-def _task_info(reader: TextReader, position: tuple[int, int]) -> dict:
+def _task_info(reader: TextReader, position: tuple[int, int], is_last: bool) -> dict:
     problems, reader.problems = reader.problems, Problems()
-    return {"next": position, "bytes_read": reader.bytes_read, "problems": problems.as_dict()}
+    return {
+        "next": position,
+        "is_last": is_last,
+        "bytes_read": reader.bytes_read,
+        "problems": problems.as_dict(),
+    }
 
 
 def _finish(writer: StoreWriter, reader: TextReader, pieces: list[str], recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""From documents to shards, in worker processes: split into sentences, tokenize, write."""
+"""From documents to shards, in parallel: split into sentences, tokenize, write."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -16,7 +16,8 @@ from kbert.data.store_writer import token_dtype, write_shard
 from kbert.text.sentences import split_sentences
 
 # Large enough that the cost of one call to TensorFlow disappears, small enough for the caches.
-_SENTENCES_A_CALL = 4096
+_SENTENCES_A_CALL = 8192
+MAX_THREADS = 2
 
 
 class ShardEncoder:
@@ -88,7 +89,10 @@ class ShardEncoder:
 
 
 class Workers:
-    """A pool that encodes shards: one worker is a thread of this process, more are processes.
+    """A pool that encodes shards: up to two workers are threads, more are processes.
+
+    TensorFlow and `re` leave two threads enough to do side by side, and a process costs seconds of
+    start-up and the memory of another TensorFlow; from three on Python's lock would hold them up.
 
     Args:
         count: number of workers.
@@ -98,9 +102,9 @@ class Workers:
 
     def __init__(self, count: int, pieces: list[str], recipe):
         self.count = count
-        if count == 1:
+        if count <= MAX_THREADS:
             self._write = _make_encoder(pieces, recipe).write
-            self._pool = concurrent.futures.ThreadPoolExecutor(1)
+            self._pool = concurrent.futures.ThreadPoolExecutor(count)
         else:
             self._write = _write_in_worker
             self._pool = concurrent.futures.ProcessPoolExecutor(
@@ -138,12 +142,9 @@ def _make_encoder(pieces: list[str], recipe) -> ShardEncoder:
 
 def _start_worker(pieces: list[str], recipe) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import tensorflow as tf
-
-    # One thread a worker: the workers share the cores. No worker may take a GPU's memory.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.set_visible_devices([], "GPU")
+    # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores for each worker.
+    threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
     # A process has no other place for what its initializer made.
     global _encoder
     _encoder = _make_encoder(pieces, recipe)

@@ -118,7 +118,7 @@ class StoreWriter:
         infos = {}
         for path in sorted(self.shards.glob("*.npz")):
             try:
-                with np.load(path) as shard:
+                with open(path, "rb") as file, np.load(file) as shard:
                     infos[int(path.stem)] = json.loads(shard["info"].tobytes())
             except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
                 path.unlink()  # A power cut can leave less than was written: it is made again.

@@ -11,23 +11,17 @@ the length of a file, a line or a document.
 """
 
 import codecs
-import gzip
-import io
 import json
-import lzma
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-import zstandard
-
 from kbert.errors import DataError
+from kbert.text.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
 from kbert.text.sentences import cut_long
 
 DOCUMENT_RULES = ("blank-line", "file")
 SUFFIXES = (".txt", ".md", ".jsonl")
-COMPRESSIONS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 
 # A longer document is handed out in parts, so that nobody ever holds a gigabyte of text at once.
 MAX_DOCUMENT_LENGTH = 4 << 20  # bytes in .txt and .md, characters in .jsonl
@@ -36,8 +30,6 @@ _PIECE_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 _MAX_LISTED_PROBLEMS = 1000
 
-_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
-_DAMAGE = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 
 
@@ -121,6 +113,8 @@ class TextReader:
 
         Problems of what is skipped are not counted.
         """
+        if first_file or skip:
+            self.problems = Problems()
         self._finished_bytes = sum(self._sizes[:first_file])
         for index in range(first_file, len(self.files)):
             for number, (text, line) in enumerate(self._file_documents(index)):
@@ -132,13 +126,10 @@ class TextReader:
 
     def _file_documents(self, index: int) -> Iterator[tuple[str, int]]:
         path = self.files[index]
-        if self._sizes[index] == 0:
-            self.problems.add(path, "empty file")
-            return
         with open(path, "rb") as self._raw:
-            is_json = _suffixes(path)[0] == ".jsonl"
+            is_json = split_suffixes(path)[0] == ".jsonl"
             size = MAX_JSON_LINE_BYTES if is_json else _PIECE_BYTES
-            pieces = self._pieces(path, _decompressed(self._raw, path, _PIECE_BYTES), size)
+            pieces = self._pieces(path, decompressed(self._raw, path), size)
             if is_json:
                 yield from self._json_documents(path, pieces)
             else:
@@ -149,12 +140,16 @@ class TextReader:
         """Lines, each with its number; one longer than `size` bytes comes in several pieces."""
         line = 1
         try:
-            piece = stream.readline(size).removeprefix(codecs.BOM_UTF8)
+            # An empty file is an empty one of every compression too.
+            piece = stream.readline(size) if os.path.getsize(path) else b""
+            piece = piece.removeprefix(codecs.BOM_UTF8)
+            if not piece:
+                self.problems.add(path, "empty file")
             while piece:
                 yield line, piece
                 line += piece.endswith(b"\n")
                 piece = stream.readline(size)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             problem = f"damaged, the rest is not read ({str(error) or type(error).__name__})"
             self.problems.add(path, problem, line)
 
@@ -231,14 +226,6 @@ def iterate_texts(
         problems.merge(reader.problems.as_dict())
 
 
-def _suffixes(path: str) -> tuple[str, str]:
-    """(".jsonl", ".gz") of `a.jsonl.gz`; the second is "" for a plain file."""
-    stem, last = os.path.splitext(path.lower())
-    if last in COMPRESSIONS:
-        return os.path.splitext(stem)[1], last
-    return last, ""
-
-
 def _find_files(paths: Iterable[str], problems: Problems) -> list[str]:
     """Files as given, folders replaced by the text files in them; each file once."""
     if isinstance(paths, (str, os.PathLike)):
@@ -254,7 +241,7 @@ def _find_files(paths: Iterable[str], problems: Problems) -> list[str]:
             raise DataError(f"There is no file or folder {path}.")
         elif not os.path.isfile(path):
             raise DataError(f"{path} is not a regular file: it must be readable more than once.")
-        elif _suffixes(path)[0] not in SUFFIXES:
+        elif split_suffixes(path)[0] not in SUFFIXES:
             raise DataError(f"{path} must have a name in {_expected()}.")
         else:
             found[path] = None
@@ -269,12 +256,12 @@ def _expected() -> str:
 
 def _files_of_folder(folder: str, problems: Problems) -> list[str]:
     found = []
-    for directory, subfolders, names in os.walk(folder):
+    for directory, subfolders, names in os.walk(folder, onerror=_raise):
         # Sorted in place: os.walk descends in this order.
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(directory, name)
-            usable = not name.startswith(".") and _suffixes(name)[0] in SUFFIXES
+            usable = not name.startswith(".") and split_suffixes(name)[0] in SUFFIXES
             if usable and os.path.isfile(path):
                 found.append(path)
             else:
@@ -282,70 +269,27 @@ def _files_of_folder(folder: str, problems: Problems) -> list[str]:
     return found
 
 
-class _ZstdStream(io.RawIOBase):
-    """Decompressed bytes of a .zst file of one or more frames.
-
-    Unlike zstandard's own reader it raises EOFError where a file ends in the middle of a frame.
-    """
-
-    # One block of 128 KiB can hide behind 4 bytes: small reads keep the output bounded.
-    _READ_BYTES = 4096
-
-    def __init__(self, raw: BinaryIO):
-        self._raw = raw
-        self._frame = None
-        self._compressed = b""
-        self._output = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        while not self._output:
-            self._compressed = self._compressed or self._raw.read(self._READ_BYTES)
-            if not self._compressed:
-                if self._frame is not None:
-                    raise EOFError("the compressed data ends early")
-                return 0
-            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._output = memoryview(self._frame.decompress(self._compressed))
-            self._compressed = self._frame.unused_data
-            if self._frame.eof:
-                self._frame = None
-        count = min(len(buffer), len(self._output))
-        buffer[:count] = self._output[:count]
-        self._output = self._output[count:]
-        return count
-
-
-def _decompressed(raw: BinaryIO, path: str, buffer_bytes: int) -> BinaryIO:
-    """The bytes inside a file, by its suffix."""
-    compression = _suffixes(path)[1]
-    if compression == ".gz":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), buffer_bytes)
-    if compression == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(raw), buffer_bytes)
-    if compression == ".zst":
-        return io.BufferedReader(_ZstdStream(raw), buffer_bytes)
-    return raw
+def _raise(error: OSError):
+    raise error
 
 
 def _check_file(path: str, field: str) -> None:
     """Raise DataError if the beginning of a file shows that it is not UTF-8 text."""
-    kind, compression = _suffixes(path)
+    kind, compression = split_suffixes(path)
     with open(path, "rb") as raw:
         try:
-            stream = _decompressed(raw, path, _HEAD_BYTES)
+            stream = decompressed(raw, path, _HEAD_BYTES)
             head = stream.read(_HEAD_BYTES) if os.path.getsize(path) else b""
-        except _DAMAGE as error:
+        except DAMAGE as error:
             name = COMPRESSIONS[compression]
             raise DataError(f"{path} is not a whole {name} file: {error}.") from error
-    for magic, suffix in _MAGIC.items():
+    for magic, suffix in MAGIC.items():
         if head.startswith(magic):
             raise DataError(f"{path} holds {COMPRESSIONS[suffix]} data: name it {suffix}.")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path} is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8).")
-    if len(head) - len(head.translate(None, _CONTROL_BYTES)) > len(head) // 100:
+    num_controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
+    if num_controls > max(8, len(head) // 100):
         raise DataError(f"{path} is binary, not text.")
     text = codecs.utf_8_decode(head, "replace", False)[0]
     invalid = text.count("\ufffd")
@@ -361,9 +305,9 @@ def _check_json_lines(path: str, head: bytes, field: str) -> None:
     if len(head) >= _HEAD_BYTES:
         lines.pop()  # cut in the middle
     lines = [line.decode("utf-8", "replace") for line in lines if line.strip()]
-    problems = [_text_of_json(line, field)[1] for line in lines]
-    if problems and all(problems):
-        raise DataError(f"{path} has no line that can be used; the first is {problems[0]}.")
+    found = [_text_of_json(line, field) for line in lines]
+    if found and not any(text for text, _ in found):
+        raise DataError(f"{path}: no line can be used; the first is {found[0][1]}.")
 
 
 def _text_of_json(line: str, field: str) -> tuple[str, str | None]:
@@ -380,8 +324,8 @@ def _text_of_json(line: str, field: str) -> tuple[str, str | None]:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # JSON can name half of a character ("\ud83d"), which no encoder accepts later on.
-        return text.encode("utf-8", "replace").decode(), None
+        # JSON can spell half of a character ("\ud83d"), which UTF-8 cannot hold.
+        return text.encode("utf-8", "replace").decode(), "half of a character, read as ?"
     return text, None
 
 
