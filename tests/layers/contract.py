@@ -1,0 +1,72 @@
+"""What every layer of kbert promises as a Keras layer."""
+
+import keras
+import numpy as np
+
+from tests.reference_bert import randomized
+
+
+def check_layer(layer, *inputs, precision):
+    """Rebuilt from its config it computes the same; 16 bits work; all its weights learn.
+
+    Args:
+        layer: not built yet, without dropout.
+        inputs: NumPy arrays, the call's first arguments.
+        precision: the fixture.
+    """
+    output = numpy(layer(*inputs))
+    randomized(layer)
+    output = numpy(layer(*inputs))
+    _check_shapes(layer, inputs, output)
+    _check_serialization(layer, inputs, output)
+    _check_policies(layer, inputs, output, precision)
+    _check_learning(layer, inputs)
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def dtype_of(tensor):
+    return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def _check_shapes(layer, inputs, output):
+    symbols = [keras.Input((None, *x.shape[2:]), dtype=str(x.dtype)) for x in inputs]
+    symbolic = layer(*symbols).shape
+    assert len(symbolic) == output.ndim
+    assert all(a in (None, b) for a, b in zip(symbolic, output.shape, strict=True))
+
+
+def _check_serialization(layer, inputs, output):
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(copy) is type(layer)
+    assert copy.get_config() == layer.get_config()
+    copy(*inputs)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(numpy(copy(*inputs)), output)
+
+
+def _check_policies(layer, inputs, output, precision):
+    """Weights stay float32; results agree to the digits that 16 bits have."""
+    for policy, tolerance in (("mixed_bfloat16", 0.1), ("mixed_float16", 0.01)):
+        precision(policy)
+        copy = type(layer).from_config({**layer.get_config(), "dtype": policy})
+        copy(*inputs)
+        copy.set_weights(layer.get_weights())
+        assert {weight.dtype for weight in copy.weights} <= {"float32"}
+        result = numpy(copy(*inputs)).astype("float32")
+        np.testing.assert_allclose(result, output, rtol=tolerance, atol=tolerance)
+    precision("float32")
+
+
+def _check_learning(layer, inputs):
+    symbols = [keras.Input(x.shape[1:], dtype=str(x.dtype)) for x in inputs]
+    model = keras.Model(symbols, layer(*symbols))
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    before = [numpy(weight).copy() for weight in layer.trainable_weights]
+    shape = model(list(inputs)).shape
+    model.train_on_batch(list(inputs), np.random.default_rng(0).normal(size=shape))
+    for weight, old in zip(layer.trainable_weights, before, strict=True):
+        assert not np.array_equal(numpy(weight), old), f"{weight.path} did not learn"
+        assert np.isfinite(numpy(weight)).all()

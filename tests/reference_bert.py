@@ -1,0 +1,163 @@
+"""BERT in plain NumPy, written from the papers' formulas: what the layers are held against.
+
+Sources: arXiv 1810.04805 (BERT), 1706.03762 (attention, residuals), 1607.06450 (layer norm),
+1606.08415 (GELU), and the constants that Google published with its weights: tanh-GELU, epsilon
+1e-12, the pooler's tanh, the masked-LM transform before the tied table. One row and one head at a
+time, in float64, with none of the library's tricks.
+
+`weights` maps the path of each weight in the models to its array.
+"""
+
+import math
+
+import numpy as np
+
+_ERF = np.vectorize(math.erf)
+
+
+def encode(weights, config, token_ids, segment_ids, padding_mask):
+    """The encoder's four outputs for integer arrays (batch, sequence)."""
+    rows = [
+        _encode_row(weights, config, *row)
+        for row in zip(token_ids, segment_ids, padding_mask, strict=True)
+    ]
+    hidden_states = [np.stack(layer) for layer in zip(*(row[0] for row in rows), strict=True)]
+    return {
+        "sequence_output": hidden_states[-1],
+        "pooled_output": pool(weights, hidden_states[-1][:, 0]),
+        "hidden_states": hidden_states,
+        "attention_scores": [np.stack(s) for s in zip(*(row[1] for row in rows), strict=True)],
+    }
+
+
+def pretrain_logits(weights, config, inputs):
+    """Logits `masked_lm` (batch, predictions, vocabulary) and `next_sentence` (batch, n, 2)."""
+    encoded = encode(weights, config, *encoder_inputs(inputs))["sequence_output"]
+    masked = np.stack([row[p] for row, p in zip(encoded, inputs["mask_positions"], strict=True)])
+    cls = np.stack([row[p] for row, p in zip(encoded, inputs["cls_positions"], strict=True)])
+    return {
+        "masked_lm": masked_lm_logits(weights, config, masked),
+        "next_sentence": dense(weights, "next_sentence_head", pool(weights, cls)),
+    }
+
+
+def encoder_inputs(inputs):
+    return [inputs[name] for name in ("token_ids", "segment_ids", "padding_mask")]
+
+
+def masked_lm_logits(weights, config, hidden):
+    """GELU(W h + b), normalised, times the token table, plus one bias a piece."""
+    x = activation(config.activation, dense(weights, "masked_lm_head/dense", hidden))
+    x = layer_norm(weights, "masked_lm_head/norm", x, config.layer_norm_epsilon)
+    return x @ weights["embedding/token_table"].T + weights["masked_lm_bias/bias"]
+
+
+def pool(weights, first_vectors):
+    return np.tanh(dense(weights, "pooler/dense", first_vectors))
+
+
+def _encode_row(weights, config, token_ids, segment_ids, padding_mask):
+    """-> hidden states (num_layers + 1 times), attention scores (num_layers times) of one row."""
+    x = embed(weights, config.layer_norm_epsilon, token_ids, segment_ids, padding_mask)
+    hidden_states, scores = [x], []
+    for layer in range(config.num_layers):
+        x, probabilities = block(weights, config, f"block_{layer}/", x, padding_mask)
+        hidden_states.append(x)
+        scores.append(probabilities)
+    return hidden_states, scores
+
+
+def embed(weights, epsilon, token_ids, segment_ids, padding_mask, prefix="embedding/"):
+    positions = [
+        list(padding_mask[:place]).count(number) for place, number in enumerate(padding_mask)
+    ]
+    total = (
+        weights[prefix + "token_table"][token_ids]
+        + weights[prefix + "segment_table"][segment_ids]
+        + weights[prefix + "position_table"][positions]
+    )
+    return layer_norm(weights, prefix + "norm", total, epsilon)
+
+
+def block(weights, config, prefix, x, padding_mask):
+    """Post-norm: each sub-layer's output is added to its input, then normalised."""
+    attended, probabilities = attention(
+        weights, prefix + "attention/", x, padding_mask, config.num_heads
+    )
+    epsilon = config.layer_norm_epsilon
+    x = layer_norm(weights, prefix + "attention_norm", x + attended, epsilon)
+    inner = activation(config.activation, dense(weights, prefix + "intermediate", x))
+    output = x + dense(weights, prefix + "output", inner)
+    return layer_norm(weights, prefix + "output_norm", output, epsilon), probabilities
+
+
+def attention(weights, prefix, x, padding_mask, num_heads):
+    """-> (sequence, hidden) and the probabilities (heads, query, key).
+
+    A token sees those of its own number. One that sees nothing (padding) gets equal shares of all.
+    """
+    length, hidden = x.shape
+    size = hidden // num_heads
+    query, key, value = np.split(dense(weights, prefix + "query_key_value", x), 3, axis=1)
+    probabilities = np.zeros((num_heads, length, length))
+    context = np.zeros((length, hidden))
+    for head in range(num_heads):
+        columns = slice(head * size, (head + 1) * size)
+        for q, number in enumerate(padding_mask):
+            seen = [k for k in range(length) if number and padding_mask[k] == number]
+            scores = key[seen, columns] @ query[q, columns] / math.sqrt(size)
+            if seen:
+                probabilities[head, q, seen] = softmax(scores)
+            else:
+                probabilities[head, q] = 1 / length
+        context[:, columns] = probabilities[head] @ value[:, columns]
+    return dense(weights, prefix + "output_projection", context), probabilities
+
+
+def dense(weights, prefix, x):
+    return x @ weights[prefix + "/kernel"] + weights[prefix + "/bias"]
+
+
+def layer_norm(weights, prefix, x, epsilon):
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + epsilon) * weights[prefix + "/gamma"] + (
+        weights[prefix + "/beta"]
+    )
+
+
+def softmax(scores):
+    exponentials = np.exp(scores - scores.max())
+    return exponentials / exponentials.sum()
+
+
+def activation(name, x):
+    if name == "gelu_tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if name == "gelu_erf":
+        return 0.5 * x * (1 + _ERF(x / math.sqrt(2)))
+    return np.maximum(x, 0)
+
+
+def randomized(model, seed=0, stddev=0.3):
+    """Give every weight of a Keras model or layer random values; returns them as `weights`."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for weight in model.weights:
+        values = rng.normal(0, stddev, weight.shape) + (weight.path.endswith("gamma"))
+        weight.assign(values.astype("float32"))
+        weights[weight.path] = values.astype("float32").astype("float64")
+    return weights
+
+
+def random_inputs(rng, config, masks):
+    """Random `token_ids`, `segment_ids` for rows of the given padding masks, and predictions."""
+    padding_mask = np.array(masks, "int32")
+    batch, sequence = padding_mask.shape
+    return {
+        "token_ids": rng.integers(0, config.vocabulary_size, (batch, sequence)).astype("int32"),
+        "segment_ids": rng.integers(0, config.num_segments, (batch, sequence)).astype("int32"),
+        "padding_mask": padding_mask,
+        "mask_positions": rng.integers(0, sequence, (batch, 3)).astype("int32"),
+        "cls_positions": rng.integers(0, sequence, (batch, 2)).astype("int32"),
+    }
