@@ -1,0 +1,147 @@
+"""The shape of the code: who imports whom, where TensorFlow is, how long a file is."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+import kbert
+from tests.conftest import ROOT
+
+# Lower parts import nothing from higher ones; parts of one line do not import each other.
+ORDER = (
+    ("errors", "files"),
+    ("config",),
+    ("text", "layers", "metrics"),
+    ("models", "data"),
+    ("tasks",),
+    ("checkpoints",),
+    ("training",),
+    ("inference",),
+    ("serving",),
+    ("apps",),
+)
+LEVELS = {part: level for level, parts in enumerate(ORDER) for part in parts}
+# The only homes of TensorFlow, besides everything in serving/.
+WITH_TENSORFLOW = {
+    "kbert/text/tokenizer.py",
+    "kbert/text/offsets.py",
+    "kbert/text/joining.py",
+    "kbert/data/corpus.py",
+    "kbert/data/encoding.py",
+    "kbert/data/pipeline.py",
+    "kbert/training/devices.py",
+    "kbert/training/step.py",
+    "kbert/checkpoints/google.py",
+}
+FILES = sorted(
+    path.relative_to(ROOT)
+    for folder in ("kbert", "apps")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != ROOT / "kbert" / "__init__.py"
+)
+ids = {"ids": str}
+
+
+def imports_of(file, everywhere=True):
+    """The modules that a file imports; `everywhere` counts imports inside functions too."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if everywhere else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(module):
+    """`kbert.data.rows` -> data; `apps.cli` -> apps; others -> None."""
+    names = module.split(".")
+    if names[0] == "apps":
+        return "apps"
+    return names[1] if names[0] == "kbert" and len(names) > 1 else None
+
+
+def module_of(file):
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("file", FILES, **ids)
+def test_imports_go_down(file):
+    own = part_of(module_of(file))
+    for module in imports_of(file):
+        part = part_of(module)
+        if part is None or part == own or (own == "apps" and part == "__version__"):
+            continue
+        assert part in LEVELS, f"{file} imports {module}: name its part, not the package"
+        assert LEVELS[part] < LEVELS[own], f"{file} imports {module}"
+
+
+def test_no_cycles():
+    """Between files, so inside a part too."""
+    modules = {module_of(file): file for file in FILES}
+
+    def known(name):
+        """Of `from a.b import c`: the module a.b.c, or a.b where c is a name in it."""
+        return next((m for m in (name, name.rpartition(".")[0]) if m in modules), None)
+
+    graph = {
+        name: {found for found in map(known, imports_of(file)) if found not in (None, name)}
+        for name, file in modules.items()
+    }
+    done = set()
+    while len(done) < len(graph):
+        free = {name for name, needs in graph.items() if name not in done and needs <= done}
+        assert free, f"cycle among {sorted(set(graph) - done)}"
+        done |= free
+
+
+@pytest.mark.parametrize("file", FILES, **ids)
+def test_tensorflow_has_few_homes(file):
+    if str(file) in WITH_TENSORFLOW or file.parts[:2] == ("kbert", "serving"):
+        return
+    roots = {module.split(".")[0] for module in imports_of(file)}
+    found = roots & {"tensorflow", "tensorflow_text", "tf_keras"}
+    assert not found, f"{file} imports {found}"
+
+
+@pytest.mark.parametrize("file", FILES, **ids)
+def test_layers_need_keras_only(file):
+    if file.parts[:2] != ("kbert", "layers"):
+        return
+    roots = {module.split(".")[0] for module in imports_of(file)} - {"kbert"}
+    assert roots <= {"keras", "math"}
+
+
+@pytest.mark.parametrize("file", FILES, **ids)
+def test_files_are_short_and_named_after_what_they_do(file):
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 400
+    assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert not lines or ast.get_docstring(ast.parse("\n".join(lines))), f"{file}: no docstring"
+
+
+def test_every_public_name_has_a_home():
+    for name, home in kbert._HOMES.items():
+        spec = importlib.util.find_spec(home)
+        assert spec is not None, f"{home} of kbert.{name} does not exist"
+        tree = ast.parse(open(spec.origin, encoding="utf-8").read())
+        defined = {getattr(node, "name", None) for node in tree.body}
+        assert name in defined, f"{home} does not define {name}"
+
+
+def test_unknown_names_raise():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = kbert.nothing
+    assert set(kbert.__all__) <= set(dir(kbert))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, kbert; print(sorted({'keras', 'numpy', 'tensorflow'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
