@@ -1,4 +1,4 @@
-"""Answer files or standard input with a fine-tuned checkpoint: one JSON object a line.
+"""Answer files or standard input with a fine-tuned model: one JSON object a line.
 
     kbert predict CHECKPOINT texts.txt
     tail -f log.txt | kbert predict CHECKPOINT
@@ -9,7 +9,8 @@ Other files hold rows, whose columns are those of the training file unless other
 
     {"label": "sports", "score": 0.98, "probabilities": {"sports": 0.98, "weather": 0.02}}
 
-for each text, in order, as soon as it is known.
+for each text, in order, as soon as it is known. What `kbert export` wrote answers too, in the words
+of the server: "probabilities" is then a list, in the order of the labels.
 """
 
 import sys
@@ -20,7 +21,9 @@ from apps.cli import run_command
 def add_arguments(parser):
     from kbert.tasks.tables import add_column_arguments
 
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
+    parser.add_argument(
+        "model", metavar="CHECKPOINT", help="what `kbert finetune` or `kbert export` wrote"
+    )
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
     add_column_arguments(parser, label=False)
@@ -31,33 +34,67 @@ def run(args):
     import os
 
     from kbert.tasks.tables import column_options
-    from kbert.training.finetuning import load_finetuned
 
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
         open(name, "rb").close()
-    checkpoint = load_finetuned(args.checkpoint)
+    task, answer = open_model(args.model, args.batch_size)
     try:
-        for answer in answers(checkpoint, args.files, column_options(args), args.batch_size):
-            print(json.dumps(answer, ensure_ascii=False), flush=True)
+        for found in answers(task, answer, args.files, column_options(args)):
+            print(json.dumps(found, ensure_ascii=False), flush=True)
     except BrokenPipeError:
         # The reader has had enough (`| head`): no error. Python would flush once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def answers(checkpoint, files, columns, batch_size):
+def open_model(path, batch_size):
+    """The model's task, and a function from examples to answers."""
+    import functools
+    import pathlib
+
+    folder = pathlib.Path(path)
+    if any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb")):
+        return open_saved_model(folder, batch_size)
+    from kbert.tasks.answering import answer_examples
+    from kbert.training.finetuning import load_finetuned
+
+    model, tokenizer, _, task = load_finetuned(path)
+    return task, functools.partial(answer_examples, task, model, tokenizer, batch_size=batch_size)
+
+
+def open_saved_model(folder, batch_size):
+    import json
+
+    from kbert.errors import DataError
+    from kbert.serving.predictor import Predictor, newest_version
+    from kbert.tasks import TASKS
+
+    settings = newest_version(folder) / "assets" / "task.json"
+    if not settings.is_file():
+        raise DataError(f"{folder} is not fine-tuned: it has no {settings.name}.")
+    values = json.loads(settings.read_text(encoding="utf-8"))
+    predictor = Predictor(folder, batch_size)
+
+    def answer(examples):
+        return predictor.predict(
+            [{name: getattr(example, name) for name in predictor.fields} for example in examples]
+        )
+
+    return TASKS[values["name"]].from_json(values), answer
+
+
+def answers(task, answer, files, columns):
     from kbert.inference.prediction import answer_in_pieces, answer_lines
 
-    task = checkpoint.task.with_options(**columns)
+    task = task.with_options(**columns)
     if not files:
-        yield from answer_lines(task, checkpoint, sys.stdin.buffer, "standard input", batch_size)
+        yield from answer_lines(task, answer, sys.stdin.buffer, "standard input")
     for name in files:
         if name.endswith(".txt") and not columns:
             with open(name, "rb") as file:
-                yield from answer_lines(task, checkpoint, file, name, batch_size)
+                yield from answer_lines(task, answer, file, name)
         else:
-            rows = task.read_examples(name, labelled=False)
-            yield from answer_in_pieces(task, checkpoint, rows, batch_size)
+            yield from answer_in_pieces(answer, task.read_examples(name, labelled=False))
 
 
 if __name__ == "__main__":

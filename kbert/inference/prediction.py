@@ -2,30 +2,30 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
-from kbert.tasks.answering import answer_examples
 from kbert.tasks.base import Example, Task
 
 # Answered at once: enough to sort by length, few enough that answers come soon.
 AT_ONCE = 1024
 
+Answerer = Callable[[Sequence[Example]], list[dict]]
 
-def answer_in_pieces(
-    task: Task, checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int
-) -> Iterator[dict]:
-    """The answer to each example, in order; the first ones long before the last."""
+
+def answer_in_pieces(answer: Answerer, examples: Sequence[Example]) -> Iterator[dict]:
+    """The answer to each example, in order; the first ones long before the last.
+
+    Args:
+        answer: gives the answers to a list of examples: `kbert.tasks.answering.answer_examples`
+            with all else filled in, or that of a SavedModel.
+    """
     for start in range(0, len(examples), AT_ONCE):
-        piece = examples[start : start + AT_ONCE]
-        yield from answer_examples(task, checkpoint.model, checkpoint.tokenizer, piece, batch_size)
+        yield from answer(examples[start : start + AT_ONCE])
 
 
-def answer_lines(
-    task: Task, checkpoint: Checkpoint, stream: IO[bytes], name: str, batch_size: int
-) -> Iterator[dict]:
+def answer_lines(task: Task, answer: Answerer, stream: IO[bytes], name: str) -> Iterator[dict]:
     """The answer to each line of a stream, as soon as the line is there.
 
     Raises DataError with `name` and line for one that is no example.
@@ -37,7 +37,7 @@ def answer_lines(
             where = f"{name}, line {number}"
             examples.append(task.parse(decode_line(raw, where), where))
             number += 1
-        yield from answer_in_pieces(task, checkpoint, examples, batch_size)
+        yield from answer(examples)
 
 
 def decode_line(raw: bytes, where: str) -> str:

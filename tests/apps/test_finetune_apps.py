@@ -1,0 +1,143 @@
+"""`kbert finetune`, `evaluate` and `predict`, as a user types them."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from apps.cli import main
+from kbert import export_saved_model, load
+from tests.tiny_checkpoint import write_checkpoint, write_rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("apps")
+    write_checkpoint(folder / "start")
+    write_rows(folder / "train.tsv", 120, seed=1)
+    write_rows(folder / "dev.tsv", 30, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder):
+    code = main(
+        f"finetune classification --from {folder}/start --train {folder}/train.tsv "
+        f"--validation {folder}/dev.tsv --output {folder}/out --epochs 8 --batch-size 16 "
+        "--learning-rate 5e-3 --dropout 0 --sequence-length 16 --class-weights balanced".split()
+    )
+    assert code == 0
+    return folder / "out"
+
+
+def test_evaluate_prints_and_writes_the_scores(folder, checkpoint, capsys):
+    metrics = folder / "metrics.json"
+    assert main(f"evaluate {checkpoint} {folder}/dev.tsv --output {metrics}".split()) == 0
+    printed = capsys.readouterr().out
+    scores = json.loads(metrics.read_text())
+    assert f"accuracy    {scores['accuracy']:.4f}" in printed
+    assert scores["accuracy"] >= 0.9
+    assert {"f1", "matthews", "confusion_matrix"} <= set(scores)
+    for row in scores["confusion_matrix"]:
+        assert "  ".join(f"{count:>3}" for count in row).split() == [str(c) for c in row]
+    assert "right \\ predicted" in printed
+
+
+def test_predict_answers_tables_and_texts(folder, checkpoint, capsys):
+    rows = (folder / "dev.tsv").read_text().splitlines()[1:]
+    (folder / "texts.txt").write_text("\n".join(row.split("\t")[0] for row in rows))
+    assert main(f"predict {checkpoint} {folder}/dev.tsv".split()) == 0
+    of_table = capsys.readouterr().out
+    assert main(f"predict {checkpoint} {folder}/texts.txt".split()) == 0
+    assert capsys.readouterr().out == of_table
+    answers = [json.loads(line) for line in of_table.splitlines()]
+    right = sum(a["label"] == row.split("\t")[1] for a, row in zip(answers, rows, strict=True))
+    assert right >= 0.9 * len(rows)
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_predict_answers_standard_input(checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"good film\nbad day\n")))
+    assert main(["predict", str(checkpoint)]) == 0
+    labels = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
+    assert labels == ["good", "bad"]
+
+
+def test_predict_reads_other_columns(folder, checkpoint, capsys):
+    (folder / "rows.csv").write_text("7,good film\n8,bad film\n")
+    command = f"predict {checkpoint} {folder}/rows.csv --no-header --text-column 1"
+    assert main(command.split()) == 0
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == [
+        "good",
+        "bad",
+    ]
+
+
+def test_predict_answers_with_what_was_exported(folder, checkpoint, capsys):
+    export_saved_model(folder / "exported", load(checkpoint))
+    assert main(f"predict {checkpoint} {folder}/dev.tsv".split()) == 0
+    of_checkpoint = capsys.readouterr().out.splitlines()
+    assert main(f"predict {folder}/exported {folder}/dev.tsv".split()) == 0
+    for one, other in zip(of_checkpoint, capsys.readouterr().out.splitlines(), strict=True):
+        one, other = json.loads(one), json.loads(other)
+        assert one["label"] == other["label"]
+        assert list(one["probabilities"].values()) == pytest.approx(
+            other["probabilities"], abs=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("evaluate {out} {folder}/none.tsv", "No such file or directory: "),
+        ("evaluate {out} {folder}/dev.tsv --text-column x", "has no column 'x'"),
+        (
+            "evaluate {out} {folder}/other.tsv",
+            "labels that the training file does not have: 'ugly'",
+        ),
+        ("evaluate {out} {folder}/dev.tsv --output {folder}/none/m.json", "No such file"),
+        ("evaluate {folder}/start {folder}/dev.tsv", "is not fine-tuned"),
+        ("predict {out} {folder}/none.txt", "No such file or directory: "),
+        ("predict {out} {folder}/blank.txt", "blank.txt, line 2: expected a text. It is empty"),
+        ("predict {folder}/none {folder}/dev.tsv", "must be a checkpoint directory"),
+        (
+            "finetune classification --from {folder}/start --train {folder}/train.tsv "
+            "--output {folder}/new --label-column x",
+            "has no column 'x'. Its columns: 'text', 'label'",
+        ),
+        (
+            "finetune classification --from {folder}/start --train {folder}/train.tsv "
+            "--output {folder}/out",
+            "is not empty",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(folder, checkpoint, capsys, command, expected):
+    (folder / "other.tsv").write_text("text\tlabel\na film\tugly\n")
+    (folder / "blank.txt").write_text("a film\n\na day\n")
+    capsys.readouterr()
+    assert main(command.format(out=checkpoint, folder=folder).split()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"kbert {command.split()[0]}: error: ")
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["finetune", "finetune poetry", "finetune classification", "evaluate", "predict"]
+)
+def test_usage_errors_exit_with_2(command):
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["finetune classification", "evaluate", "predict"])
+def test_help_shows_real_defaults(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), "--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert "(default: 64)" in printed or "(default: 5e-05)" in printed
+    assert "(default: None)" not in printed

@@ -1,0 +1,109 @@
+"""Answers: in the order of the examples, whole for windows, and as soon as lines arrive."""
+
+import functools
+import io
+import os
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.inference import prediction
+from kbert.inference.prediction import answer_in_pieces, answer_lines, waiting_lines
+from kbert.tasks.answering import answer_examples, answer_features
+
+
+class SumTask:
+    """Words are numbers; the answer is their sum. Each window of three is a feature."""
+
+    name = "sum"
+    sequence_length = 40
+
+    def parse(self, instance, where):
+        try:
+            return [int(word) for word in instance.split()]
+        except ValueError as error:
+            raise DataError(f"{where}: expected numbers.") from error
+
+    def encode(self, examples, tokenizer):
+        return [
+            Feature({"token_ids": np.asarray(numbers[i : i + 3], "int32")}, example, {}, {})
+            for example, numbers in enumerate(examples)
+            for i in range(0, len(numbers), 3)
+        ]
+
+    def decode(self, outputs, example, features=()):
+        assert len(outputs) == len(features) == -(-len(example) // 3)
+        return {"sum": sum(float(output["sum"]) for output in outputs)}
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    total = keras.ops.sum(token_ids, axis=1)
+    model = keras.Model({"token_ids": token_ids}, {"sum": total})
+    return SimpleNamespace(model=model, tokenizer=None, task=SumTask())
+
+
+@pytest.fixture(scope="module")
+def answer(checkpoint):
+    return functools.partial(answer_examples, checkpoint.task, checkpoint.model, None, batch_size=4)
+
+
+def test_windows_and_lengths_come_back_in_order(checkpoint):
+    rng = np.random.default_rng(0)
+    examples = [rng.integers(1, 50, rng.integers(1, 40)).tolist() for _ in range(50)]
+    task = checkpoint.task
+    features = task.encode(examples, None)
+    # A feature of its own length for each example too, so that lengths are mixed.
+    features += [Feature({"token_ids": np.ones(n, "int32")}, 0, {}, {}) for n in (40, 1)]
+    task.decode = lambda outputs, example, features: sum(int(o["sum"]) for o in outputs)
+    try:
+        answers = answer_features(task, checkpoint.model, features, examples, batch_size=7)
+    finally:
+        del task.decode
+    assert answers[1:] == [sum(numbers) for numbers in examples[1:]]
+    assert answers[0] == sum(examples[0]) + 41
+
+
+def test_long_lists_are_answered_in_pieces(answer, monkeypatch):
+    monkeypatch.setattr(prediction, "AT_ONCE", 2)
+    answers = answer_in_pieces(answer, [[1], [2], [3, 4, 5, 6], [7], [8]])
+    assert next(answers) == {"sum": 1}
+    assert [found["sum"] for found in answers] == [2, 18, 7, 8]
+
+
+def test_lines_of_a_stream(checkpoint, answer):
+    stream = io.BytesIO(b"\xef\xbb\xbf1 2\r\n3\n4 5 6 7")
+    answers = answer_lines(checkpoint.task, answer, stream, "input")
+    assert [found["sum"] for found in answers] == [3, 3, 22]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"1\nx\n", "input, line 2: expected numbers"), (b"1\n\xff\n", "line 2: expected UTF-8")],
+)
+def test_lines_that_do_not_fit_are_named(checkpoint, answer, content, expected):
+    with pytest.raises(DataError, match=expected):
+        list(answer_lines(checkpoint.task, answer, io.BytesIO(content), "input"))
+
+
+def test_a_pipe_is_answered_line_by_line():
+    source, sink = os.pipe()
+    with open(source, "rb") as stream, open(sink, "wb", buffering=0) as writer:
+        lines = waiting_lines(stream, limit=10)
+        for line in (b"one\n", b"two\n"):
+            writer.write(line)
+            assert next(lines) == [line]
+        writer.close()
+        assert list(lines) == []
+
+
+def test_a_file_comes_in_pieces_and_whole():
+    content = [f"{i}\n".encode() for i in range(1000)]
+    pieces = list(waiting_lines(io.BytesIO(b"".join(content)), limit=64))
+    assert [line for piece in pieces for line in piece] == content
+    assert max(map(len, pieces)) <= 64

@@ -1,0 +1,39 @@
+"""A checkpoint of a few thousand random weights, and rows that it can learn in seconds."""
+
+import keras
+import numpy as np
+
+from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
+
+WORDS = "the film was good bad music and we saw it very long short on a day".split()
+NEUTRAL = [word for word in WORDS if word not in ("good", "bad")]
+
+
+def write_checkpoint(path):
+    """An encoder without dropout: the rows are few, and a test should not depend on luck."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    config = BertConfig(
+        len(vocabulary),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=32,
+        dropout=0.0,
+        attention_dropout=0.0,
+    )
+    keras.utils.set_random_seed(1)
+    save(path, Checkpoint(build_encoder(config), WordPieceTokenizer(vocabulary), config))
+    return path
+
+
+def write_rows(path, rows, seed):
+    """`text<TAB>label`: among up to nine other words stands "good" or "bad", the label."""
+    rng = np.random.default_rng(seed)
+    lines = ["text\tlabel"]
+    for number in range(rows):
+        label = ("bad", "good")[number % 2]
+        words = [*rng.choice(NEUTRAL, rng.integers(1, 10)), label]
+        lines.append(f"{' '.join(rng.permutation(words))}\t{label}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
