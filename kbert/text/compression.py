@@ -1,4 +1,4 @@
-"""Opens plain and compressed files as streams of bytes; a damaged one gives all it still can."""
+"""Opens plain and compressed files as streams; a damaged one gives the lines before."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ import zstandard
 
 COMPRESSIONS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
-# What reading a damaged file raises, once everything before the damage has been read.
+# What reading a damaged file raises, once the whole lines before the damage have been read.
 DAMAGE = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
 

@@ -289,7 +289,8 @@ def test_problems_are_in_the_summary(tmp_path, vocabulary):
     (folder / "a.txt").write_bytes(b"The cat.\n\nThe \xff dog.\n\n\x01\x02\n")
     (folder / "b.jsonl").write_text('{"text": "The mat."}\n{"text"\n')
     (folder / "c.txt").write_bytes(b"")
-    (folder / "d.txt.xz").write_bytes(lzma.compress(os.urandom(100_000).hex().encode())[:-200])
+    damaged = lzma.compress(b"The mat.\n" + os.urandom(100_000).hex().encode())[:-200]
+    (folder / "d.txt.xz").write_bytes(damaged)
     (folder / "e.pdf").write_bytes(b"%PDF")
     result = prepare([folder], tmp_path / "store", vocabulary, progress=False)
     found = {
