@@ -62,7 +62,8 @@ class TrainingModel(keras.Model):
         )
 
     def compile(self, optimizer):
-        super().compile(optimizer=optimizer, jit_compile=False)
+        # Keras's own loss scaling, automatic under float16, refuses to run outside the replicas.
+        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False)
         optimizer.build(self.model.trainable_variables)
 
     def call(self, inputs, training=None):
