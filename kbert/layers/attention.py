@@ -69,7 +69,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
         query = query * ops.cast(1 / math.sqrt(head_dim), query.dtype)
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, query, key)
-        # In float32: the exponentials of a long row overflow or round in 16 bits.
+        # In float32: sums over a long row round in 16 bits, and float16 cannot hold _HIDDEN.
         scores = ops.cast(scores, "float32")
         if padding_mask is not None:
             scores = ops.where(visible(padding_mask), scores, _HIDDEN)

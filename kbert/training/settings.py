@@ -46,6 +46,9 @@ class PretrainingSettings:
                 raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
         if not 0 <= self.seed < 2**32:
             raise DataError(f"seed must be in [0, 2^32). Received: {self.seed}.")
+        for name in ("warmup_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise DataError(f"{name} must not be negative. Received: {getattr(self, name)}.")
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} must be above 0. Received: {getattr(self, name)}.")
