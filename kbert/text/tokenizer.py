@@ -85,7 +85,7 @@ class WordPieceTokenizer(tf.Module):
         self._piece_length = tf.constant(lengths, tf.int32)
         self._continues_word = tf.constant([piece.startswith("##") for piece in pieces])
         self._matcher = tf_text.FastWordpieceTokenizer(
-            [_PLACEHOLDERS.get(piece, piece) for piece in pieces],
+            [_matched_piece(index, piece) for index, piece in enumerate(pieces)],
             token_out_type=tf.int32,
             unknown_token=_PLACEHOLDERS["[UNK]"],
             no_pretokenization=not split_chinese,
@@ -323,6 +323,15 @@ class WordPieceTokenizer(tf.Module):
             tf.concat([head, tail], axis=1),
             tf.concat([tf.zeros_like(head), tf.ones_like(tail)], axis=1),
         )
+
+
+def _matched_piece(index: int, piece: str) -> str:
+    """What tensorflow-text looks for in the place of a piece."""
+    # The published Chinese vocabulary holds U+2028 and ##U+2028, which tensorflow-text would find
+    # in a text, but which BERT takes for a space. Nothing inside of brackets is ever found.
+    if any(map(str.isspace, piece)):
+        return f"[{index}]"
+    return _PLACEHOLDERS.get(piece, piece)
 
 
 def as_strings(texts) -> tf.Tensor:

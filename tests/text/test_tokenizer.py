@@ -142,6 +142,11 @@ def test_special_ids():
     ]
 
 
+def test_a_space_in_the_vocabulary_is_never_found():
+    tokenizer = WordPieceTokenizer([*PIECES, "\u2028", "##\u2028", "a\u00a0a"])
+    assert tokens_of(tokenizer, "a\u2028a\u00a0a \u2028") == "a a a"
+
+
 def test_vocabulary_must_have_the_special_tokens():
     with pytest.raises(DataError, match=r"\[CLS\] missing"):
         WordPieceTokenizer(["[PAD]", "[UNK]", "[SEP]", "[MASK]", "a"])
