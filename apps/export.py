@@ -1,0 +1,41 @@
+"""Write a SavedModel that takes raw text, for `kbert serve` or TensorFlow Serving.
+
+    kbert export CHECKPOINT --output saved_models/topics
+
+Prints
+
+    saved_models/topics/1: text -> label, probabilities, score
+    Serve it: kbert serve saved_models/topics
+
+Of a checkpoint that is only pre-trained the encoder is exported.
+"""
+
+import sys
+
+
+def add_arguments(parser):
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint directory")
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="the version becomes a folder in it"
+    )
+    parser.add_argument("--version", type=int, default=1, metavar="N", help="number from 1")
+
+
+def run(args):
+    from kbert.checkpoints.directory import load
+    from kbert.serving.export import check_version, export_saved_model
+    from kbert.serving.predictor import Predictor
+
+    # Before the model is loaded, which takes seconds.
+    check_version(args.output, args.version)
+    folder = export_saved_model(args.output, load(args.checkpoint), args.version)
+    predictor = Predictor(folder)
+    outputs = ", ".join(sorted(predictor.outputs))
+    print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")
+    print(f"Serve it: kbert serve {args.output}")
+
+
+if __name__ == "__main__":
+    from apps.cli import run_command
+
+    sys.exit(run_command("export", sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""A checkpoint as a SavedModel: raw text in, named answers out, the tokenizer inside the graph.
+
+    PATH/VERSION/saved_model.pb     the graph, with two signatures
+    PATH/VERSION/variables/         the weights, once
+    PATH/VERSION/assets/            vocab.txt, config.json and, of a fine-tuned model, task.json
+
+Signatures:
+
+    serving_default   text, and second for a task on pairs: strings (batch,)
+    token_ids         token_ids, segment_ids, padding_mask: int32 (batch, sequence)
+
+Both answer the same outputs, each with a batch axis: those of `Task.serving_outputs`; of an encoder
+`sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the padding.
+"""
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from kbert.checkpoints.directory import Checkpoint, encoder_of
+from kbert.errors import DataError
+from kbert.files import write_json
+from kbert.tasks.base import Named
+from kbert.text.vocabulary import save_vocabulary
+
+
+def export_saved_model(
+    path: str | os.PathLike, checkpoint: Checkpoint, version: int = 1
+) -> pathlib.Path:
+    """Write PATH/VERSION, whole or not at all, and return it.
+
+    Texts are cut to the task's sequence length, of an encoder to the longest that it takes. Of a
+    pre-training model the encoder is exported.
+
+    Raises `DataError` for a version that is no positive number or already there.
+    """
+    target = check_version(path, version)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # TensorFlow Serving watches the folder and takes every number in it for a whole version.
+    temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            module = ServedModel(checkpoint, pathlib.Path(folder))
+            tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def check_version(path: str | os.PathLike, version: int) -> pathlib.Path:
+    """The folder PATH/VERSION. Raises `DataError` unless it can be written."""
+    if type(version) is not int or version < 1:
+        raise DataError(f"A version must be a positive integer. Received: {version!r}.")
+    target = pathlib.Path(path) / str(version)
+    if target.exists():
+        raise DataError(f"{target} is already there. Export under another version.")
+    return target
+
+
+class ServedModel(tf.Module):
+    """What the SavedModel keeps: the weights, the tokenizer, the assets.
+
+    The Keras model itself stays outside: saved with it, every weight would be stored twice, under
+    the layers and under the model. Only its operations enter the graph.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, folder: pathlib.Path):
+        """`folder` is where the assets are written, to be copied into the SavedModel."""
+        super().__init__(name="served_model")
+        model, task = checkpoint.model, checkpoint.task
+        if task is None:
+            model = encoder_of(checkpoint)
+        self.weights = {weight.path: weight.value for weight in model.weights}
+        self.tokenizer = checkpoint.tokenizer
+        self.assets = [tf.saved_model.Asset(str(file)) for file in write_assets(folder, checkpoint)]
+        self._pairs = task is not None and task.takes_pairs
+        self._sequence_length = (
+            checkpoint.config.max_sequence_length if task is None else task.sequence_length
+        )
+        self._answer = answer_function(model, task)
+
+    def signatures(self) -> dict:
+        ids = [
+            tf.TensorSpec([None, None], tf.int32, name)
+            for name in ("token_ids", "segment_ids", "padding_mask")
+        ]
+        names = ("text", "second") if self._pairs else ("text",)
+        texts = [tf.TensorSpec([None], tf.string, name) for name in names]
+        return {
+            "serving_default": tf.function(self._from_texts, texts),
+            "token_ids": tf.function(self._from_ids, ids),
+        }
+
+    def _from_texts(self, text, second=None):
+        return self._answer(self.tokenizer(text, second, sequence_length=self._sequence_length))
+
+    def _from_ids(self, token_ids, segment_ids, padding_mask):
+        names = ("token_ids", "segment_ids", "padding_mask")
+        return self._answer(dict(zip(names, (token_ids, segment_ids, padding_mask), strict=True)))
+
+
+def answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
+    """From the model's inputs, (batch, sequence), to the named outputs of both signatures."""
+
+    def answer(inputs):
+        outputs = model(inputs, training=False)
+        if task is None:
+            outputs = {**outputs, "padding_mask": inputs["padding_mask"]}
+        else:
+            outputs = task.serving_outputs(outputs)
+        return {name: as_tensor(output) for name, output in outputs.items()}
+
+    return answer
+
+
+def as_tensor(output) -> tf.Tensor:
+    """An output of `Task.serving_outputs`: numbers that stand for names become the names."""
+    if isinstance(output, Named):
+        return tf.gather(tf.constant(output.names), output.numbers)
+    return output
+
+
+def write_assets(folder: pathlib.Path, checkpoint: Checkpoint) -> list[pathlib.Path]:
+    """Write the files that describe the model; they are named as in a checkpoint directory."""
+    save_vocabulary(folder / "vocab.txt", checkpoint.tokenizer.vocabulary)
+    settings = {"encoder": checkpoint.config.to_dict(), "tokenizer": checkpoint.tokenizer.options}
+    write_json(folder / "config.json", settings)
+    if checkpoint.task is not None:
+        task = checkpoint.task
+        write_json(folder / "task.json", {"name": task.name, **task.to_json()})
+    return sorted(folder.iterdir())

@@ -1,0 +1,204 @@
+"""SavedModels: what they hold, and that they answer as the Keras model does."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from apps.cli import run_command
+from kbert import Predictor, export_saved_model, save
+from kbert.errors import DataError
+from kbert.serving import export
+from kbert.tasks import TASKS
+from kbert.tasks.answering import answer_examples
+from kbert.tasks.classification import TextExample
+
+TEXTS = [
+    "the film was good",
+    "bad music!",
+    "Élan, films and SEEING it",
+    "今天天气很好",
+    "",
+    " \t\n",
+    "[MASK] [SEP]",
+    "we saw it " * 50,
+    "好" * 20_000,
+    b"good \xff\xfe\xc3 film",
+    b"\xed\xa0\x80",
+]
+
+
+def keras_answers(checkpoint, pairs):
+    """`kbert predict`'s answers to (text, second) pairs."""
+    examples = [TextExample(text, second, None, "here") for text, second in pairs]
+    model, tokenizer, _, task = checkpoint
+    return answer_examples(task, model, tokenizer, examples, batch_size=4)
+
+
+def check(answers, expected):
+    """Rows of the graph's outputs, lists and strings, against decoded answers."""
+    assert len(answers) == len(expected)
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert answer["label"] == wanted["label"]
+        assert answer["score"] == pytest.approx(wanted["score"], abs=1e-5)
+        probabilities = list(wanted["probabilities"].values())
+        assert answer["probabilities"] == pytest.approx(probabilities, abs=1e-5)
+
+
+def rows(outputs):
+    return [
+        {
+            "label": label.decode("utf-8"),
+            "score": float(score),
+            "probabilities": probabilities.tolist(),
+        }
+        for label, score, probabilities in zip(
+            *(outputs[name].numpy() for name in ("label", "score", "probabilities")), strict=True
+        )
+    ]
+
+
+def test_text_signature_answers_as_the_keras_model(single):
+    checkpoint, folder = single
+    loaded = tf.saved_model.load(folder / "1")
+    answers = rows(loaded.signatures["serving_default"](text=tf.constant(TEXTS)))
+    check(answers, keras_answers(checkpoint, [(text, None) for text in TEXTS]))
+    assert len({round(answer["score"], 4) for answer in answers}) > 4
+
+
+def test_pair_signature_answers_as_the_keras_model(pairs):
+    checkpoint, folder = pairs
+    texts = [("the film", "was good"), ("we saw " * 9, "it"), ("", ""), ("今", "天气 " * 20)]
+    first, second = (tf.constant(column) for column in zip(*texts, strict=True))
+    signature = tf.saved_model.load(folder / "1").signatures["serving_default"]
+    check(rows(signature(text=first, second=second)), keras_answers(checkpoint, texts))
+
+
+def test_token_signature_answers_as_the_text_signature(single):
+    checkpoint, folder = single
+    signatures = tf.saved_model.load(folder / "1").signatures
+    inputs = checkpoint.tokenizer(TEXTS, sequence_length=checkpoint.task.sequence_length)
+    by_tokens = signatures["token_ids"](**inputs)
+    by_text = signatures["serving_default"](text=tf.constant(TEXTS))
+    for name, values in by_text.items():
+        if name != "label":
+            np.testing.assert_allclose(by_tokens[name], values, atol=1e-6)
+    assert by_tokens["label"].numpy().tolist() == by_text["label"].numpy().tolist()
+
+
+def test_a_pretraining_model_exports_its_encoder(pretrained):
+    checkpoint, folder = pretrained
+    loaded = tf.saved_model.load(folder / "1")
+    outputs = loaded.signatures["serving_default"](text=tf.constant(["the film", "今天好"]))
+    inputs = checkpoint.tokenizer(["the film", "今天好"])
+    assert outputs["padding_mask"].numpy().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    expected = export.encoder_of(checkpoint)(inputs)
+    for name in ("sequence_output", "pooled_output"):
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
+
+
+def test_weights_are_stored_once(single):
+    checkpoint, folder = single
+    stored = tf.train.list_variables(str(folder / "1" / "variables" / "variables"))
+    shapes = [tuple(shape) for name, shape in stored if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    assert sorted(shapes) == sorted(tuple(w.shape) for w in checkpoint.model.weights)
+    data = folder / "1" / "variables" / "variables.data-00000-of-00001"
+    num_bytes = 4 * sum(map(math.prod, shapes))
+    assert num_bytes < data.stat().st_size < num_bytes + 20_000
+
+
+def test_assets_describe_the_model(single):
+    checkpoint, folder = single
+    assets = folder / "1" / "assets"
+    pieces = (assets / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    assert pieces == checkpoint.tokenizer.vocabulary
+    settings = json.loads((assets / "config.json").read_text(encoding="utf-8"))
+    assert settings["encoder"] == checkpoint.config.to_dict()
+    assert settings["tokenizer"] == checkpoint.tokenizer.options
+    task = json.loads((assets / "task.json").read_text(encoding="utf-8"))
+    assert TASKS[task["name"]].from_json(task) == checkpoint.task
+
+
+# tensorflow-text itself imports Keras, which comes with TensorFlow; behind that it is blocked.
+ALONE = """
+import json, sys
+import tensorflow as tf, tensorflow_text
+for name in list(sys.modules):
+    if name.split(".")[0] == "keras":
+        sys.modules[name] = None
+sys.modules["kbert"] = None
+texts = json.loads(sys.argv[2])
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+outputs = {name: out.numpy().tolist() for name, out in signature(text=tf.constant(texts)).items()}
+outputs["label"] = [label.decode() for label in outputs["label"]]
+answers = [dict(zip(outputs, row)) for row in zip(*outputs.values())]
+del sys.modules["kbert"]
+from kbert import Predictor
+print(json.dumps([answers, Predictor(sys.argv[1]).predict(texts)]))
+"""
+
+
+def test_answers_without_kbert_and_keras(single, tmp_path):
+    checkpoint, folder = single
+    # A copy: nothing outside the folder may be needed.
+    shutil.copytree(folder / "1", tmp_path / "alone")
+    texts = [text for text in TEXTS if isinstance(text, str) and len(text) < 1000]
+    finished = subprocess.run(
+        [sys.executable, "-c", ALONE, tmp_path / "alone", json.dumps(texts)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stderr
+    expected = keras_answers(checkpoint, [(text, None) for text in texts])
+    for answers in json.loads(finished.stdout.splitlines()[-1]):
+        check(answers, expected)
+
+
+def test_a_version_is_not_overwritten(single):
+    checkpoint, folder = single
+    before = (folder / "1" / "saved_model.pb").read_bytes()
+    with pytest.raises(DataError, match="1 is already there"):
+        export_saved_model(folder, checkpoint)
+    assert (folder / "1" / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize("version", [0, -1, "2", True])
+def test_versions_that_are_none(single, tmp_path, version):
+    with pytest.raises(DataError, match="must be a positive integer"):
+        export_saved_model(tmp_path, single[0], version)
+
+
+def test_an_export_that_fails_leaves_nothing(single, tmp_path, monkeypatch):
+    def fail(module, path, signatures):
+        Path(path).mkdir()
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export_saved_model(tmp_path / "model", single[0])
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_command(single, tmp_path, capsys):
+    save(tmp_path / "checkpoint", single[0])
+    arguments = [str(tmp_path / "checkpoint"), "--output", str(tmp_path / "model")]
+    assert run_command("export", [*arguments, "--version", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{tmp_path}/model/3: text -> label, probabilities, score" in printed
+    assert Predictor(tmp_path / "model").version == 3
+    assert run_command("export", [*arguments, "--version", "3"]) == 1
+    assert "is already there" in capsys.readouterr().err
+    assert run_command("export", [str(tmp_path), "--output", str(tmp_path / "other")]) == 1
+    assert "must be a checkpoint directory" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert run_command("export", [arguments[0], "--output", str(tmp_path / "file")]) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
