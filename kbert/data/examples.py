@@ -2,7 +2,7 @@
 
 Pre-training has rows of one length; here every text has its own. Texts of like length share a
 batch, so that little is computed for padding: the sequence axis of a batch is as long as its
-longest text, rounded up to a multiple of `MULTIPLE`, so that few different shapes are compiled.
+longest text, rounded up to a multiple of `MULTIPLE`, so that there are few different shapes.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Lengths are rounded up to it: at most 8 shapes at 128 tokens, and at most 15 tokens too many.
-MULTIPLE = 16
+# Lengths are rounded up to it: at most 16 shapes at 128 tokens, and at most 7 tokens too many.
+MULTIPLE = 8
 # Batches a window in which texts are sorted by length. More would pad less, but put the same texts
 # together every epoch.
 WINDOW = 50

@@ -148,7 +148,7 @@ class ClassificationTask(Task):
             for row in tables.read_rows(path, columns, self.header)
         ]
         if labelled and self.labels:
-            self.refuse_unknown_labels(examples, path)
+            self.refuse_unknown_labels(examples)
         return examples
 
     def check(self, example: TextExample) -> TextExample:
@@ -160,7 +160,7 @@ class ClassificationTask(Task):
             raise DataError(f"{example.where}: expected a label. It is empty.")
         return example
 
-    def refuse_unknown_labels(self, examples: Sequence[TextExample], path) -> None:
+    def refuse_unknown_labels(self, examples: Sequence[TextExample]) -> None:
         unknown = {}
         for example in examples:
             if example.label not in self.labels:
@@ -168,7 +168,7 @@ class ClassificationTask(Task):
         if unknown:
             first = next(iter(unknown.values()))
             raise DataError(
-                f"{first}: {path} has labels that the training file does not have: "
+                f"{first}: found labels that the training file does not have: "
                 f"{quoted(sorted(unknown))}. Expected: {quoted(self.labels)}."
             )
 

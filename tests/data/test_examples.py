@@ -54,7 +54,7 @@ def test_a_batch_without_anything_to_count_has_weight_zero():
     assert pad_batch([feature([1], weight=0.0)], 1, 1)[2]["label"].tolist() == [0]
 
 
-@pytest.mark.parametrize(("length", "limit", "padded"), [(1, 64, 16), (16, 64, 16), (60, 50, 50)])
+@pytest.mark.parametrize(("length", "limit", "padded"), [(1, 64, 8), (16, 64, 16), (60, 50, 50)])
 def test_padded_length(length, limit, padded):
     assert padded_length(length, limit) == padded
 
@@ -105,4 +105,4 @@ def test_training_batches_by_number():
 
 def test_groups_share_a_padded_length():
     features = [feature([1] * n) for n in (20, 3, 16, 33)]
-    assert group_by_length(features, limit=40) == {16: [1, 2], 32: [0], 40: [3]}
+    assert group_by_length(features, limit=34) == {8: [1], 16: [2], 24: [0], 34: [3]}
