@@ -14,7 +14,8 @@ from kbert.files import replacing
 
 def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
     """Write named arrays, atomically."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # Not np.ascontiguousarray, which makes a scalar an array of one number.
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
         safetensors.numpy.save_file(arrays, temporary)
 
