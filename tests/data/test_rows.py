@@ -1,0 +1,249 @@
+"""PretrainingRows: a pure function of (store, seed, number), and every row well-formed."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbert.data.rows import PretrainingRows
+from kbert.data.store import TokenStore
+from kbert.errors import DataError
+from kbert.text.segments import pack_segments
+from tests.conftest import ROOT
+from tests.small_store import numbered_documents, vocabulary_of, write_store
+
+CLS, SEP, MASK = 2, 3, 4
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """60 documents of 13 tokens in two sentences; token i of the split has the id 5 + i."""
+    return TokenStore(
+        write_store(
+            tmp_path_factory.mktemp("numbered") / "store",
+            numbered_documents([[6, 7]] * 60),
+            numbered_documents([[3, 3]] * 2),
+            vocabulary_of(5 + 60 * 13),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store):
+    return TokenStore(tiny_store)
+
+
+def rows_of(store, batch_size=8, sequence_length=16, seed=1, split="train", **options):
+    return PretrainingRows(
+        store,
+        split,
+        sequence_length=sequence_length,
+        batch_size=batch_size,
+        seed=seed,
+        **options,
+    )
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def fingerprint(batch):
+    arrays = [part[name] for part in batch for name in sorted(part)]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def unmasked(batch):
+    """The token ids before masking."""
+    inputs, targets, weights = batch
+    token_ids = inputs["token_ids"].copy()
+    row, slot = np.nonzero(weights["masked_lm"])
+    token_ids[row, inputs["mask_positions"][row, slot]] = targets["masked_lm"][row, slot]
+    return token_ids
+
+
+def texts(batch):
+    """The ids of both texts of each row, found by the [SEP]s."""
+    for token_ids, mask in zip(unmasked(batch), batch[0]["padding_mask"], strict=True):
+        ids = token_ids[mask > 0]
+        first, second = np.flatnonzero(ids == SEP)
+        yield ids[1:first], ids[first + 1 : second]
+
+
+def test_shapes_and_types(store):
+    inputs, targets, weights = rows_of(store).batch(0)
+    slots = rows_of(store).max_predictions()
+    shapes = {name: array.shape for name, array in inputs.items()}
+    row = (8, 16)
+    assert shapes == {
+        "token_ids": row,
+        "segment_ids": row,
+        "padding_mask": row,
+        "mask_positions": (8, slots),
+        "cls_positions": (8, 1),
+    }
+    for part, dtype in ((inputs, "int32"), (targets, "int32"), (weights, "float32")):
+        assert {str(array.dtype) for array in part.values()} == {dtype}
+    for part in (targets, weights):
+        assert {n: a.shape for n, a in part.items()} == {
+            "masked_lm": (8, slots),
+            "next_sentence": (8, 1),
+        }
+
+
+@given(number=st.integers(0, 10_000), seed=st.integers(0, 2**31))
+def test_every_row_is_well_formed(store, number, seed):
+    rows = rows_of(store, seed=seed)
+    batch = inputs, targets, weights = rows.batch(number)
+    for row, (first, second) in enumerate(texts(batch)):
+        assert len(first) >= 1 and len(second) >= 1
+        token_ids, segment_ids = pack_segments(first, second, 16, CLS, SEP)
+        used = len(token_ids)
+        np.testing.assert_array_equal(unmasked(batch)[row, :used], token_ids)
+        np.testing.assert_array_equal(inputs["segment_ids"][row, :used], segment_ids)
+        np.testing.assert_array_equal(inputs["padding_mask"][row], np.arange(16) < used)
+        assert (inputs["token_ids"][row, used:] == 0).all()
+        assert (inputs["segment_ids"][row, used:] == 0).all()
+    assert (weights["masked_lm"] > 0).any(axis=1).all()
+    assert (targets["masked_lm"][weights["masked_lm"] > 0] >= 5).all()
+    assert weights["masked_lm"].sum() == pytest.approx(1, abs=1e-6)
+    assert weights["next_sentence"].sum() == pytest.approx(1, abs=1e-6)
+    assert len(set(weights["masked_lm"][weights["masked_lm"] > 0])) == 1
+    assert (inputs["cls_positions"] == 0).all()
+
+
+def test_labels_are_true(numbered):
+    """0: the second text follows the first in the store. 1: it is of another document."""
+    rows = rows_of(numbered, batch_size=60)
+    seen = []
+    for number in range(20):
+        batch = rows.batch(number)
+        labels = batch[1]["next_sentence"][:, 0]
+        for (first, second), label in zip(texts(batch), labels, strict=True):
+            document, other = (first[0] - 5) // 13, (second[0] - 5) // 13
+            assert (np.diff(first) == 1).all() and (np.diff(second) == 1).all()
+            assert label == (document != other)
+            assert label or second[0] > first[-1]
+        seen.extend(labels)
+    assert np.mean(seen) == pytest.approx(0.5, abs=0.06)
+
+
+def test_an_epoch_visits_every_stretch_once(numbered):
+    """Rows of 16 tokens take stretches of 13: here, exactly one document each."""
+    rows = rows_of(numbered, batch_size=6)
+    assert rows.rows_per_epoch == 60
+    orders = []
+    for epoch in range(3):
+        batches = range(epoch * 10, epoch * 10 + 10)
+        visited = [(first[0] - 5) // 13 for n in batches for first, _ in texts(rows.batch(n))]
+        assert sorted(visited) == list(range(60))
+        orders.append(visited)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_epochs_draw_other_masks(numbered):
+    """The same stretch is masked, cut and paired anew."""
+    rows = rows_of(numbered, batch_size=60)
+    positions = []
+    for epoch in range(2):
+        inputs, _, _ = batch = rows.batch(epoch)
+        order = np.argsort([first[0] for first, _ in texts(batch)])
+        positions.append(inputs["mask_positions"][order])
+    assert (positions[0] != positions[1]).any(axis=1).mean() > 0.5
+
+
+def test_a_batch_depends_on_its_number_only(store):
+    rows = rows_of(store)
+    forward = [rows.batch(number) for number in range(6)]
+    for number in reversed(range(6)):
+        assert_same(rows_of(store).batch(number), forward[number])
+
+
+def test_a_row_does_not_depend_on_the_batch_size(store):
+    """Row i is row i, also where batches cross the ends of epochs."""
+    small, large = rows_of(store, batch_size=3), rows_of(store, batch_size=180)
+    assert large.batch_size > 2 * large.rows_per_epoch
+    together = large.batch(0)[0]
+    for number in range(60):
+        part = small.batch(number)[0]
+        for name, array in part.items():
+            np.testing.assert_array_equal(array, together[name][number * 3 : number * 3 + 3])
+
+
+def test_another_process_draws_the_same(store):
+    """Without TensorFlow, too."""
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from tests.data.test_rows import *\n"
+        "rows = rows_of(TokenStore(sys.argv[1]))\n"
+        "print(json.dumps([fingerprint(rows.batch(n)) for n in (0, 7, 1000)]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, store.path], cwd=ROOT, capture_output=True, check=True
+    )
+    expected = [fingerprint(rows_of(store).batch(n)) for n in (0, 7, 1000)]
+    assert json.loads(result.stdout) == expected
+
+
+def test_seeds_and_splits_differ(store):
+    prints = {
+        fingerprint(rows_of(store, seed=seed, split=split).batch(0))
+        for seed in (0, 1, 2)
+        for split in ("train", "validation")
+    }
+    assert len(prints) == 6
+
+
+def test_shares_over_many_rows(store):
+    """The paper's shares hold for whole rows: 15 % of the ordinary tokens, 80/10/10."""
+    rows = rows_of(store, batch_size=512, sequence_length=48, short_probability=0.0)
+    chosen = ordinary = 0
+    fates = np.zeros(3)
+    for number in range(12):
+        batch = inputs, targets, weights = rows.batch(number)
+        row, slot = np.nonzero(weights["masked_lm"])
+        new = inputs["token_ids"][row, inputs["mask_positions"][row, slot]]
+        old = targets["masked_lm"][row, slot]
+        fates += [(new == MASK).sum(), (new == old).sum(), ((new != MASK) & (new != old)).sum()]
+        chosen += len(row)
+        ordinary += (unmasked(batch) >= 5).sum()
+    assert ordinary > 100_000
+    assert chosen / ordinary == pytest.approx(0.15, abs=0.01)
+    # A random piece is by chance the old one in 1 of 55 cases.
+    np.testing.assert_allclose(fates / chosen, [0.8, 0.1 + 0.1 / 55, 0.1 - 0.1 / 55], atol=0.01)
+
+
+def test_unknown_words_in_the_text_are_not_predicted(tmp_path):
+    documents = [[np.array([1, 6, 1, 7]), np.array([1, 1, 8])]] * 3
+    store = TokenStore(write_store(tmp_path / "store", documents, documents, vocabulary_of(10)))
+    inputs, targets, weights = rows_of(store, batch_size=64, masking_rate=0.9).batch(0)
+    assert set(targets["masked_lm"][weights["masked_lm"] > 0]) == {6, 7, 8}
+    assert 1 in inputs["token_ids"]
+
+
+def test_masking_rate(store):
+    counts = {
+        rate: (rows_of(store, batch_size=256, masking_rate=rate).batch(0)[2]["masked_lm"] > 0).sum()
+        for rate in (0.15, 0.3)
+    }
+    assert counts[0.3] / counts[0.15] == pytest.approx(2, rel=0.15)
+
+
+def test_rows_too_short_for_a_pair_are_refused(store):
+    assert rows_of(store, sequence_length=5).batch(0)[0]["token_ids"].shape == (8, 5)
+    with pytest.raises(DataError, match="at least 5 tokens.*sequence_length=4"):
+        rows_of(store, sequence_length=4)
+
+
+def test_a_split_of_one_document_is_refused(tmp_path):
+    documents = numbered_documents([[3, 3], [2, 2]])
+    store = TokenStore(write_store(tmp_path / "store", documents, documents[:1], vocabulary_of(20)))
+    with pytest.raises(DataError, match="validation split must have at least 2 documents"):
+        rows_of(store, split="validation")
