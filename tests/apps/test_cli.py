@@ -1,0 +1,193 @@
+"""The commands: exit codes, help without TensorFlow, errors in one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from apps import cli
+from kbert.errors import DataError, TrainingError
+from tests.conftest import ROOT
+from tests.small_store import vocabulary_of
+
+
+def command(monkeypatch, run):
+    """A command named `pretrain` that does what `run` does."""
+
+    def add_arguments(parser):
+        parser.add_argument("--steps", type=int, default=7, help="how many")
+
+    module = SimpleNamespace(
+        __doc__="Does it.\n\n    kbert it", add_arguments=add_arguments, run=run
+    )
+    monkeypatch.setattr(cli, "module_of", lambda name: module)
+
+
+def fail_with(error):
+    def run(args):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (DataError("The file is odd."), 1, "kbert pretrain: error: The file is odd.\n"),
+        (TrainingError("The loss is nan."), 1, "kbert pretrain: error: The loss is nan.\n"),
+        (FileNotFoundError(2, "No such file", "a.txt"), 1, "error: No such file: a.txt\n"),
+        (OSError("disk full"), 1, "error: disk full\n"),
+        (KeyboardInterrupt(), 130, "kbert pretrain: interrupted.\n"),
+    ],
+)
+def test_errors_become_sentences_and_exit_codes(monkeypatch, capsys, error, code, message):
+    command(monkeypatch, fail_with(error))
+    assert cli.main(["pretrain"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.endswith(message) and captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_success_and_defaults(monkeypatch):
+    seen = []
+    command(monkeypatch, seen.append)
+    assert cli.main(["pretrain"]) == 0 and cli.main(["pretrain", "--steps", "3"]) == 0
+    assert [args.steps for args in seen] == [7, 3]
+
+
+def test_a_fault_in_the_code_keeps_its_traceback(monkeypatch):
+    command(monkeypatch, fail_with(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["pretrain"])
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["nothing"], ["pretrain"], ["pretrain", "store", "--output"], ["--nothing"]]
+)
+def test_wrong_usage_exits_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    assert stop.value.code == 2
+    assert "usage: kbert" in capsys.readouterr().err
+
+
+def test_help_shows_the_commands_and_real_defaults(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in cli.COMMANDS)
+    command(monkeypatch, None)
+    with pytest.raises(SystemExit):
+        cli.main(["pretrain", "--help"])
+    text = capsys.readouterr().out
+    assert "how many (default: 7)" in text
+    assert "    kbert it" in text  # the docstring's lines stay lines
+
+
+HELP = """
+import contextlib, io, json, sys, time
+sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
+from apps import cli
+report = {}
+for name in cli.COMMANDS:
+    text, start = io.StringIO(), time.process_time()
+    with contextlib.redirect_stdout(text):
+        try:
+            cli.main([name, "--help"])
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException as error:
+            code = repr(error)
+    heavy = sorted({"keras", "jax", "sklearn"} & set(sys.modules))
+    report[name] = [code, text.getvalue(), time.process_time() - start, heavy]
+print(json.dumps(report))
+"""
+
+
+@pytest.fixture(scope="module")
+def helps():
+    result = subprocess.run(
+        [sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_help_answers_at_once(helps, name):
+    """In a process that cannot import TensorFlow and does not import Keras."""
+    code, text, seconds, heavy = helps[name]
+    assert code == 0
+    assert f"usage: kbert {name}" in text
+    assert heavy == []
+    assert seconds < 2
+
+
+def test_module_and_command_are_the_same():
+    """`python -m apps.pretrain` exits as `kbert pretrain` does."""
+    for start in (["-m", "apps.cli", "pretrain"], ["-m", "apps.pretrain"]):
+        result = subprocess.run([sys.executable, *start], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 2
+        assert "the following arguments are required: store, --output" in result.stderr
+
+
+def run_pretrain(capsys, *argv):
+    code = cli.main(["pretrain", *map(str, argv)])
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return code, error.strip().splitlines()[-1]
+
+
+def test_a_wrong_store(capsys, tmp_path):
+    code, error = run_pretrain(capsys, tmp_path / "nothing", "--output", tmp_path / "run")
+    assert code == 1
+    assert error.startswith("kbert pretrain: error: ")
+    assert "nothing must be a token store that kbert prepare wrote" in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file permissions")
+def test_an_output_that_cannot_be_written(capsys, tmp_path, tiny_store):
+    (tmp_path / "file").write_text("")
+    code, error = run_pretrain(
+        capsys, tiny_store, "--output", tmp_path / "file" / "run", "--preset", "tiny"
+    )
+    assert code == 1
+    assert "file" in error and error.startswith("kbert pretrain: error: ")
+
+
+def test_a_checkpoint_of_another_vocabulary(capsys, tmp_path, tiny_store):
+    start = tmp_path / "start"
+    start.mkdir()
+    (start / "vocab.txt").write_text("\n".join(vocabulary_of(50)))
+    code, error = run_pretrain(capsys, tiny_store, "--output", tmp_path / "run", "--from", start)
+    assert code == 1
+    assert f"{start} and {tiny_store} must have the same vocabulary" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_that_is_not_there(capsys, tmp_path, tiny_store):
+    code, error = run_pretrain(
+        capsys, tiny_store, "--output", tmp_path / "run", "--from", tmp_path / "nowhere"
+    )
+    assert code == 1 and "nowhere" in error
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--num-steps", "0", "num_steps must be at least 1. Received: 0."),
+        ("--dropout", "1.5", "`dropout` must be below 1. Received: 1.5."),
+        ("--precision", "int8", "int8"),
+        ("--sequence-length", "4", "sequence_length=4"),
+        ("--seed", "-1", "seed"),
+    ],
+)
+def test_values_that_cannot_be(capsys, tmp_path, tiny_store, option, value, message):
+    code, error = run_pretrain(
+        capsys, tiny_store, "--output", tmp_path / "run", "--preset", "tiny", option, value
+    )
+    assert code == 1 and message in error
