@@ -1,0 +1,51 @@
+"""Predict the words behind [MASK] with a pre-trained checkpoint.
+
+    kbert fill-mask CHECKPOINT "Paris is the [MASK] of France."
+
+Prints the likeliest pieces and their probabilities for each [MASK] of each text:
+
+    Paris is the [MASK] of France.
+      0.7120  capital         Paris is the capital of France.
+      0.0581  centre          Paris is the centre of France.
+
+--json prints a JSON object for each [MASK] instead.
+"""
+
+import sys
+
+
+def add_arguments(parser):
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert pretrain` wrote")
+    parser.add_argument("texts", metavar="TEXT", nargs="+", help="a text with [MASK] in it")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="pieces for each [MASK]")
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
+
+
+def run(args):
+    from kbert.checkpoints.directory import load
+    from kbert.inference.fill_mask import fill_mask
+
+    filled = fill_mask(load(args.checkpoint), args.texts, args.top)
+    show = print_json if args.json else print_table
+    for text, masks in zip(args.texts, filled, strict=True):
+        for number, candidates in enumerate(masks, 1):
+            show(text, number, len(masks), candidates)
+
+
+def print_json(text, number, count, candidates):
+    import json
+
+    answer = {"text": text, "mask": number, "candidates": candidates}
+    print(json.dumps(answer, ensure_ascii=False))
+
+
+def print_table(text, number, count, candidates):
+    print(text if count == 1 else f"{text}  ([MASK] {number} of {count})")
+    for candidate in candidates:
+        print(f"  {candidate['score']:.4f}  {candidate['token']:<14}  {candidate['text']}")
+
+
+if __name__ == "__main__":
+    from apps.cli import run_command
+
+    sys.exit(run_command("fill-mask", sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""How many parameters a BERT has, layer by layer: by the usual formula and exactly.
+
+Nothing is built for it: the counts come from a configuration, or from the shapes in a checkpoint's
+file of weights.
+"""
+
+import json
+import math
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kbert.checkpoints.directory import load_config
+from kbert.checkpoints.weights import read_arrays
+from kbert.config import BertConfig
+from kbert.errors import DataError
+
+
+class LayerCount(NamedTuple):
+    """The parameters of one layer; `formula` is None where the formula has no part for it."""
+
+    layer: str
+    formula: int | None
+    exact: int
+
+
+class Inspection(NamedTuple):
+    """What a checkpoint says of itself. `settings` are the parts of its JSON files by title."""
+
+    config: BertConfig
+    settings: dict[str, Mapping]
+    layers: list[LayerCount]
+
+
+def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
+    """Read a checkpoint directory without building its model.
+
+    Raises `DataError` for what is no checkpoint.
+    """
+    path = pathlib.Path(path)
+    config = load_config(path)
+    stored = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    settings = {"tokenizer": stored["tokenizer"]}
+    if (path / "task.json").is_file():
+        settings["task"] = json.loads((path / "task.json").read_text(encoding="utf-8"))
+    return Inspection(config, settings, count_stored(config, path / "model.safetensors"))
+
+
+def count_stored(config: BertConfig, path: pathlib.Path) -> list[LayerCount]:
+    """The layers in a file of weights, from its shapes alone: embedding, blocks, pooler, heads."""
+    if not path.is_file():
+        raise DataError(f"{path} is not there: the checkpoint is not whole.")
+    exact: dict[str, int] = {}
+    with read_arrays(path) as file:
+        for name in file.keys():
+            layer = name.split("/")[0]
+            size = math.prod(file.get_slice(name).get_shape())
+            exact[layer] = exact.get(layer, 0) + size
+    encoder = list(exact_counts(config))
+    heads = sorted(set(exact) - set(encoder))
+    missing = sorted(set(encoder) - set(exact))
+    if missing:
+        raise DataError(f"{path} has no weights of {', '.join(missing)}.")
+    return with_formula(config, {layer: exact[layer] for layer in [*encoder, *heads]})
+
+
+def count_encoder(config: BertConfig) -> list[LayerCount]:
+    """The layers of an encoder with its pooler; in sum `config.num_parameters()`."""
+    return with_formula(config, exact_counts(config))
+
+
+def exact_counts(config: BertConfig) -> dict[str, int]:
+    """Exact parameters by layer, as arithmetic of the configuration."""
+    hidden, wide = config.hidden_dim, config.intermediate_dim
+    norm = 2 * hidden
+    rows = config.vocabulary_size + config.num_segments + config.max_sequence_length
+    # Query, key, value and output projection; then the two feed-forward layers. All with biases.
+    attention = 4 * (hidden * hidden + hidden)
+    feed_forward = hidden * wide + wide + wide * hidden + hidden
+    block = attention + norm + feed_forward + norm
+    return {
+        "embedding": rows * hidden + norm,
+        **{f"block_{index}": block for index in range(config.num_layers)},
+        "pooler": hidden * hidden + hidden,
+    }
+
+
+def with_formula(config: BertConfig, exact: Mapping[str, int]) -> list[LayerCount]:
+    """Beside each exact count its share of V x H + 12 L H^2 (`parameters_by_formula`)."""
+    return [LayerCount(layer, formula_of(config, layer), size) for layer, size in exact.items()]
+
+
+def formula_of(config: BertConfig, layer: str) -> int | None:
+    if layer == "embedding":
+        return config.vocabulary_size * config.hidden_dim
+    return 12 * config.hidden_dim**2 if re.fullmatch(r"block_\d+", layer) else None
+
+
+def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
+    """The counts as a table for a person, with the encoder's sums and the sum of all."""
+    encoder = set(exact_counts(config))
+    by_formula = config.parameters_by_formula()
+    exact = sum(count.exact for count in layers if count.layer in encoder)
+    everything = sum(count.exact for count in layers)
+    rows = [("layer", "formula", "exact")]
+    rows += [(count.layer, number(count.formula), number(count.exact)) for count in layers]
+    rows.append(("encoder", number(by_formula), number(exact)))
+    if everything != exact:
+        rows.append(("with heads", "", number(everything)))
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {left:>15}  {right:>15}".rstrip() for name, left, right in rows]
+    lines.append(
+        f"formula: {config.vocabulary_size:,} x {config.hidden_dim:,} + 12 x {config.num_layers} x "
+        f"{config.hidden_dim:,}^2, {100 * (by_formula / exact - 1):+.1f} % beside the exact count"
+    )
+    return "\n".join(lines)
+
+
+def number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
