@@ -13,8 +13,10 @@ from kbert.data.masking import mask_tokens, max_predictions, num_draws
 from kbert.data.pairs import NUM_DRAWS, check_split, draw_pairs
 from kbert.data.store import TokenStore
 from kbert.errors import DataError
-from kbert.text.layout import NUM_SPECIAL, layout
+from kbert.text.segments import layout, num_special_tokens
 from kbert.text.vocabulary import SPECIAL_TOKENS
+
+NUM_SPECIAL = num_special_tokens(pair=True)
 
 
 class PretrainingRows:
@@ -57,8 +59,8 @@ class PretrainingRows:
         self.seed = seed
         self.masking_rate = masking_rate
         self.short_probability = short_probability
-        self.cls_id, self.sep_id, self.mask_id = (
-            store.vocabulary.index(token) for token in ("[CLS]", "[SEP]", "[MASK]")
+        self.pad_id, self.cls_id, self.sep_id, self.mask_id = (
+            store.vocabulary.index(token) for token in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
         )
         is_ordinary = np.array([piece not in SPECIAL_TOKENS for piece in store.vocabulary])
         self.is_ordinary = is_ordinary
@@ -137,9 +139,9 @@ class PretrainingRows:
             pairs.first_start[:, None] + place.first_index,
             np.where(place.is_second, pairs.second_start[:, None] + place.second_index, 0),
         )
-        token_ids = np.where(place.is_first | place.is_second, self.split.tokens[source], 0).astype(
-            np.int64
-        )
+        token_ids = np.where(
+            place.is_first | place.is_second, self.split.tokens[source], self.pad_id
+        ).astype(np.int64)
         token_ids[place.is_separator] = self.sep_id
         token_ids[:, 0] = self.cls_id
         return token_ids, place.segment_ids, place.padding_mask

@@ -76,8 +76,8 @@ def learn_vocabulary(
         min_frequency: what occurs less often becomes no piece.
         coverage: the share of all characters that shall have a piece; the rarest have none.
         field: the field of a .jsonl object that holds the text.
-        num_workers: processes that count; None takes one for each processor. From two files' worth
-            of megabytes on they are started with "spawn": a script that calls this needs
+        num_workers: processes that count; None takes one for each processor. With more than about
+            4 MB of text they are started with "spawn": a script that calls this needs
             `if __name__ == "__main__":`.
         progress: show progress bars on stderr.
 
