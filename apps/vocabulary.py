@@ -1,12 +1,12 @@
 """Train a WordPiece vocabulary from text files.
 
-    kbert vocabulary corpus/ more.jsonl.xz --output vocab.txt --size 30000
+    kbert vocabulary samples/text --output vocab.txt --size 2000
 
 Files are .txt, .md or .jsonl, plain or compressed (.gz .xz .zst), in UTF-8; folders are searched.
 Writes one piece a line, the special tokens first, and prints:
 
-    vocab.txt: 30,000 pieces (uncased), 99.99 % of characters, 1.13 pieces a word
-    140.8 MB, 25,904,143 words (512,345 distinct): counted in 12.1 s (11.6 MB/s), learned in 41.0 s
+    vocab.txt: 2,000 pieces (uncased), 99.69% of characters, 1.15 pieces a word
+    0.1 MB, 29,066 words (3,363 distinct): counted in 0.1 s (1.9 MB/s), learned in 0.2 s
 """
 
 
