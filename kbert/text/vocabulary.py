@@ -7,6 +7,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from kbert.errors import DataError
 from kbert.text.files import Problems, TextReader
-from kbert.text.merges import MAX_SIZE, PieceLearner, choose_alphabet
+from kbert.text.merges import MAX_SIZE, Alphabet, PieceLearner, choose_alphabet
 from kbert.text.words import WordTable, count_words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -92,16 +93,11 @@ def learn_vocabulary(
     counted = time.perf_counter()
     if not words:
         raise DataError(f"There are no words in {', '.join(map(str, reader.files[:3]))}.")
-    max_pieces = int(_MAX_ALPHABET_SHARE * (size - len(SPECIAL_TOKENS)))
-    alphabet = choose_alphabet(words, coverage, min_frequency, max_pieces)
-    if alphabet.coverage < min(_MIN_COVERAGE, coverage):
-        raise DataError(
-            f"A vocabulary of size {size} is too small for this text: its {len(alphabet.starts)} "
-            f"most frequent characters make up {alphabet.coverage:.0%} of it. Give a larger size."
-        )
+    alphabet = _alphabet(words, size, coverage, min_frequency)
     learner = PieceLearner(words, alphabet, SPECIAL_TOKENS, min_frequency)
+    start = len(learner.pieces)
     with tqdm(
-        total=size, initial=len(learner.pieces), desc="learning", unit="piece", disable=not progress
+        total=size, initial=start, desc="learning", unit="piece", disable=not progress
     ) as bar:
         for _ in learner.learn(size):
             bar.update()
@@ -118,6 +114,18 @@ def learn_vocabulary(
         learning_seconds=time.perf_counter() - counted,
         problems=reader.problems,
     )
+
+
+def _alphabet(words: Counter, size: int, coverage: float, min_frequency: int) -> Alphabet:
+    """The characters of a vocabulary, which must leave room for merges."""
+    max_pieces = int(_MAX_ALPHABET_SHARE * (size - len(SPECIAL_TOKENS)))
+    alphabet = choose_alphabet(words, coverage, min_frequency, max_pieces)
+    if alphabet.coverage < min(_MIN_COVERAGE, coverage):
+        raise DataError(
+            f"A vocabulary of size {size} is too small for this text: its {len(alphabet.starts)} "
+            f"most frequent characters make up {alphabet.coverage:.0%} of it. Give a larger size."
+        )
+    return alphabet
 
 
 def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
