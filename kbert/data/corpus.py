@@ -88,7 +88,8 @@ def prepare(
 
     Returns:
         What store.json holds under "splits" and "summary", and of this call "seconds",
-        "megabytes_per_second" (of text, without the start of TensorFlow) and "already_finished".
+        "megabytes_per_second" (of text, from when the pool of workers exists) and
+        "already_finished".
 
     Raises:
         DataError: an argument or a file cannot be used, or there is no text.

@@ -102,13 +102,18 @@ class Workers:
 
     def __init__(self, count: int, pieces: list[str], recipe):
         self.count = count
+        self._lifeline = None
         if count <= MAX_THREADS:
             self._write = _make_encoder(pieces, recipe).write
             self._pool = concurrent.futures.ThreadPoolExecutor(count)
         else:
             self._write = _write_in_worker
+            other_end, self._lifeline = multiprocessing.Pipe(duplex=False)
             self._pool = concurrent.futures.ProcessPoolExecutor(
-                count, multiprocessing.get_context("spawn"), _start_worker, (pieces, recipe)
+                count,
+                multiprocessing.get_context("spawn"),
+                _start_worker,
+                (pieces, recipe, other_end),
             )
 
     def submit(self, path: pathlib.Path, documents: list[str], info: dict):
@@ -124,7 +129,11 @@ class Workers:
         return self
 
     def __exit__(self, error_type, error, traceback):
+        if error is not None and self._lifeline is not None:
+            self._lifeline.close()  # Ends them at once, even those that still import TensorFlow.
         self._pool.shutdown(wait=True, cancel_futures=error is not None)
+        if self._lifeline is not None:
+            self._lifeline.close()
         if isinstance(error, concurrent.futures.process.BrokenProcessPool):
             raise ChildProcessError(
                 "A worker process ended by itself, perhaps for want of memory. The same command "
@@ -140,8 +149,8 @@ def _make_encoder(pieces: list[str], recipe) -> ShardEncoder:
     return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share)
 
 
-def _start_worker(pieces: list[str], recipe) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _start_worker(pieces: list[str], recipe, lifeline) -> None:
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores for each worker.
     threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
@@ -150,10 +159,15 @@ def _start_worker(pieces: list[str], recipe) -> None:
     _encoder = _make_encoder(pieces, recipe)
 
 
-def _end_with_parent() -> None:
-    """Without it, workers of a killed parent would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def _end_with(lifeline) -> None:
+    """End this process when the other end of the pipe is closed, by the parent or by its death.
+
+    A worker may end anywhere: shards appear whole or not at all.
+    """
+    try:
+        lifeline.recv()
+    except EOFError:
+        os._exit(1)
 
 
 def _write_in_worker(path: pathlib.Path, documents: list[str], info: dict) -> dict:
