@@ -36,6 +36,8 @@ def run(args):
     from kbert.serving.server import PredictionServer
 
     predictor = Predictor(args.directory)
+    # TensorFlow prepares the graph at its first call: a second that no client should wait for.
+    predictor.predict([dict.fromkeys(predictor.fields, "")])
     with PredictionServer(predictor, name, args.host, args.port) as server:
         signal.signal(signal.SIGTERM, stop)
         print_invitation(server, predictor)
