@@ -15,6 +15,8 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        # Some writers give their files to the owner alone.
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -25,3 +27,10 @@ def write_json(path: str | os.PathLike, value) -> None:
     with replacing(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    """The rights that new files do not get; it can be read only by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -77,7 +77,8 @@ class BertEmbedding(keras.layers.Layer):
         if padding_mask is None:
             padding_mask = ops.ones_like(token_ids)
         sequence = token_ids.shape[1]
-        if sequence is not None and sequence > self.max_sequence_length:
+        # A dimension that is not known yet is None, or a symbol that compares with nothing on JAX.
+        if isinstance(sequence, int) and sequence > self.max_sequence_length:
             raise ValueError(
                 f"A row must have at most max_sequence_length={self.max_sequence_length} tokens. "
                 f"Received: token_ids of shape {tuple(token_ids.shape)}."

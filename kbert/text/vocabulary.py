@@ -3,9 +3,7 @@
 Pieces inside a word begin with "##". TensorFlow is not needed here.
 """
 
-import contextlib
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +13,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from kbert.errors import DataError
+from kbert.files import replacing
 from kbert.text.files import Problems, TextReader
 from kbert.text.merges import MAX_SIZE, Alphabet, PieceLearner, choose_alphabet
 from kbert.text.words import WordTable, count_words
@@ -202,20 +201,9 @@ def check_vocabulary(
 
 def save_vocabulary(path: str | os.PathLike, pieces: Iterable[str]) -> None:
     """Write vocab.txt: whole or not at all."""
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=path.name, delete=False
-    ) as file:
-        try:
+    with replacing(path) as temporary:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(piece + "\n" for piece in pieces)
-            file.close()
-            # Temporary files are private; this one shall have the rights of any new file.
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(file.name)
-            raise
 
 
 def check_writable(path: str | os.PathLike) -> None:
@@ -227,13 +215,6 @@ def check_writable(path: str | os.PathLike) -> None:
         raise DataError(f"There is no folder {path.parent} to write {path.name} into.")
     if not os.access(path.parent, os.W_OK):
         raise DataError(f"The folder {path.parent} cannot be written to.")
-
-
-def _umask() -> int:
-    """The process's mask for new files, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def special_token_ids(pieces: Sequence[str]) -> dict[str, int]:

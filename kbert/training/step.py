@@ -112,7 +112,8 @@ class TrainingModel(keras.Model):
         if self.accumulate == 1:
             return self._differentiate(data, number, self.loss_scale.value)
         parts = tf.nest.map_structure(
-            lambda x: tf.reshape(x, (self.accumulate, -1, *x.shape[1:])), data
+            lambda x: tf.reshape(x, tf.concat([(self.accumulate, -1), tf.shape(x)[1:]], axis=0)),
+            data,
         )
         totals = self._differentiate(
             tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value
@@ -156,8 +157,18 @@ class TrainingModel(keras.Model):
         """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
         finite = strategy.experimental_local_results(finite)[0]
 
+        # Not `optimizer.apply`, which works inside a replica only, and would add the gradients of
+        # all replicas once more.
+        def update(variable, gradient, learning_rate):
+            self.optimizer.update_step(gradient, variable, learning_rate)
+
         def apply():
-            self.optimizer.apply(gradients, self.model.trainable_variables)
+            learning_rate = self.optimizer.learning_rate
+            for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
+                strategy.extended.update(
+                    variable.value, update, args=(gradient, learning_rate), group=False
+                )
+            self.optimizer.iterations.assign_add(1)
             return True
 
         tf.cond(finite, apply, lambda: False)
