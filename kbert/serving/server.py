@@ -93,6 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"  # keeps the connection open between requests
+    disable_nagle_algorithm = True  # which holds a body back for 40 ms, until its headers arrived
     timeout = IDLE_SECONDS
     server: PredictionServer
 
