@@ -228,6 +228,21 @@ def test_unknown_words_in_the_text_are_not_predicted(tmp_path):
     assert 1 in inputs["token_ids"]
 
 
+def test_special_tokens_anywhere_in_the_vocabulary(tmp_path):
+    """Published vocabularies have them at other places; padding is theirs too."""
+    pieces = ["a", "[MASK]", "b", "[SEP]", "c", "[UNK]", "[PAD]", "d", "[CLS]", "e"]
+    ordinary = [0, 2, 4, 7, 9]
+    documents = [[np.array(ordinary), np.array(ordinary[:2])]] * 3
+    store = TokenStore(write_store(tmp_path / "store", documents, documents, pieces))
+    inputs, targets, weights = rows_of(store, batch_size=200, masking_rate=0.5).batch(0)
+    token_ids, padding = inputs["token_ids"], inputs["padding_mask"] == 0
+    assert padding.any() and (token_ids[padding] == 6).all()
+    assert (token_ids[:, 0] == 8).all()
+    assert ((token_ids == 3).sum(axis=1) == 2).all()
+    assert set(targets["masked_lm"][weights["masked_lm"] > 0]) == set(ordinary)
+    assert set(token_ids[~padding]) == {*ordinary, 8, 3, 1}
+
+
 def test_masking_rate(store):
     counts = {
         rate: (rows_of(store, batch_size=256, masking_rate=rate).batch(0)[2]["masked_lm"] > 0).sum()
