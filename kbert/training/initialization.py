@@ -3,17 +3,37 @@
 import keras
 import numpy as np
 
+from kbert.training.cooccurrence import token_vectors
+
 _GAIN = 1.5  # of queries and keys: attention falls to about 0.6 on the one token that is meant
 _DISTANCES = (-1, 1, -2, 2, -3, 3, -4, 4)
 
 
-def attend_to_neighbours(model: keras.Model) -> None:
-    """Let the heads of the first block begin by looking at the token before, the one after, ...
+def start_from_corpus(model: keras.Model, tokens: np.ndarray) -> None:
+    """Give a new model what can be counted: which pieces are alike, and where neighbours stand.
 
-    From BERT's initialisation attention is nearly uniform, and a masked LM spends its first
-    millions of tokens on a plateau where it knows little more than word frequencies, until some
-    heads have found the neighbours. Here they start there. All weights stay free to learn, and the
-    architecture is BERT's.
+    From BERT's initialisation a masked LM spends its first millions of tokens on a plateau where it
+    knows little more than word frequencies. All weights stay free to learn, and the architecture is
+    BERT's.
+
+    Args:
+        model: a new encoder or pre-training model, whose layers have the names that `kbert.models`
+            gives them.
+        tokens: ids of the training text, (tokens,).
+    """
+    embedding = model.get_layer("embedding")
+    vectors = token_vectors(tokens, embedding.vocabulary_size, embedding.hidden_dim)
+    # Of the variance that BERT's initialisation has.
+    scale = embedding.initializer_stddev * np.sqrt(embedding.hidden_dim)
+    embedding.token_table.assign(vectors * scale)
+    attend_to_neighbours(model)
+
+
+def attend_to_neighbours(model: keras.Model) -> None:
+    """Let heads of the first block begin by looking at the token before, the one after, ...
+
+    BERT's attention begins nearly uniform, and has to find out what is near. Half of the heads are
+    left so, because [CLS] needs them to see the whole text.
 
     Positions start as waves: the table's columns are cos(w t) and sin(w t) for frequencies w spread
     evenly up to pi, of the variance that BERT's initialisation has. A head of distance d takes some
@@ -22,7 +42,7 @@ def attend_to_neighbours(model: keras.Model) -> None:
 
     Args:
         model: a new encoder or pre-training model, whose layers have the names that `kbert.models`
-            gives them. Heads beyond the eighth keep their random start.
+            gives them.
     """
     embedding, attention = model.get_layer("embedding"), model.get_layer("block_0").attention
     length, hidden = embedding.position_table.shape
@@ -36,7 +56,7 @@ def attend_to_neighbours(model: keras.Model) -> None:
     kernel = keras.ops.convert_to_numpy(attention.query_key_value.kernel).copy()
     head_dim = hidden // attention.num_heads
     rng = np.random.default_rng(0)
-    for head, distance in zip(range(attention.num_heads), _DISTANCES, strict=False):
+    for head, distance in zip(range(attention.num_heads // 2), _DISTANCES, strict=False):
         pairs = np.sort(rng.permutation(hidden // 2)[: head_dim // 2])
         query = _turned(pairs, frequencies, 0, hidden)
         key = _turned(pairs, frequencies, distance, hidden)

@@ -18,7 +18,7 @@ from kbert.models import build_pretraining_model
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.training.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
 from kbert.training.devices import set_precision, strategy
-from kbert.training.initialization import attend_to_neighbours
+from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay
@@ -62,8 +62,8 @@ def pretrain(
         model = build_pretraining_model(config)
         if start is not None:
             copy_weights(start, model)
-        elif settings.initialization == "neighbours":
-            attend_to_neighbours(model)
+        elif settings.initialization == "corpus" and not saved_steps(run):
+            start_from_corpus(model, store["train"].tokens)
         training_model = _training_model(model, settings)
     checkpoint = Checkpoint(model, tokenizer, config)
     first_step, complaints = resume(run, training_model)

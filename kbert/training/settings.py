@@ -4,7 +4,7 @@ import dataclasses
 
 from kbert.errors import DataError
 
-INITIALIZATIONS = ("bert", "neighbours")
+INITIALIZATIONS = ("bert", "corpus")
 
 
 def _setting(default, text):
@@ -31,9 +31,7 @@ class PretrainingSettings:
     masking_rate: float = _setting(0.15, "share of the tokens to predict")
     short_probability: float = _setting(0.1, "share of the rows of a random smaller length")
     precision: str = _setting("float32", "float32, bfloat16 or float16 computation")
-    initialization: str = _setting(
-        "bert", "bert, or neighbours: heads begin at the next tokens"
-    )
+    initialization: str = _setting("bert", "bert, or corpus: begin with what can be counted")
     seed: int = _setting(0, "of the weights, the rows and dropout")
 
     def __post_init__(self):
