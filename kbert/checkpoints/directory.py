@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
 
 FORMAT = 1
+_PRETRAINING_HEADS = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/")
 BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
 
 
@@ -122,9 +123,14 @@ def encoder_of(checkpoint: Checkpoint, **changes) -> keras.Model:
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy the weights that both models have. Raises `DataError` where the encoders differ."""
+    """Copy the weights that both models have. Raises `DataError` where the encoders differ.
+
+    A pre-training model that goes on from an encoder keeps its own heads.
+    """
     weights = model_weights(source)
     for name, weight in model_weights(target).items():
+        if name not in weights and name.startswith(_PRETRAINING_HEADS):
+            continue
         if name not in weights or weights[name].shape != weight.shape:
             raise DataError(f"The model {source.name} has no weight {name} of {weight.shape}.")
         weight.assign(weights[name])

@@ -131,6 +131,16 @@ def test_copy_weights_wants_the_same_sizes(checkpoints, config):
         copy_weights(checkpoints["encoder"].model, wider)
 
 
+def test_a_pretraining_model_goes_on_from_an_encoder_with_heads_of_its_own(checkpoints, config):
+    model, source = build_pretraining_model(config), checkpoints["encoder"].model
+    heads = {w.path: numpy(w).copy() for w in model.weights if "head" in w.path}
+    copy_weights(source, model)
+    expected = {**heads, **{weight.path: numpy(weight) for weight in source.weights}}
+    for weight in model.weights:
+        if weight.path in expected:
+            np.testing.assert_array_equal(numpy(weight), expected[weight.path])
+
+
 def change_config(folder, **changes):
     file = folder / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
