@@ -216,7 +216,7 @@ def test_every_precision_learns(tiny_config, precision, policy):
     """Plain compile and fit; weights and logits are float32 whatever the policy."""
     keras.utils.set_random_seed(0)
     precision(policy)
-    config = dataclasses.replace(tiny_config, dropout=0.0, attention_dropout=0.0)
+    config = dataclasses.replace(tiny_config, num_layers=1, dropout=0.0, attention_dropout=0.0)
     model = build_pretraining_model(config)
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     inputs = random_inputs(np.random.default_rng(7), config, [[1] * 8] * 4)
