@@ -63,6 +63,9 @@ def add_common_arguments(parser, task):
         help="the best epoch has the best",
     )
     parser.add_argument(
+        "--encoder-dropout", type=float, default=0.1, help="of hidden values and attention"
+    )
+    parser.add_argument(
         "--patience", type=int, metavar="N", help="stop after N epochs without a better one"
     )
     parser.add_argument(
@@ -102,6 +105,7 @@ def run(args):
         from_random=args.from_random,
         seed=args.seed,
         precision=args.precision,
+        encoder_dropout=args.encoder_dropout,
         overwrite=args.overwrite,
         verbose=1 if sys.stdout.isatty() else 2,
     )

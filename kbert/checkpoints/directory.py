@@ -111,13 +111,9 @@ def load_config(path: str | os.PathLike) -> BertConfig:
         raise DataError(f"{path / 'config.json'} is not a BERT configuration: {error}") from error
 
 
-def encoder_of(checkpoint: Checkpoint, **changes) -> keras.Model:
-    """A new encoder with the weights of the checkpoint's, whatever heads that has.
-
-    `changes` replace fields of the configuration that weights do not depend on, such as `dropout`.
-    """
-    config = BertConfig.from_dict({**checkpoint.config.to_dict(), **changes})
-    encoder = build_encoder(config)
+def encoder_of(checkpoint: Checkpoint) -> keras.Model:
+    """A new encoder of the checkpoint's configuration with its weights, whatever heads it has."""
+    encoder = build_encoder(checkpoint.config)
     copy_weights(checkpoint.model, encoder)
     return encoder
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from kbert.errors import DataError
+from kbert.errors import TrainingError
 
 # What a step reports as it is; of all other numbers the epoch so far is averaged.
 _NOT_AVERAGED = ("learning_rate", "loss_scale")
@@ -46,7 +46,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise DataError(
+            raise TrainingError(
                 f"The loss became {logs['loss']} in batch {batch + 1} of the epoch. "
                 "A lower learning rate or float32 may help."
             )

@@ -1,5 +1,6 @@
 """Fine-tuning an encoder on a task, and scoring the result: the same code for every task."""
 
+import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def finetune(
     from_random: bool = False,
     seed: int = 0,
     precision: str = "float32",
+    encoder_dropout: float = 0.1,
     overwrite: bool = False,
     verbose: int = 1,
 ) -> dict:
@@ -68,13 +70,14 @@ def finetune(
         from_random: begin with random weights, for comparison; the checkpoint gives only its
             configuration and vocabulary.
         precision: float32, bfloat16 or float16.
+        encoder_dropout: of hidden values and attention, whatever pre-training had.
         overwrite: allow an `output` that is not empty.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
 
     Returns:
         Settings, counts and the kept epoch's scores, ready for JSON.
 
-    Raises DataError for input that does not fit, and for a loss that becomes NaN.
+    Raises DataError for input that does not fit, TrainingError for a loss that becomes NaN.
     """
     metric = check_settings(task, epochs, batch_size, warmup_share, metric)
     output = check_output(output, checkpoint, overwrite)
@@ -88,7 +91,7 @@ def finetune(
     set_precision(precision)
     devices = strategy()
     with devices.scope():
-        start = load(checkpoint)
+        start = with_dropout(load(checkpoint), encoder_dropout)
         check_length(task, start)
         encoder = build_encoder(start.config) if from_random else encoder_of(start)
         model = task.build_model(encoder)
@@ -127,6 +130,7 @@ def finetune(
         "sequence_length": task.sequence_length,
         **settings,
         "precision": precision,
+        "encoder_dropout": encoder_dropout,
         "steps": steps,
         "seconds": round(time.monotonic() - began, 1),
         "chosen_by": metric if validation else "last epoch",
@@ -195,6 +199,15 @@ def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
     if checkpoint.task is None:
         raise DataError(f"{path} is not fine-tuned: expected what `kbert finetune` wrote.")
     return checkpoint
+
+
+def with_dropout(checkpoint: Checkpoint, rate: float) -> Checkpoint:
+    """The checkpoint with another dropout in its configuration. Raises DataError for no rate."""
+    try:
+        config = dataclasses.replace(checkpoint.config, dropout=rate, attention_dropout=rate)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return checkpoint._replace(config=config)
 
 
 def split_rows(

@@ -1,5 +1,6 @@
 """Checkpoint directories: what is saved comes back, and what does not fit is named."""
 
+import dataclasses
 import json
 
 import keras
@@ -118,7 +119,8 @@ def test_half_the_size(tmp_path, checkpoints):
 @pytest.mark.parametrize("kind", KINDS)
 def test_encoder_of_any_kind(checkpoints, config, kind):
     checkpoint = checkpoints[kind]
-    encoder = encoder_of(checkpoint, dropout=0.5)
+    changed = dataclasses.replace(checkpoint.config, dropout=0.5)
+    encoder = encoder_of(checkpoint._replace(config=changed))
     assert encoder.get_layer("embedding").dropout == 0.5
     source = {weight.path: numpy(weight) for weight in checkpoint.model.weights}
     for weight in encoder.weights:

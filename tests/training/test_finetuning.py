@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kbert import evaluate, finetune, load
-from kbert.errors import DataError
+from kbert.errors import DataError, TrainingError
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.finetuning import load_finetuned, split_rows
@@ -138,7 +138,7 @@ def test_logs_are_means_of_the_epoch():
 def test_a_loss_that_is_no_number_ends_the_run():
     callback = BestEpoch(None, lambda: None, "accuracy")
     callback.on_epoch_begin(0)
-    with pytest.raises(DataError, match="loss became nan in batch 4"):
+    with pytest.raises(TrainingError, match="loss became nan in batch 4"):
         callback.on_train_batch_end(3, {"loss": float("nan")})
 
 

@@ -1,4 +1,4 @@
-"""Heads that begin at their neighbours: where they look, and what is left as it was."""
+"""A start from the corpus: where heads look, which pieces are alike, what is left as it was."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from kbert.config import BertConfig
 from kbert.models import build_encoder
-from kbert.training.initialization import attend_to_neighbours
+from kbert.training.initialization import attend_to_neighbours, start_from_corpus
 from tests.layers.contract import numpy
 
 DISTANCES = (-1, 1, -2, 2)
@@ -16,7 +16,7 @@ DISTANCES = (-1, 1, -2, 2)
 def encoders():
     """The same encoder before and after."""
     config = BertConfig(
-        50, num_layers=2, num_heads=4, hidden_dim=128, intermediate_dim=64, max_sequence_length=64
+        50, num_layers=2, num_heads=8, hidden_dim=256, intermediate_dim=64, max_sequence_length=64
     )
     models = []
     for _ in range(2):
@@ -49,9 +49,15 @@ def test_each_head_looks_at_its_distance(encoders):
         assert found[distance] > 0.3
 
 
+def test_the_other_half_of_the_heads_looks_everywhere(encoders):
+    before, after = scores(encoders[0]), scores(encoders[1])
+    assert after[:, 4:].max() < 0.2
+    assert before.max() < 0.2
+
+
 def test_attention_was_nearly_uniform_before(encoders):
     before = scores(encoders[0])
-    assert all(share_at(before[:, head], d) < 0.05 for head in range(4) for d in DISTANCES)
+    assert all(share_at(before[:, head], d) < 0.05 for head in range(8) for d in DISTANCES)
 
 
 def test_positions_keep_their_variance(encoders):
@@ -67,7 +73,7 @@ def test_everything_else_is_as_it_was(encoders):
     }
     assert changed == {"embedding/position_table", "block_0/attention/query_key_value/kernel"}
     kernels = [numpy(e.get_layer("block_0").attention.query_key_value.kernel) for e in encoders]
-    np.testing.assert_array_equal(kernels[0][:, 256:], kernels[1][:, 256:])  # the values'
+    np.testing.assert_array_equal(kernels[0][:, 512:], kernels[1][:, 512:])  # the values'
 
 
 @pytest.mark.parametrize(("width", "heads"), [(6, 3), (8, 1), (20, 10)])
@@ -84,3 +90,15 @@ def test_unusual_sizes(width, heads):
     encoder = build_encoder(config)
     attend_to_neighbours(encoder)
     assert all(np.isfinite(numpy(weight)).all() for weight in encoder.weights)
+
+
+def test_token_vectors_have_the_usual_variance():
+    config = BertConfig(
+        40, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=8, max_sequence_length=9
+    )
+    encoder = build_encoder(config)
+    before = numpy(encoder.get_layer("embedding").token_table).copy()
+    start_from_corpus(encoder, np.random.default_rng(0).integers(0, 40, 5000).astype("uint16"))
+    table = numpy(encoder.get_layer("embedding").token_table)
+    assert not np.array_equal(table, before)
+    np.testing.assert_allclose(np.sqrt((table**2).mean(axis=1)), 0.02, rtol=1e-4)
