@@ -7,7 +7,7 @@ RUN/steps/00000500/     a kbert checkpoint (loadable by itself), and
 import pathlib
 import shutil
 
-import numpy as np
+import keras
 
 from kbert.checkpoints.directory import Checkpoint, save
 from kbert.checkpoints.weights import load_weights, read_arrays, write_arrays
@@ -18,17 +18,24 @@ STEPS = "steps"
 
 def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
     """Write the state after the current step and drop all but the newest `keep`."""
-    folder = run / STEPS / f"{int(training_model.data_step.value):08d}"
+    folder = run / STEPS / f"{steps_done(training_model):08d}"
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     save(temporary, checkpoint)
-    arrays = {name: np.asarray(value) for name, value in _state(training_model).items()}
+    arrays = {
+        name: keras.ops.convert_to_numpy(value) for name, value in _state(training_model).items()
+    }
     write_arrays(temporary / "training.safetensors", arrays)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
     for old in saved_steps(run)[:-keep]:
         shutil.rmtree(old)
     return folder
+
+
+def steps_done(training_model) -> int:
+    """How many batches a model has seen, under MirroredStrategy too."""
+    return int(keras.ops.convert_to_numpy(training_model.data_step))
 
 
 def saved_steps(run: pathlib.Path) -> list[pathlib.Path]:
@@ -46,7 +53,7 @@ def resume(run: pathlib.Path, training_model) -> tuple[int, list[str]]:
     for folder in reversed(saved_steps(run)):
         try:
             _restore(folder, training_model)
-            return int(training_model.data_step.value), complaints
+            return steps_done(training_model), complaints
         except (DataError, OSError) as error:
             complaints.append(f"{folder} cannot be resumed: {error}")
     if complaints:
