@@ -6,6 +6,9 @@ import numpy as np
 from kbert.training.cooccurrence import token_vectors
 
 _GAIN = 1.5  # of queries and keys: attention falls to about 0.6 on the one token that is meant
+# Standard deviation of the token table. Adam moves a weight by about the learning rate whatever its
+# size: at BERT's 0.02 the counted vectors are lost in a few hundred steps.
+_SPREAD = 0.05
 _DISTANCES = (-1, 1, -2, 2, -3, 3, -4, 4)
 
 
@@ -23,9 +26,7 @@ def start_from_corpus(model: keras.Model, tokens: np.ndarray) -> None:
     """
     embedding = model.get_layer("embedding")
     vectors = token_vectors(tokens, embedding.vocabulary_size, embedding.hidden_dim)
-    # Of the variance that BERT's initialisation has.
-    scale = embedding.initializer_stddev * np.sqrt(embedding.hidden_dim)
-    embedding.token_table.assign(vectors * scale)
+    embedding.token_table.assign(vectors * _SPREAD * np.sqrt(embedding.hidden_dim))
     attend_to_neighbours(model)
 
 
@@ -36,9 +37,9 @@ def attend_to_neighbours(model: keras.Model) -> None:
     left so, because [CLS] needs them to see the whole text.
 
     Positions start as waves: the table's columns are cos(w t) and sin(w t) for frequencies w spread
-    evenly up to pi, of the variance that BERT's initialisation has. A head of distance d takes some
-    of these pairs as its query, and the same pairs turned by w d as its key, so that query times
-    key is the sum of cos(w (s - t - d)), which is highest where s = t + d.
+    evenly up to pi. A head of distance d takes some of these pairs as its query, and the same pairs
+    turned by w d as its key, so that query times key is the sum of cos(w (s - t - d)), which is
+    highest where s = t + d.
 
     Args:
         model: a new encoder or pre-training model, whose layers have the names that `kbert.models`
@@ -50,8 +51,9 @@ def attend_to_neighbours(model: keras.Model) -> None:
     angles = np.arange(length)[:, None] * frequencies
     waves = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(length, -1)
     table = np.zeros((length, hidden))
-    # A wave's variance is 1/2.
-    table[:, : waves.shape[1]] = waves * embedding.initializer_stddev * np.sqrt(2)
+    # As large as the tokens' vectors that they are added to; a wave's variance is 1/2.
+    spread = np.std(keras.ops.convert_to_numpy(embedding.token_table))
+    table[:, : waves.shape[1]] = waves * spread * np.sqrt(2)
     embedding.position_table.assign(table)
     kernel = keras.ops.convert_to_numpy(attention.query_key_value.kernel).copy()
     head_dim = hidden // attention.num_heads

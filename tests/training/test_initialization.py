@@ -60,9 +60,10 @@ def test_attention_was_nearly_uniform_before(encoders):
     assert all(share_at(before[:, head], d) < 0.05 for head in range(8) for d in DISTANCES)
 
 
-def test_positions_keep_their_variance(encoders):
-    table = numpy(encoders[1].get_layer("embedding").position_table)
-    assert table.std() == pytest.approx(0.02, rel=0.05)
+def test_positions_are_as_large_as_tokens(encoders):
+    embedding = encoders[1].get_layer("embedding")
+    tokens, positions = numpy(embedding.token_table), numpy(embedding.position_table)
+    assert positions.std() == pytest.approx(tokens.std(), rel=0.05)
 
 
 def test_everything_else_is_as_it_was(encoders):
@@ -92,7 +93,7 @@ def test_unusual_sizes(width, heads):
     assert all(np.isfinite(numpy(weight)).all() for weight in encoder.weights)
 
 
-def test_token_vectors_have_the_usual_variance():
+def test_token_vectors_have_one_length():
     config = BertConfig(
         40, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=8, max_sequence_length=9
     )
@@ -101,4 +102,4 @@ def test_token_vectors_have_the_usual_variance():
     start_from_corpus(encoder, np.random.default_rng(0).integers(0, 40, 5000).astype("uint16"))
     table = numpy(encoder.get_layer("embedding").token_table)
     assert not np.array_equal(table, before)
-    np.testing.assert_allclose(np.sqrt((table**2).mean(axis=1)), 0.02, rtol=1e-4)
+    np.testing.assert_allclose(np.sqrt((table**2).mean(axis=1)), 0.05, rtol=1e-4)
