@@ -22,7 +22,7 @@ from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay
-from kbert.training.saving import resume, save_step, saved_steps
+from kbert.training.saving import resume, save_step, saved_steps, steps_done
 from kbert.training.settings import PretrainingSettings, Schedule
 from kbert.training.step import TrainingModel
 
@@ -53,11 +53,12 @@ def pretrain(
     tokenizer = WordPieceTokenizer(store.vocabulary, **store.tokenizer_options)
     _check(store, config, settings)
     rows = _rows(store, "train", settings)
-    _claim(run, config, settings)
+    held_out_rows = _held_out(store, settings, schedule.validation_batches)
     set_precision(settings.precision)
-    keras.utils.set_random_seed(settings.seed)
     devices = strategy()
     _check_divides(settings, devices.num_replicas_in_sync)
+    _claim(run, store, config, settings)
+    keras.utils.set_random_seed(settings.seed)
     with devices.scope():
         model = build_pretraining_model(config)
         if start is not None:
@@ -72,20 +73,21 @@ def pretrain(
     writer = LogWriter(run / "logs")
     writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
     callbacks, held_out, saves = _callbacks(
-        run, store, settings, schedule, training_model, checkpoint, writer, first_step
+        run, held_out_rows, settings, schedule, training_model, checkpoint, writer, first_step
     )
     if first_step < settings.num_steps:
         steps = as_dataset(rows.batch, settings.num_steps - first_step, first_step)
         with saves.listening():
             training_model.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
     writer.close()
-    finished = int(training_model.data_step.value) == settings.num_steps
+    steps_now = steps_done(training_model)
+    finished = steps_now == settings.num_steps
     if finished:
         save(run, checkpoint)
     return {
         "finished": finished,
         "first_step": first_step,
-        "steps": int(training_model.data_step.value),
+        "steps": steps_now,
         "stopped_by": saves.stopped_by,
         "held_out": held_out.scores,
     }
@@ -123,9 +125,14 @@ def _rows(store, split, settings, **changes):
     return PretrainingRows(store, split, **{**options, **changes})
 
 
-def _claim(run, config, settings):
-    """Write run.json, or refuse to resume a run that was started with other settings."""
-    wanted = {"config": config.to_dict(), "settings": dataclasses.asdict(settings)}
+def _claim(run, store, config, settings):
+    """Write run.json, or refuse to resume a run that was started with other text or settings."""
+    train = store["train"]
+    wanted = {
+        "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+        "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
+    }
     file = run / "run.json"
     if not file.is_file():
         write_json(file, wanted)
@@ -160,7 +167,9 @@ def _training_model(model, settings):
     return training_model
 
 
-def _callbacks(run, store, settings, schedule, training_model, checkpoint, writer, first_step):
+def _callbacks(
+    run, held_out_rows, settings, schedule, training_model, checkpoint, writer, first_step
+):
     span = (first_step, settings.num_steps)
 
     def write_save():
@@ -170,7 +179,7 @@ def _callbacks(run, store, settings, schedule, training_model, checkpoint, write
         return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
 
     held_out = HeldOut(
-        _held_out(store, settings, schedule.validation_batches),
+        held_out_rows,
         writer,
         *span,
         schedule.validate_every,

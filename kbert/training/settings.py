@@ -1,6 +1,7 @@
 """What a pre-training run is told, with the defaults of the paper (appendix A.2)."""
 
 import dataclasses
+import re
 
 from kbert.errors import DataError
 
@@ -64,9 +65,13 @@ class Schedule:
     validation_batches: int = _setting(20, "batches of a held-out score")
     save_every: int = _setting(1000, "steps between saves")
     keep: int = _setting(3, "saves to keep")
-    profile: str | None = _setting(None, "steps FIRST,LAST to profile for TensorBoard")
+    profile: str | None = _setting(
+        None, "FIRST,LAST of the steps from now to profile for TensorBoard"
+    )
 
     def __post_init__(self):
         for name in ("log_every", "validate_every", "validation_batches", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        if self.profile is not None and not re.fullmatch(r"[1-9]\d*,[1-9]\d*", self.profile):
+            raise DataError(f"profile must be two numbers, FIRST,LAST. Received: {self.profile}.")
