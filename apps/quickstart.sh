@@ -13,15 +13,17 @@ mkdir -p "$out"
 step kbert vocabulary samples/text --output "$out/vocab.txt" --size 4000
 step kbert prepare samples/text --vocabulary "$out/vocab.txt" --output "$out/store" \
   --validation-share 0.05
-step kbert pretrain "$out/store" --output "$out/pretrained" --preset tiny --num-steps 400 \
+step kbert pretrain "$out/store" --output "$out/pretrained" --preset tiny --num-steps 300 \
   --batch-size 32 --sequence-length 32 --learning-rate 5e-4 --warmup-steps 40 \
   --validate-every 100 --validation-batches 4 --save-every 200
 step kbert fill-mask "$out/pretrained" "We boiled the [MASK] in a large pot."
 step kbert finetune classification --from "$out/pretrained" --output "$out/topics" \
-  --train samples/classification/en_train.tsv --epochs 20 --batch-size 8 --learning-rate 1e-3
+  --train samples/classification/en_train.tsv --validation-share 0 --epochs 20 --batch-size 8 \
+  --learning-rate 1e-3
 step kbert evaluate "$out/topics" samples/classification/en_test.tsv
 step kbert finetune classification --from "$out/pretrained" --output "$out/topics-zh" \
-  --train samples/classification/zh_train.tsv --epochs 20 --batch-size 8 --learning-rate 1e-3
+  --train samples/classification/zh_train.tsv --validation-share 0 --epochs 20 --batch-size 8 \
+  --learning-rate 1e-3
 step kbert evaluate "$out/topics-zh" samples/classification/zh_test.tsv
 step kbert export "$out/topics" --output "$out/saved_models/topics"
 printf '%s\n' "Stir the soup and add salt." "Dark clouds brought rain all night." \

@@ -1,6 +1,7 @@
 """What all tests share: a quiet TensorFlow, tiny sizes, a small token store."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,8 +21,14 @@ from hypothesis import settings  # noqa: E402
 from kbert.config import BertConfig  # noqa: E402
 from tests.small_store import random_documents, vocabulary_of, write_store  # noqa: E402
 
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and every process that they
+# start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A slow machine is no fault, and a run that fails must fail again.
-settings.register_profile("kbert", deadline=None, max_examples=50, derandomize=True)
+# On JAX every new shape is compiled.
+examples = 5 if os.environ["KERAS_BACKEND"] == "jax" else 50
+settings.register_profile("kbert", deadline=None, max_examples=examples, derandomize=True)
 settings.load_profile("kbert")
 
 
