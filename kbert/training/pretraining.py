@@ -137,13 +137,16 @@ def _claim(run, store, config, settings):
     if not file.is_file():
         write_json(file, wanted)
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    differences = [
-        f"{name} was {before[part].get(name)}, now {value}"
-        for part in wanted
-        for name, value in wanted[part].items()
-        if before[part].get(name) != value
-    ]
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differences = [
+            f"{name} was {before[part].get(name)}, now {value}"
+            for part in wanted
+            for name, value in wanted[part].items()
+            if before[part].get(name) != value
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{file} must hold the settings of a run: {error!r}.") from error
     if differences:
         raise DataError(
             f"{run} holds a run with other settings: {'; '.join(differences)}. "

@@ -16,6 +16,7 @@ from kbert.data.store import TokenStore
 from kbert.errors import DataError, TrainingError
 from kbert.training.pretraining import pretrain
 from kbert.training.settings import PretrainingSettings, Schedule
+from tests.small_store import random_documents, write_store
 
 SETTINGS = PretrainingSettings(
     num_steps=12, batch_size=4, sequence_length=16, learning_rate=1e-2, warmup_steps=2
@@ -131,7 +132,14 @@ def test_other_settings_are_refused(copy, store, config):
     assert sorted(copy.rglob("*")) == before
 
 
-@pytest.mark.xfail(reason="run.json is written before all is checked")
+def test_other_text_is_refused(copy, config, tmp_path, tiny_vocabulary):
+    """A resumed run would draw other rows than the one that was stopped."""
+    documents = random_documents(12, len(tiny_vocabulary), seed=7)
+    other = TokenStore(write_store(tmp_path / "other", documents, documents, tiny_vocabulary))
+    with pytest.raises(DataError, match="tokens was .*, now "):
+        pretrain(other, copy, config, SETTINGS, SCHEDULE)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -153,7 +161,6 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path, store, config):
         pretrain(store, tmp_path / "run", other, SETTINGS)
 
 
-@pytest.mark.xfail(reason="run.json is read without a test that it is whole")
 def test_a_damaged_run_file_is_a_sentence(copy, store, config):
     (copy / "run.json").write_text("{")
     with pytest.raises(DataError, match="run.json"):
@@ -189,6 +196,8 @@ def test_impossible_settings(name):
         PretrainingSettings(**{name: 0})
     with pytest.raises(DataError, match="save_every must be at least 1. Received: 0"):
         Schedule(save_every=0)
+    with pytest.raises(DataError, match="profile must be two numbers"):
+        Schedule(profile="5")
 
 
 def test_run_json_tells_what_ran(finished, config):

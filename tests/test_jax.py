@@ -1,0 +1,119 @@
+"""The TensorFlow-free zone on JAX, in a process that cannot import TensorFlow."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytest.importorskip("jax")
+
+ENVIRONMENT = {
+    **os.environ,
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
+}
+
+# The public names and modules that need no TensorFlow, at work together.
+AT_WORK = """
+import sys
+sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
+
+import jax
+import keras
+import numpy as np
+
+import kbert
+from kbert.checkpoints.directory import Checkpoint, load_model, save
+from kbert.data.rows import PretrainingRows
+from kbert.data.store import TokenStore
+from kbert.inference import prediction
+from kbert.tasks import TASKS
+from kbert.training.objectives import pretraining_objective
+from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+
+assert keras.backend.backend() == "jax"
+assert set(TASKS) and prediction
+store = TokenStore(sys.argv[1])
+rows = PretrainingRows(store, "train", sequence_length=16, batch_size=8, seed=0)
+config = kbert.BertConfig(
+    len(store.vocabulary), num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32,
+    max_sequence_length=16,
+)
+keras.utils.set_random_seed(0)
+model = kbert.build_pretraining_model(config)
+optimizer = BertAdam(WarmupLinearDecay(0.02, 2, 100))
+optimizer.build(model.trainable_variables)
+
+
+def loss(trainable, state, batch):
+    inputs, targets, weights = batch
+    outputs, state = model.stateless_call(trainable, state, inputs, training=True)
+    return pretraining_objective(outputs, targets, weights)["loss"], state
+
+
+@jax.jit
+def step(trainable, state, optimizer_state, batch):
+    (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(trainable, state, batch)
+    trainable, optimizer_state = optimizer.stateless_apply(optimizer_state, gradients, trainable)
+    return value, trainable, state, optimizer_state
+
+
+values = [[v.value for v in vs] for vs in (
+    model.trainable_variables, model.non_trainable_variables, optimizer.variables
+)]
+losses = []
+for _ in range(20):
+    value, *values = step(*values, rows.batch(0))
+    losses.append(float(value))
+assert np.isfinite(losses).all() and losses[-1] < losses[0] - 0.2, losses
+for variable, value in zip(model.trainable_variables, values[0]):
+    variable.assign(value)
+
+
+class Tokenizer:
+    vocabulary, options = store.vocabulary, store.tokenizer_options
+
+
+save(sys.argv[2], Checkpoint(model, Tokenizer, config))
+loaded, loaded_config, task = load_model(sys.argv[2])
+assert loaded_config == config and task is None
+inputs = rows.batch(0)[0]
+np.testing.assert_array_equal(
+    model(inputs)["masked_lm"], loaded(inputs)["masked_lm"]
+)
+assert "tensorflow" not in {name for name, module in sys.modules.items() if module}
+print("works")
+"""
+
+
+def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
+    """Rows drawn, gradient steps by jax.grad over `stateless_call`, a checkpoint there and back."""
+    result = subprocess.run(
+        [sys.executable, "-c", AT_WORK, tiny_store, tmp_path / "checkpoint"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert result.stdout.strip().endswith("works")
+
+
+def test_layers_and_models_pass_their_tests(tmp_path):
+    """The same test files, reference and all; so do the optimizer's, the loss's and the rows'."""
+    files = ["layers", "test_models.py", "test_config.py", "data/test_masking.py"]
+    files += ["training/test_optimizers.py", "training/test_objectives.py"]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not small"]
+        + [str(ROOT / "tests" / file) for file in files],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-5000:]
+    assert " passed" in result.stdout
