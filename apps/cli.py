@@ -24,6 +24,9 @@ COMMANDS = {
     "serve": "answer HTTP requests from a SavedModel",
 }
 WITHOUT_TENSORFLOW = ("vocabulary",)
+# Read when TensorFlow is imported; they change nothing until a command asks for clusters
+# (kbert.training.devices.compile_whole_step).
+XLA_FLAGS = "--tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
 
 
 def module_of(command: str):
@@ -79,6 +82,7 @@ def run_command(name: str, argv: list[str]) -> int:
 def import_tensorflow_quietly() -> None:
     """TensorFlow notes from C++ how it was built, before any setting can stop it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)
     if importlib.util.find_spec("tensorflow") is None:
         return
     sys.stderr.flush()

@@ -31,3 +31,16 @@ def set_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise DataError(f"The precision must be one of {list(PRECISIONS)}. Received: {precision}.")
     keras.mixed_precision.set_dtype_policy(PRECISIONS[precision])
+
+
+def compile_whole_step(precision: str) -> bool:
+    """Whether XLA shall compile a whole pass of the train step; if not, it compiles parts of it.
+
+    On a CPU in 16 bits oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So
+    there the products stay with oneDNN and XLA compiles the clusters between them: 1.4 times as
+    fast as either alone (docs/benchmarks.md). TensorFlow allows clusters on a CPU only where
+    TF_XLA_FLAGS says so before its import; the `kbert` command sets it (apps/cli.py).
+    """
+    whole = precision == "float32" or bool(tf.config.list_physical_devices("GPU"))
+    tf.config.optimizer.set_jit(False if whole else "autoclustering")
+    return whole

@@ -23,8 +23,6 @@ def pretraining_objective(outputs, targets, weights) -> dict:
 def weighted_cross_entropy(logits, targets, weights):
     """Weighted sums of the cross-entropy in nats, and of 1 where the highest logit is right."""
     logits = ops.cast(logits, "float32")
-    # From the logits: log(sum(exp)) - logit, without the probabilities of the whole vocabulary.
-    right = ops.squeeze(ops.take_along_axis(logits, targets[..., None], axis=-1), axis=-1)
-    losses = ops.logsumexp(logits, axis=-1) - right
+    losses = ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
     hits = ops.cast(ops.equal(ops.argmax(logits, axis=-1), targets), "float32")
     return ops.sum(losses * weights), ops.sum(hits * weights)

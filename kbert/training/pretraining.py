@@ -17,7 +17,7 @@ from kbert.files import write_json
 from kbert.models import build_pretraining_model
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.training.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
-from kbert.training.devices import set_precision, strategy
+from kbert.training.devices import compile_whole_step, set_precision, strategy
 from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
@@ -161,7 +161,7 @@ def _training_model(model, settings):
         clip_norm=settings.clip_norm,
         accumulate=settings.accumulate,
         seed=settings.seed,
-        jit_step=True,
+        jit_step=compile_whole_step(settings.precision),
     )
     rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
     training_model.compile(
