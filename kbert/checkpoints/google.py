@@ -15,8 +15,9 @@ import tensorflow as tf
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.huggingface_tokenizer import is_cased
 from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import merge_heads, read_config, read_object, read_vocabulary
-from kbert.checkpoints.transfer import Place, Source, arrays_of, fill
+from kbert.checkpoints.published import read_config, read_object, read_vocabulary
+from kbert.checkpoints.sources import Source, merge_heads
+from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json

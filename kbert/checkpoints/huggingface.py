@@ -17,9 +17,10 @@ import keras
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.huggingface_tokenizer import read_tokenizer, write_tokenizer
 from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import open_safetensors, read_config, read_object, shards
+from kbert.checkpoints.published import read_config, read_object
+from kbert.checkpoints.sources import Source, open_safetensors, shards
 from kbert.checkpoints.torch_file import open_torch
-from kbert.checkpoints.transfer import Place, Source, arrays_of, fill
+from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError

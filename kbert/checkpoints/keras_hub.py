@@ -10,8 +10,9 @@ import keras
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import check_size, merge_heads, read_config, read_object
-from kbert.checkpoints.transfer import Place, Source, arrays_of, fill
+from kbert.checkpoints.published import check_size, read_config, read_object
+from kbert.checkpoints.sources import Source, merge_heads
+from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.models import build_encoder

@@ -1,25 +1,17 @@
 """Weights of a published format into one of our models and out of it, checked one by one."""
 
-import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from kbert.checkpoints.sources import Source
 from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
 
 # Where our weights begin that are the body of BERT; all others are of heads.
 _BODY = ("embedding/", "block_")
-
-
-class Source(NamedTuple):
-    """Named arrays of a file: their shapes at once, an array when it is asked for."""
-
-    path: pathlib.Path
-    shapes: Mapping[str, tuple[int, ...]]
-    read: Callable[[str], np.ndarray]
 
 
 class Place(NamedTuple):
