@@ -83,9 +83,8 @@ def run(args):
     vectors = encoder.encode(texts, progress=True)
     rate = len(texts) / (time.monotonic() - began)
     write(texts, vectors)
-    print(
-        f"{args.output}: {len(texts):,} vectors of {vectors.shape[1]}, {rate:,.0f} texts a second"
-    )
+    count, width = vectors.shape
+    print(f"{args.output}: {count:,} vectors of {width} numbers, {rate:,.0f} texts a second")
 
 
 def read_texts(path, column):

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 import keras
+import numpy as np
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.huggingface_tokenizer import read_tokenizer, write_tokenizer
@@ -146,7 +147,7 @@ def _without_copies(source: Source) -> Source:
         if original not in shapes:
             # Old files hold the bias of the decoder only there.
             raise DataError(f"{source.path} has {copy}, but not {original}, which it is tied to.")
-        if (source.read(copy) != source.read(original)).any():
+        if not np.array_equal(source.read(copy), source.read(original)):
             raise DataError(
                 f"{source.path}: {copy} must be tied to {original}. Received: other values."
             )

@@ -52,7 +52,7 @@ def fill(
     weights = model_weights(model)
     places = list(places)
     wanted = [place for place in places if place.weight in weights]
-    absent = _absent_heads(wanted, source) if allow_missing_heads else set()
+    absent = _absent_heads(weights, wanted, source) if allow_missing_heads else set()
     wanted = [place for place in wanted if _head(place.weight) not in absent]
     problems = _problems(wanted, weights, source)
     extra = set(source.shapes) - {place.name for place in places} - set(known)
@@ -89,10 +89,10 @@ def arrays_of(model: keras.Model, places: Iterable[Place]) -> dict[str, np.ndarr
     return arrays
 
 
-def _absent_heads(places, source):
-    """The heads of which the file has nothing."""
-    heads = {_head(place.weight) for place in places} - {None}
-    return heads - {_head(place.weight) for place in places if place.name in source.shapes}
+def _absent_heads(weights, places, source):
+    """The model's heads of which the file has nothing."""
+    found = {_head(place.weight) for place in places if place.name in source.shapes}
+    return {_head(name) for name in weights} - {None} - found
 
 
 def _head(weight):
