@@ -6,8 +6,9 @@
     kbert score glue MRPC MRPC/dev.tsv MRPC.tsv
 
 Prints JSON under the names of the official scripts. SQuAD and CMRC take predictions as
-{"id": "answer"}; conll a file whose last two columns are the right and the found tag; glue the
-right answers as distributed and a submission, `index<TAB>prediction`.
+{"id": "answer"}, or in a .jsonl file what `kbert predict` printed; conll a file whose last two
+columns are the right and the found tag; glue the right answers as distributed and a submission,
+`index<TAB>prediction`.
 """
 
 import sys

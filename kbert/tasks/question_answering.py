@@ -124,8 +124,8 @@ class QuestionAnsweringTask(Task):
         bad = [question for question in questions if question.problem is not None]
         if bad and not self.skip_bad:
             raise DataError(
-                f"{bad[0].where}: {bad[0].problem}. So with {len(bad)} of {len(questions)} "
-                "questions; --skip-bad counts them and leaves them out of training."
+                f"{bad[0].where}: {bad[0].problem}. {len(bad)} of {len(questions)} questions are "
+                "bad; --skip-bad counts such questions and leaves them out of training."
             )
         return questions
 

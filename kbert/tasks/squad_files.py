@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kbert.errors import DataError
+from kbert.tasks.tables import read_rows
 
 KINDS = {str: "a text", list: "a list", dict: "an object", int: "a whole number"}
 
@@ -186,16 +187,25 @@ def read_json(path: str | pathlib.Path):
 
 
 def read_predictions(path: str | pathlib.Path) -> dict[str, str]:
-    """id -> answer, as SQuAD's scripts take it: one object of texts."""
-    return read_values(path, str, "a text, the answer")
+    """id -> answer: one object, as SQuAD's scripts take it, or in .jsonl what kbert predicted."""
+    if pathlib.Path(path).suffix == ".jsonl":
+        return read_lines(path, "text")
+    return read_object(path, str, "a text, the answer")
 
 
 def read_null_odds(path: str | pathlib.Path) -> dict[str, float]:
-    """id -> how strongly the model holds that there is no answer."""
-    return read_values(path, (int, float), "a number, the null odds")
+    """id -> how strongly the model holds that there is no answer; files as above."""
+    if pathlib.Path(path).suffix == ".jsonl":
+        return {id: float(odds) for id, odds in read_lines(path, "null_score").items()}
+    return read_object(path, (int, float), "a number, the null odds")
 
 
-def read_values(path: str | pathlib.Path, kind, wanted: str) -> dict:
+def read_lines(path: str | pathlib.Path, key: str) -> dict[str, str]:
+    rows = read_rows(path, {"id": "id", "value": key})
+    return {row.cells["id"]: row.cells["value"] for row in rows}
+
+
+def read_object(path: str | pathlib.Path, kind, wanted: str) -> dict:
     values = read_json(path)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected one JSON object, from ids to {wanted} each.")

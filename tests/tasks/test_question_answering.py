@@ -1,7 +1,10 @@
 """Question answering: files to windows, outputs to answers; a tokenizer of words stands in."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -15,6 +18,7 @@ from kbert.tasks.question_windows import cut_answer
 from kbert.tasks.spans import IMPOSSIBLE
 from kbert.tasks.squad_files import Answer, Question
 from kbert.text.offsets import Pieces
+from tests.conftest import ROOT
 
 CLS, SEP = 1, 2
 SHORT = QuestionAnsweringTask(
@@ -305,7 +309,7 @@ def test_bad_questions_of_a_file(tmp_path):
     data = {"data": [{"paragraphs": [{"context": "Ada won.", "qas": [asked]}]}]}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(data))
-    expected = "question q7: expected the answer 'Ada' at 1; .* 'da '. So with 1 of 1 questions"
+    expected = "question q7: expected the answer 'Ada' at 1; .* 'da '. 1 of 1 questions are bad"
     with pytest.raises(DataError, match=expected):
         SHORT.read_examples(path)
     (example,) = SHORT.with_options(skip_bad=True).read_examples(path)
@@ -403,3 +407,44 @@ def test_published_files_with_the_papers_windows(shared_data, name, rows, bad, l
         found.add(feature.example)
     answered = sum(bool(e.answers) and e.problem is None for e in examples)
     assert len(found) == answered - lost
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
+from kbert import BertConfig, build_encoder
+from kbert.data.examples import pad_batch
+from kbert.tasks.answering import answer_features
+from tests.tasks.test_question_answering import OPEN, Tokenizer, question
+
+config = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
+model = OPEN.build_model(build_encoder(config))
+examples = [question("who", "he and she", "she"), question("what", "it is a tree", "")]
+features = OPEN.encode(examples, Tokenizer())
+inputs, targets, weights = pad_batch(features, 16, 2)
+assert float(OPEN.objective(model(inputs), targets, weights)["loss"]) > 0
+answers = answer_features(OPEN, model, features, examples, 2)
+served = OPEN.serving_outputs(model(inputs))
+print(abs(float(served["null_score"][0]) - answers[0]["null_score"]))
+print(OPEN.metrics(answers, examples)["total"])
+"""
+
+
+def test_works_without_tensorflow():
+    """Another backend, and TensorFlow's import blocked."""
+    pytest.importorskip("jax")
+    environment = {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
+    }
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+    )
+    assert finished.returncode == 0, finished.stderr
+    difference, total = finished.stdout.split()
+    assert float(difference) < 1e-4 and total == "2"

@@ -118,6 +118,8 @@ def test_another_encoding(tmp_path):
 def test_predictions_and_null_odds(tmp_path):
     assert read_predictions(write(tmp_path, {"q": "a"})) == {"q": "a"}
     assert read_null_odds(write(tmp_path, {"q": -1.5})) == {"q": -1.5}
+    lines = write(tmp_path, '{"id": "q", "text": "", "null_score": 2.5}\n', "found.jsonl")
+    assert (read_predictions(lines), read_null_odds(lines)) == ({"q": ""}, {"q": 2.5})
     with pytest.raises(DataError, match="question q: expected a text, the answer. Received: 3"):
         read_predictions(write(tmp_path, {"q": 3}))
     with pytest.raises(DataError, match="expected one JSON object"):
