@@ -22,11 +22,12 @@ COMMANDS = {
     "fill-mask": "predict the words behind [MASK]",
     "finetune": "fine-tune a checkpoint on a task",
     "evaluate": "score a fine-tuned checkpoint on a file",
+    "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",
 }
-WITHOUT_TENSORFLOW = ("vocabulary",)
+WITHOUT_TENSORFLOW = ("vocabulary", "score")
 # Read when TensorFlow is imported; they change nothing until a command asks for clusters
 # (kbert.training.devices.compile_whole_step).
 XLA_FLAGS = "--tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"

@@ -20,6 +20,14 @@ def add_arguments(parser):
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
     add_column_arguments(parser)
+    answers = parser.add_argument_group("question answering")
+    answers.add_argument("--rules", metavar="RULES", help="squad or cmrc, instead of training's")
+    answers.add_argument(
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="count answers that are not where the file says, instead of an error",
+    )
 
 
 def run(args):
@@ -33,7 +41,8 @@ def run(args):
         # Before the work, not after it: an output that cannot be written raises here.
         pathlib.Path(args.output).touch()
     checkpoint = load_finetuned(args.checkpoint)
-    task = checkpoint.task.with_options(**column_options(args))
+    options = {"rules": args.rules, "skip_bad": args.skip_bad}
+    task = checkpoint.task.with_options(**column_options(args), **options)
     scores = evaluate(task, checkpoint, args.file, args.batch_size)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print(task.report(scores))

@@ -110,7 +110,9 @@ def run(args):
         verbose=1 if sys.stdout.isatty() else 2,
     )
     for part in ("train", "validation"):
-        print(f"{part}: {summary[f'{part}_rows']} rows, {summary[f'{part}_rows_cut']} of them cut")
+        counts = "".join(f"; {name}: {n}" for name, n in summary[f"{part}_counts"].items())
+        rows, cut = summary[f"{part}_rows"], summary[f"{part}_rows_cut"]
+        print(f"{part}: {rows} rows, {cut} of them cut{counts}")
     scores = ", ".join(
         f"{name} {summary['scores'][name]:.4f}"
         for name in TASKS[args.task].metric_names

@@ -9,8 +9,13 @@ Other files hold rows, whose columns are those of the training file unless other
 
     {"label": "sports", "score": 0.98, "probabilities": {"sports": 0.98, "weather": 0.02}}
 
-for each text, in order, as soon as it is known. What `kbert export` wrote answers too, in the words
-of the server: "probabilities" is then a list, in the order of the labels.
+for each text, in order, as soon as it is known. A model for questions takes SQuAD's JSON, or lines
+of a question and its text with a tab between, and prints
+
+    {"id": "q1", "text": "in Oslo", "score": 0.9, "start": 12, "end": 19, "nbest": [...]}
+
+which `kbert score squad` takes in a .jsonl file. What `kbert export` wrote answers too, in the
+words of the server: "probabilities" is then a list, in the order of the labels.
 """
 
 import sys
@@ -27,6 +32,12 @@ def add_arguments(parser):
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
     add_column_arguments(parser, label=False)
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="answer questions that are empty or come again too, instead of an error",
+    )
 
 
 def run(args):
@@ -39,6 +50,7 @@ def run(args):
         # A wrong name is an error at once, not after the files before it are answered.
         open(name, "rb").close()
     task, answer = open_model(args.model, args.batch_size)
+    task = task.with_options(skip_bad=args.skip_bad)
     try:
         for found in answers(task, answer, args.files, column_options(args)):
             print(json.dumps(found, ensure_ascii=False), flush=True)

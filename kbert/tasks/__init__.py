@@ -2,5 +2,8 @@
 
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.question_answering import QuestionAnsweringTask
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ClassificationTask,)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (ClassificationTask, QuestionAnsweringTask)
+}

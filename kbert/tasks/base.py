@@ -120,6 +120,10 @@ class Task(abc.ABC):
         Takes many examples at once: the tokenizer is many times faster on a list than one by one.
         """
 
+    def counts(self, examples: Sequence[Example], features: Sequence[Feature]) -> dict[str, int]:
+        """What a user should know of a file once it is encoded, by name: bad rows, windows ..."""
+        return {}
+
     # Model.
 
     @abc.abstractmethod
@@ -168,6 +172,13 @@ class Task(abc.ABC):
             the graph answers the names. Unless a task says otherwise, the model's outputs.
         """
         return dict(outputs)
+
+    def tune(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> "Task":
+        """The task completed by what only answers to held-out examples tell: a threshold, say.
+
+        `metrics` of the task that is returned must hold for those same answers.
+        """
+        return self
 
     @abc.abstractmethod
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> dict:

@@ -99,7 +99,9 @@ def finetune(
     held_out = task.encode(validation, start.tokenizer)
 
     def score() -> dict:
+        nonlocal task
         answers = answer_features(task, model, held_out, validation, batch_size)
+        task = task.tune(answers, validation)
         return task.metrics(answers, validation)
 
     def keep() -> None:
@@ -125,8 +127,10 @@ def finetune(
         "train": str(train_path),
         "train_rows": len(train),
         "train_rows_cut": count_cut(features),
+        "train_counts": task.counts(train, features),
         "validation_rows": len(validation),
         "validation_rows_cut": count_cut(held_out),
+        "validation_counts": task.counts(validation, held_out),
         "sequence_length": task.sequence_length,
         **settings,
         "precision": precision,
@@ -190,7 +194,8 @@ def evaluate(
     features = task.encode(examples, checkpoint.tokenizer)
     answers = answer_features(task, checkpoint.model, features, examples, batch_size)
     scores = task.metrics(answers, examples)
-    return {"rows": len(examples), "rows_cut": count_cut(features), **scores}
+    counts = {"rows": len(examples), "rows_cut": count_cut(features)}
+    return counts | task.counts(examples, features) | scores
 
 
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
