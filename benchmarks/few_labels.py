@@ -3,10 +3,10 @@
     python benchmarks/few_labels.py CHECKPOINT --output few_labels.json
 
 Tasks: 500 rows of AG News, MRPC, 1,000 and 20,000 rows of SST-2, from the folder KBERT_DATA
-(default ../shared/data). Same settings and seeds for both starts but the learning rate: on each
-task each start has that of `RATES` which is best with a seed that is not reported (SST-2's is found
-on its 1,000 rows). No early stopping: the last epoch is scored. Each run's result is written as
-soon as it is known, and a restart skips what is there.
+(default ../shared/data). Same settings and seeds for both starts but the learning rate: each start
+has that of `RATES` which is better with a seed that is not reported, on AG News for topics and
+pairs, on 1,000 rows of SST-2 for sentiment. No early stopping: the last epoch is scored. Each run's
+result is written as soon as it is known, and a restart skips what is there.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from kbert.files import write_json
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.finetuning import evaluate, finetune
 
-RATES = (1e-4, 3e-4, 1e-3)
+RATES = (3e-4, 1e-3)
 TUNING_SEED = 9
 DATA = pathlib.Path(os.environ.get("KBERT_DATA", "../shared/data"))
 
@@ -50,7 +50,7 @@ def trials(scratch: pathlib.Path) -> dict[str, Trial]:
         "AG News, 500 rows": Trial(pool, test, 500, 10, {"sequence_length": 96}),
         "SST-2, 1,000 rows": Trial(*sst_files, 1000, 10, sst),
         "MRPC, 3,667 rows": Trial(
-            glue / "MRPC/train.tsv", glue / "MRPC/msr_paraphrase_test.txt", None, 4, mrpc
+            glue / "MRPC/train.tsv", glue / "MRPC/msr_paraphrase_test.txt", None, 3, mrpc
         ),
         "SST-2, 20,000 rows": Trial(*sst_files, 20_000, 2, sst),
     }
@@ -155,7 +155,7 @@ def main() -> None:
         for task, start in itertools.product(every, args.starts):
             if args.tasks and not task.startswith(tuple(args.tasks)):
                 continue
-            tuned_on = "SST-2, 1,000 rows" if task.startswith("SST-2") else task
+            tuned_on = "SST-2, 1,000 rows" if task.startswith("SST-2") else "AG News, 500 rows"
             rate = results.rate(tuned_on, every[tuned_on], start)
             for seed in args.seeds:
                 results.result(task, every[task], start, seed, rate)
