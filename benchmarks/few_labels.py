@@ -52,7 +52,7 @@ def trials(scratch: pathlib.Path) -> dict[str, Trial]:
         "MRPC, 3,667 rows": Trial(
             glue / "MRPC/train.tsv", glue / "MRPC/msr_paraphrase_test.txt", None, 3, mrpc
         ),
-        "SST-2, 20,000 rows": Trial(*sst_files, 20_000, 2, sst),
+        "SST-2, 20,000 rows": Trial(*sst_files, 20_000, 1, sst),
     }
 
 
