@@ -103,6 +103,14 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def print_skipped(summary: dict) -> None:
+    """What `--skip-bad` left out; nothing without that option."""
+    if "rows_skipped" in summary:
+        print(f"{summary['rows_skipped']} rows skipped")
+        for message in summary["skipped"]:
+            print(f"  {message}")
+
+
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows real defaults, and keeps the lines of a command's docstring."""
 

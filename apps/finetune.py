@@ -12,7 +12,7 @@ classification --help` lists the task's options. CoLA, for example, has no heade
 
 import sys
 
-from apps.cli import HelpFormatter, run_command
+from apps.cli import HelpFormatter, print_skipped, run_command
 
 
 def add_arguments(parser):
@@ -37,6 +37,9 @@ def add_common_arguments(parser, task):
     files.add_argument("--validation", metavar="FILE", help="labelled rows to choose the epoch by")
     files.add_argument("--output", required=True, metavar="DIRECTORY", help="what to write")
     files.add_argument("--overwrite", action="store_true", help="the output may exist")
+    files.add_argument(
+        "--skip-bad", action="store_true", help="leave out rows that do not fit, and count them"
+    )
     files.add_argument(
         "--validation-share",
         type=float,
@@ -107,10 +110,12 @@ def run(args):
         precision=args.precision,
         encoder_dropout=args.encoder_dropout,
         overwrite=args.overwrite,
+        skip_bad=args.skip_bad,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     for part in ("train", "validation"):
         print(f"{part}: {summary[f'{part}_rows']} rows, {summary[f'{part}_rows_cut']} of them cut")
+    print_skipped(summary)
     scores = ", ".join(
         f"{name} {summary['scores'][name]:.4f}"
         for name in TASKS[args.task].metric_names

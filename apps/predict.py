@@ -9,7 +9,12 @@ Other files hold rows, whose columns are those of the training file unless other
 
     {"label": "sports", "score": 0.98, "probabilities": {"sports": 0.98, "weather": 0.02}}
 
-for each text, in order, as soon as it is known. What `kbert export` wrote answers too, in the words
+for each text, in order, as soon as it is known; --output writes it to a file instead. With --glue
+NAME the file is GLUE's test.tsv, and the output what the benchmark's server takes:
+
+    kbert predict CHECKPOINT CoLA/test.tsv --glue CoLA --output CoLA.tsv
+
+What `kbert export` wrote answers too, in the words
 of the server: "probabilities" is then a list, in the order of the labels.
 """
 
@@ -19,6 +24,7 @@ from apps.cli import run_command
 
 
 def add_arguments(parser):
+    from kbert.tasks.glue import GLUE, add_argument
     from kbert.tasks.tables import add_column_arguments
 
     parser.add_argument(
@@ -26,25 +32,47 @@ def add_arguments(parser):
     )
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
+    parser.add_argument("--output", metavar="FILE", help="where to write instead of printing")
     add_column_arguments(parser, label=False)
+    add_argument(parser, list(GLUE), "unlabelled")
 
 
 def run(args):
-    import json
+    import contextlib
     import os
 
+    from kbert.tasks.glue import check_model
     from kbert.tasks.tables import column_options
 
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
         open(name, "rb").close()
     task, answer = open_model(args.model, args.batch_size)
-    try:
-        for found in answers(task, answer, args.files, column_options(args)):
-            print(json.dumps(found, ensure_ascii=False), flush=True)
-    except BrokenPipeError:
-        # The reader has had enough (`| head`): no error. Python would flush once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if args.glue is not None:
+        check_model(args.glue, task)
+    found = answers(task, answer, args.files, column_options(args))
+    with contextlib.ExitStack() as stack:
+        file = None
+        if args.output is not None:
+            file = stack.enter_context(open(args.output, "w", encoding="utf-8"))
+        try:
+            for line in lines(found, args.glue):
+                print(line, file=file, flush=file is None)
+        except BrokenPipeError:
+            # The reader has had enough (`| head`): no error. Python would flush once more at its
+            # exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def lines(answers, glue):
+    """What is written for the answers."""
+    import json
+
+    from kbert.tasks.glue import submission
+
+    if glue is not None:
+        return submission(glue, answers)
+    return (json.dumps(answer, ensure_ascii=False) for answer in answers)
 
 
 def open_model(path, batch_size):

@@ -2,5 +2,12 @@
 
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.regression import RegressionTask
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ClassificationTask,)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        ClassificationTask,
+        RegressionTask,
+    )
+}

@@ -21,6 +21,7 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.tasks.bad_rows import BadRows
 
 if TYPE_CHECKING:
     # Keras takes seconds to import; a command's `--help` needs the tasks but not Keras. So a task
@@ -89,11 +90,14 @@ class Task(abc.ABC):
     # Data.
 
     @abc.abstractmethod
-    def read_examples(self, path: str | pathlib.Path, labelled: bool = True) -> list[Example]:
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[Example]:
         """All examples of a file, in order.
 
         Args:
             labelled: whether the right answers are needed; False ignores them.
+            bad: what to do with rows that do not fit; None raises the first one's error.
 
         Raises DataError with file, line and what was expected: for a line that does not fit, and
         for an answer that `prepare` did not see in training.

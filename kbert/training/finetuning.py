@@ -15,6 +15,7 @@ from kbert.errors import DataError
 from kbert.files import write_json
 from kbert.models import build_encoder
 from kbert.tasks.answering import answer_features
+from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import set_precision, strategy
@@ -46,6 +47,7 @@ def finetune(
     precision: str = "float32",
     encoder_dropout: float = 0.1,
     overwrite: bool = False,
+    skip_bad: bool = False,
     verbose: int = 1,
 ) -> dict:
     """Train a checkpoint's encoder with the task's output layer; keep the best epoch.
@@ -72,6 +74,7 @@ def finetune(
         precision: float32, bfloat16 or float16.
         encoder_dropout: of hidden values and attention, whatever pre-training had.
         overwrite: allow an `output` that is not empty.
+        skip_bad: leave out rows that do not fit, and count them, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
 
     Returns:
@@ -81,11 +84,12 @@ def finetune(
     """
     metric = check_settings(task, epochs, batch_size, warmup_share, metric)
     output = check_output(output, checkpoint, overwrite)
-    examples = task.read_examples(train_path)
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(train_path, bad=bad)
     task = task.prepare(examples, str(train_path))
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
-        validation = task.read_examples(validation_path)
+        validation = task.read_examples(validation_path, bad=bad)
 
     keras.utils.set_random_seed(seed)
     set_precision(precision)
@@ -127,6 +131,7 @@ def finetune(
         "train_rows_cut": count_cut(features),
         "validation_rows": len(validation),
         "validation_rows_cut": count_cut(held_out),
+        **(bad.report() if skip_bad else {}),
         "sequence_length": task.sequence_length,
         **settings,
         "precision": precision,
@@ -177,20 +182,27 @@ def fit(
 
 
 def evaluate(
-    task: Task, checkpoint: Checkpoint, path: str | pathlib.Path, batch_size: int = 64
+    task: Task,
+    checkpoint: Checkpoint,
+    path: str | pathlib.Path,
+    batch_size: int = 64,
+    skip_bad: bool = False,
 ) -> dict:
     """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
 
     Args:
         task: the checkpoint's own, or that with other options for reading files.
+        skip_bad: leave out rows that do not fit, and count them, instead of stopping at the first.
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
-    examples = task.read_examples(path)
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(path, bad=bad)
     features = task.encode(examples, checkpoint.tokenizer)
     answers = answer_features(task, checkpoint.model, features, examples, batch_size)
     scores = task.metrics(answers, examples)
-    return {"rows": len(examples), "rows_cut": count_cut(features), **scores}
+    skipped = bad.report() if skip_bad else {}
+    return {"rows": len(examples), "rows_cut": count_cut(features), **skipped, **scores}
 
 
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
