@@ -2,6 +2,7 @@
 
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.regression import RegressionTask
 
 TASKS: dict[str, type[Task]] = {
@@ -9,5 +10,6 @@ TASKS: dict[str, type[Task]] = {
     for task in (
         ClassificationTask,
         RegressionTask,
+        MultiLabelTask,
     )
 }
