@@ -4,6 +4,7 @@ from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.regression import RegressionTask
+from kbert.tasks.tagging import TaggingTask
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -11,5 +12,6 @@ TASKS: dict[str, type[Task]] = {
         ClassificationTask,
         RegressionTask,
         MultiLabelTask,
+        TaggingTask,
     )
 }

@@ -180,16 +180,22 @@ def decoded_lines(path: pathlib.Path, bad: BadRows | None = None) -> Iterator[tu
     with open(path, "rb") as file:
         for number, raw in enumerate(file, 1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                bad.add(
-                    DataError(
-                        f"{path}, line {number}: expected UTF-8. Received the byte "
-                        f"0x{raw[error.start]:02x} at position {error.start}."
-                    )
-                )
+                line = decode_line(raw, path, number)
+            except DataError as error:
+                bad.add(error)
                 continue
             yield number, line
+
+
+def decode_line(raw: bytes, path: pathlib.Path, number: int) -> str:
+    """A line as text, without a byte-order mark. Raises DataError for another encoding."""
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {number}: expected UTF-8. Received the byte "
+            f"0x{raw[error.start]:02x} at position {error.start}."
+        ) from error
 
 
 def without_blank_end(
@@ -221,6 +227,14 @@ def add_column_arguments(parser: argparse.ArgumentParser, label: bool = True) ->
     names = ("text", "second", "label") if label else ("text", "second")
     for name in names:
         group.add_argument(f"--{name}-column", metavar="COLUMN", help="instead of training's")
+    # Of files with a word a line (kbert/tasks/conll_files.py).
+    for name in ("word", "tag") if label else ("word",):
+        group.add_argument(
+            f"--{name}-column",
+            type=int,
+            metavar="NUMBER",
+            help="of tagged words, instead of training's",
+        )
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,

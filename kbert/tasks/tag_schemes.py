@@ -28,13 +28,23 @@ class Entity(NamedTuple):
     type: str
 
 
+class BadTag(ValueError):
+    """A tag of no scheme; `number` is that of its word."""
+
+    def __init__(self, tag: str, number: int):
+        super().__init__(f"expected O or a tag like B-PER, I-PER, E-PER, S-PER. Received: {tag!r}.")
+        self.number = number
+
+
 def entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities of one sentence. Raises ValueError for a tag of no scheme."""
+    """The entities of one sentence. Raises BadTag for a tag of no scheme."""
     found: list[Entity] = []
     last = OUTSIDE
     for number, tag in enumerate(tags):
         if tag != OUTSIDE:
-            prefix, name = split_tag(tag)
+            prefix, _, name = tag.partition("-")
+            if prefix not in _PREFIXES or not name:
+                raise BadTag(tag, number)
             if last == OUTSIDE or prefix in _BEGIN or last[0] in _END or last[2:] != name:
                 found.append(Entity(number, number + 1, name))
             else:
@@ -43,15 +53,8 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     return found
 
 
-def split_tag(tag: str) -> tuple[str, str]:
-    prefix, _, name = tag.partition("-")
-    if prefix not in _PREFIXES or not name:
-        raise ValueError(f"expected O or a tag like B-PER, I-PER, E-PER, S-PER. Received: {tag!r}.")
-    return prefix, name
-
-
 def to_bio(tags: Sequence[str]) -> tuple[str, ...]:
-    """The same entities in BIO. Raises ValueError for a tag of no scheme."""
+    """The same entities in BIO. Raises BadTag for a tag of no scheme."""
     return from_entities(entities(tags), len(tags))
 
 
