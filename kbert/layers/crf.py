@@ -62,25 +62,24 @@ def log_likelihood(logits, transitions, tags, mask):
 
     def step(carry, inputs):
         totals, score, state = carry
-        logit, tag, counts = inputs  # (batch, tags), one-hot (batch, tags), bool (batch,)
+        logit, tag, counts = inputs[:, :size], inputs[:, size:-1], inputs[:, -1:] > 0
         new_totals = ops.logsumexp(totals[:, :, None] + before, axis=1) + logit
         new_totals = ops.concatenate([new_totals, never], axis=1)
-        new_score = score + ops.sum(tag * (logit + ops.matmul(state, before)), axis=-1)
+        gained = ops.sum(tag * (logit + ops.matmul(state, before)), axis=-1, keepdims=True)
         new_state = ops.concatenate([tag, ops.zeros((batch, 1))], axis=1)
-        counts_row = counts[:, None]
         carry = (
-            ops.where(counts_row, new_totals, totals),
-            ops.where(counts, new_score, score),
-            ops.where(counts_row, new_state, state),
+            ops.where(counts, new_totals, totals),
+            ops.where(counts, score + gained, score),
+            ops.where(counts, new_state, state),
         )
-        return carry, None
+        return carry, carry
 
-    by_time = (
-        ops.transpose(logits, (1, 0, 2)),
-        ops.transpose(ops.one_hot(tags, size, dtype="float32"), (1, 0, 2)),
-        ops.transpose(ops.cast(mask, "bool")),
-    )
+    # In one tensor: with several Keras's scan fails on TensorFlow where their length is not known.
+    gold = ops.one_hot(tags, size, dtype="float32")
+    counts = ops.cast(mask, "float32")[:, :, None]
+    by_time = ops.transpose(ops.concatenate([logits, gold, counts], axis=-1), (1, 0, 2))
     first_state = ops.cast(ops.equal(beginning, 0.0), "float32")
-    carry = (beginning, ops.zeros((batch,)), first_state)
+    carry = (beginning, ops.zeros((batch, 1)), first_state)
     (totals, score, state), _ = ops.scan(step, carry, by_time)
-    return score + ops.sum(state * last, axis=-1) - ops.logsumexp(totals + last, axis=-1)
+    score = score[:, 0] + ops.sum(state * last, axis=-1)
+    return score - ops.logsumexp(totals + last, axis=-1)

@@ -3,6 +3,7 @@
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.multiple_choice import MultipleChoiceTask
 from kbert.tasks.regression import RegressionTask
 from kbert.tasks.tagging import TaggingTask
 
@@ -13,5 +14,6 @@ TASKS: dict[str, type[Task]] = {
         RegressionTask,
         MultiLabelTask,
         TaggingTask,
+        MultipleChoiceTask,
     )
 }

@@ -48,6 +48,7 @@ class Task(abc.ABC):
         token_targets: names of the targets that have a value for every token.
         sequence_length: tokens that a feature has at most, in training and ever after.
         takes_pairs: whether an example is two texts.
+        serves_texts: whether one text, or one pair, is all that an exported graph needs.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,7 @@ class Task(abc.ABC):
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
     takes_pairs: bool = False
+    serves_texts: ClassVar[bool] = True
 
     # Settings: from a command, to and from task.json.
 

@@ -14,7 +14,6 @@ sentence: that is one bad row.
 """
 
 import itertools
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -214,36 +213,11 @@ def read_json_lines(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterato
 
 
 def read_json(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
-    for values, where in json_values(path):
+    for values, where in tables.json_values(path):
         try:
             yield from_object(values, where, labelled)
         except DataError as error:
             bad.add(error)
-
-
-def json_values(path: pathlib.Path) -> Iterator[tuple[object, str]]:
-    """The values in a file one after another, or those of the one list in it; each with its place.
-
-    Raises DataError for what is no JSON: where the next value begins is then unknown.
-    """
-    text = "".join(line for _, line in tables.decoded_lines(path))
-    decoder = json.JSONDecoder()
-    place, line, counted = 0, 1, 0
-    while True:
-        while place < len(text) and text[place].isspace():
-            place += 1
-        if place == len(text):
-            return
-        line += text.count("\n", counted, place)
-        counted = place
-        try:
-            value, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error
-        if isinstance(value, list):
-            yield from ((item, f"{path}, item {n}") for n, item in enumerate(value, 1))
-        else:
-            yield value, f"{path}, line {line}"
 
 
 def from_object(values: object, where: str, labelled: bool) -> Sentence:

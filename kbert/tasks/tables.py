@@ -159,6 +159,31 @@ def parse_object(line: str, where: str) -> dict:
     return values
 
 
+def json_values(path: pathlib.Path) -> Iterator[tuple[object, str]]:
+    """The values in a file one after another, or those of the one list in it; each with its place.
+
+    Raises DataError for what is no JSON: where the next value begins is then unknown.
+    """
+    text = "".join(line for _, line in decoded_lines(path))
+    decoder = json.JSONDecoder()
+    place, line, counted = 0, 1, 0
+    while True:
+        while place < len(text) and text[place].isspace():
+            place += 1
+        if place == len(text):
+            return
+        line += text.count("\n", counted, place)
+        counted = place
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error
+        if isinstance(value, list):
+            yield from ((item, f"{path}, item {n}") for n, item in enumerate(value, 1))
+        else:
+            yield value, f"{path}, line {line}"
+
+
 def value(values: dict, key: str, where: str, may_be_list: bool = False) -> str:
     """A text or number of a JSON object as text; a list, where there may be one, as JSON."""
     if key not in values:

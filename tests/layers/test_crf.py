@@ -54,6 +54,35 @@ def test_without_transitions_words_are_independent():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow has it")
+def test_works_in_a_graph_that_does_not_know_its_lengths():
+    import tensorflow as tf
+
+    @tf.function(
+        autograph=False,
+        input_signature=[
+            tf.TensorSpec([None, None, TAGS]),
+            tf.TensorSpec([TAGS + 2, TAGS]),
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, None], tf.bool),
+        ],
+    )
+    def gradients(logits, transitions, tags, mask):
+        with tf.GradientTape() as tape:
+            tape.watch([logits, transitions])
+            found = log_likelihood(logits, transitions, tags, mask)
+        return found, tape.gradient(found, [logits, transitions])
+
+    for length in (5, 3):
+        parts = LOGITS[:, :length], TRANSITIONS, GOLD[:, :length].astype("int32"), MASK[:, :length]
+        found, slopes = gradients(*parts)
+        np.testing.assert_allclose(found, numpy(log_likelihood(*parts)), rtol=1e-5, atol=1e-5)
+        assert all(np.isfinite(slope).all() for slope in slopes)
+        # Positions without mask, and a row without any, change nothing.
+        assert not np.any(slopes[0].numpy()[~MASK[:, :length]])
+        assert np.any(slopes[1])
+
+
 def test_learns_that_a_tag_follows_another():
     """Words say nothing: only the order of tags can be learned."""
     inputs = keras.Input((4, TAGS))
