@@ -5,9 +5,12 @@
 
 Shows a progress bar, scores the validation rows after every epoch and keeps the best epoch in
 DIRECTORY, with finetune.json (settings and scores) and TensorBoard logs. `kbert finetune
-classification --help` lists the task's options. CoLA, for example, has no header:
+classification --help` lists the task's options. GLUE's files need no options of columns, and any
+others say where theirs are:
 
-    ... --train CoLA/train.tsv --no-header --text-column 3 --label-column 1 --metric matthews
+    kbert finetune regression ... --train STS-B/train.tsv --glue STS-B
+    kbert finetune classification ... --train CoLA/train.tsv \\
+        --no-header --text-column 3 --label-column 1 --metric matthews
 """
 
 import sys

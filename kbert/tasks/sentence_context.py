@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kbert.tasks.conll_files import Sentence
+from kbert.text.joining import join_words
 
 
 class TaggedExample(NamedTuple):
@@ -19,6 +20,12 @@ class TaggedExample(NamedTuple):
     @property
     def where(self) -> str:
         return self.sentence.where
+
+    @property
+    def text(self) -> str:
+        """What an exported graph is asked: it takes no words."""
+        text = self.sentence.text
+        return join_words(self.sentence.words)[0] if text is None else text
 
 
 def with_documents(sentences: Sequence[Sentence]) -> list[TaggedExample]:

@@ -1,6 +1,5 @@
 """Each task from its file to answers, as a user types it: a tiny model learns twenty rows."""
 
-import itertools
 import json
 
 import pytest
@@ -16,9 +15,8 @@ VOCABULARY = [*NAMES, *PLACES, *OTHER, *LEVELS, *CHINESE, "##s"]
 
 
 def regression_rows():
-    """The more often, in both texts together, the higher the number."""
-    pairs = [*itertools.product(range(4), repeat=2), (0, 0), (1, 1), (2, 2), (3, 3)]
-    rows = [f"{LEVELS[a]} in rome\t{LEVELS[b]} in rome\t{a + b}" for a, b in pairs]
+    """How often, from 0 to 3, whoever it is."""
+    rows = [f"{LEVELS[n % 4]}\t{NAMES[n // 4 % 4]}\t{n % 4}" for n in range(20)]
     return "\n".join(["first\tsecond\tscore", *rows])
 
 
@@ -55,8 +53,8 @@ def choice_rows():
     for number in range(20):
         label, size = right_choice(number), 2 + number % 2
         choices = [f"{'always' if n == label else 'never'} {NAMES[n]}" for n in range(size)]
-        row = {"context": "today in rome", "choices": choices, "label": label}
-        rows.append(json.dumps(row | ({"question": "bo saw"} if number % 3 else {})))
+        row = {"context": "today", "choices": choices, "label": label}
+        rows.append(json.dumps(row | ({"question": "in"} if number % 3 else {})))
     return "\n".join(rows)
 
 
@@ -94,8 +92,8 @@ def folder(tmp_path_factory):
 def test_a_task_from_its_file_to_answers(folder, capsys, name, task, file, options, metric):
     out, rows = folder / name, folder / file
     command = (
-        f"finetune {task} --from {folder}/start --train {rows} --output {out} --epochs 30 "
-        f"--batch-size 20 --learning-rate 1e-2 --validation-share 0 --dropout 0 "
+        f"finetune {task} --from {folder}/start --train {rows} --output {out} --epochs 25 "
+        f"--batch-size 5 --learning-rate 5e-3 --weight-decay 0 --validation-share 0 --dropout 0 "
         f"--encoder-dropout 0 --sequence-length 16 {options}"
     )
     assert main(command.split()) == 0
@@ -138,7 +136,7 @@ def regression(folder):
 
 def test_a_submission_to_glue(folder, regression, capsys):
     head = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2"
-    row = "0\ta\tb\tc\td\te\tf\tnever in rome\talways in rome"
+    row = "0\ta\tb\tc\td\te\tf\talways\tann"
     (folder / "test.tsv").write_text(f"{head}\n{row}\n")
     out = folder / "STS-B.tsv"
     command = f"predict {regression} {folder}/test.tsv --glue STS-B --output {out}"
