@@ -41,6 +41,7 @@ def run(args):
     import contextlib
     import os
 
+    from kbert.files import replacing
     from kbert.tasks.glue import check_model
     from kbert.tasks.tables import column_options
 
@@ -54,7 +55,9 @@ def run(args):
     with contextlib.ExitStack() as stack:
         file = None
         if args.output is not None:
-            file = stack.enter_context(open(args.output, "w", encoding="utf-8"))
+            # Takes the name when it is whole: it may be that of a file to answer.
+            path = stack.enter_context(replacing(args.output))
+            file = stack.enter_context(open(path, "w", encoding="utf-8"))
         try:
             for line in lines(found, args.glue):
                 print(line, file=file, flush=file is None)

@@ -24,6 +24,7 @@ EXAMPLES = [
     ChoiceExample("a", "who ?", ("c", "dd e", "fff"), 0, "here"),
     ChoiceExample("a bb " * 9, None, ("c", "d"), None, "here"),
 ]
+UNLABELLED = [example._replace(label=None) for example in EXAMPLES]
 
 
 def test_a_sequence_for_each_choice():
@@ -48,7 +49,7 @@ def model():
 
 def test_choices_are_scored_one_by_one(model):
     """In a row with others, padded or alone, the score of a choice is the same."""
-    features = TASK.encode(EXAMPLES, tokenizer)
+    features = TASK.encode(UNLABELLED, tokenizer)
     inputs, _, _ = pad_batch(features, 12, 4)
     logits = keras.ops.convert_to_numpy(model(inputs)["logits"])
     assert logits.shape == (4, 3)
@@ -63,9 +64,9 @@ def test_choices_are_scored_one_by_one(model):
 
 
 def test_answers_know_only_the_rows_own_choices(model):
-    features = TASK.encode(EXAMPLES, tokenizer)
-    answers = answer_features(TASK, model, features, EXAMPLES, 8)
-    for answer, example in zip(answers, EXAMPLES, strict=True):
+    features = TASK.encode(UNLABELLED, tokenizer)
+    answers = answer_features(TASK, model, features, UNLABELLED, 8)
+    for answer, example in zip(answers, UNLABELLED, strict=True):
         assert len(answer["probabilities"]) == len(example.choices)
         assert sum(answer["probabilities"]) == pytest.approx(1)
         assert answer["choice"] == example.choices[answer["label"]]
