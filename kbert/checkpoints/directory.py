@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
 
 FORMAT = 1
-_PRETRAINING_HEADS = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/")
+# What a source may lack: an encoder has no heads, and some tasks have no use for the pooler.
+_OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/", "pooler/")
 BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
 
 
@@ -121,11 +122,11 @@ def encoder_of(checkpoint: Checkpoint) -> keras.Model:
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copy the weights that both models have. Raises `DataError` where the encoders differ.
 
-    A pre-training model that goes on from an encoder keeps its own heads.
+    What the source lacks of heads and pooler stays as it is in the target.
     """
     weights = model_weights(source)
     for name, weight in model_weights(target).items():
-        if name not in weights and name.startswith(_PRETRAINING_HEADS):
+        if name not in weights and name.startswith(_OPTIONAL):
             continue
         if name not in weights or weights[name].shape != weight.shape:
             raise DataError(f"The model {source.name} has no weight {name} of {weight.shape}.")

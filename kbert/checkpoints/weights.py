@@ -12,12 +12,16 @@ from kbert.errors import DataError
 from kbert.files import replacing
 
 
-def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays, atomically."""
+def write_arrays(
+    path: str | os.PathLike,
+    arrays: dict[str, np.ndarray],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write named arrays, atomically. `metadata` stands in the file's header."""
     # Not np.ascontiguousarray, which makes a scalar an array of one number.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary)
+        safetensors.numpy.save_file(arrays, temporary, metadata)
 
 
 def read_arrays(path: str | os.PathLike):

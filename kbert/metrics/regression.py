@@ -1,6 +1,7 @@
 """Scores of predicted numbers, computed by SciPy."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
@@ -15,10 +16,17 @@ def regression_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict
         loss: the mean squared error.
     """
     gold, predicted = np.asarray(gold, "float64"), np.asarray(predicted, "float64")
-    # SciPy gives NaN then, and warns.
-    varied = min(len(np.unique(gold)), len(np.unique(predicted))) > 1
     return {
-        "pearson": float(stats.pearsonr(gold, predicted).statistic) if varied else 0.0,
-        "spearman": float(stats.spearmanr(gold, predicted).statistic) if varied else 0.0,
+        "pearson": correlation(stats.pearsonr, gold, predicted),
+        "spearman": correlation(stats.spearmanr, gold, predicted),
         "loss": float(np.mean((gold - predicted) ** 2)),
     }
+
+
+def correlation(of: Callable, gold: np.ndarray, predicted: np.ndarray) -> float:
+    if min(len(np.unique(gold)), len(np.unique(predicted))) < 2:
+        return 0.0
+    with warnings.catch_warnings():
+        # SciPy warns of values that hardly differ, with which its answer is inexact.
+        warnings.simplefilter("ignore")
+        return float(of(gold, predicted).statistic)

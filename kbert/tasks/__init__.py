@@ -4,6 +4,7 @@ from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
+from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.regression import RegressionTask
 from kbert.tasks.tagging import TaggingTask
 
@@ -14,6 +15,7 @@ TASKS: dict[str, type[Task]] = {
         RegressionTask,
         MultiLabelTask,
         TaggingTask,
+        QuestionAnsweringTask,
         MultipleChoiceTask,
     )
 }

@@ -12,10 +12,10 @@ class BadRows:
     """What a reader does with a row that does not fit.
 
     Args:
-        skip: go on without such rows, and count them, instead of raising the first one's error.
+        skip: count such rows and go on, instead of raising the first one's error.
 
     Attributes:
-        messages: what was wrong with each row that was skipped, with file and line.
+        messages: what was wrong with each row that was counted, with its file and place.
     """
 
     def __init__(self, skip: bool = False):
@@ -23,18 +23,27 @@ class BadRows:
         self.messages: list[str] = []
 
     def add(self, error: DataError) -> None:
-        """Count a bad row. Raises its error unless bad rows are skipped."""
+        """Count a bad row. Raises its error unless bad rows are counted."""
         if not self.skip:
             raise error
         self.messages.append(str(error))
 
     def report(self) -> dict:
-        """How many rows were skipped and why, the first of them, ready for JSON."""
-        return {"rows_skipped": len(self.messages), "skipped": self.messages[:SHOWN]}
+        """How many rows were bad and what was wrong with the first of them, ready for JSON."""
+        return {"rows_bad": len(self.messages), "problems": self.messages[:SHOWN]}
+
+
+def add_argument(parser) -> None:
+    """Add `--skip-bad`, the same option of every command that reads labelled rows."""
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="count rows that do not fit and leave them out, instead of stopping at the first",
+    )
 
 
 def check_any_left(examples: list, bad: BadRows, path) -> None:
-    """Raises DataError where every row of a file was skipped."""
+    """Raises DataError where every row of a file was bad."""
     if not examples and bad.messages:
         raise DataError(
             f"{path}: none of its {len(bad.messages)} rows fits. The first: {bad.messages[0]}"
@@ -50,7 +59,7 @@ def with_known_labels(
         known: the labels that training had.
         labels_of: the labels of an example.
 
-    Raises DataError, naming every unknown label, unless bad rows are skipped.
+    Raises DataError, naming every unknown label, unless bad rows are counted.
     """
     kept, unknown = [], {}
     for example in examples:

@@ -99,7 +99,8 @@ class Task(abc.ABC):
 
         Args:
             labelled: whether the right answers are needed; False ignores them.
-            bad: what to do with rows that do not fit; None raises the first one's error.
+            bad: what to do with rows that do not fit; None raises the first one's error. They are
+                left out, unless a task says that they can still be answered and scored.
 
         Raises DataError with file, line and what was expected: for a line that does not fit, and
         for an answer that `prepare` did not see in training.
@@ -125,6 +126,16 @@ class Task(abc.ABC):
 
         Takes many examples at once: the tokenizer is many times faster on a list than one by one.
         """
+
+    def feature_errors(
+        self, examples: Sequence[Example], features: Sequence[Feature]
+    ) -> list[DataError]:
+        """An error for each labelled example from whose features nothing can be learned."""
+        return []
+
+    def counts(self, examples: Sequence[Example], features: Sequence[Feature]) -> dict[str, int]:
+        """What a user should know of a file once it is encoded, by name: its windows, say."""
+        return {}
 
     # Model.
 
@@ -174,6 +185,13 @@ class Task(abc.ABC):
             the graph answers the names. Unless a task says otherwise, the model's outputs.
         """
         return dict(outputs)
+
+    def tune(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> "Task":
+        """The task completed by what only answers to held-out examples tell: a threshold, say.
+
+        `metrics` of the task that is returned must hold for those same answers.
+        """
+        return self
 
     @abc.abstractmethod
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> dict:

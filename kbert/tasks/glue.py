@@ -1,18 +1,17 @@
-"""The GLUE benchmark's files as distributed: their columns, official scores and submissions.
+"""The sets of the GLUE benchmark (Wang et al., 2019, arXiv:1804.07461): columns, labels, metrics.
 
-A submission is a file for each set, `index<TAB>prediction` with that header, one line for each row
-of test.tsv in order, counted from 0 (https://gluebenchmark.com/faq).
+The benchmark calls a set a task. Its files are read as distributed.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kbert.errors import DataError
 
-NLI = ("contradiction", "entailment", "neutral")
 BINARY = ("0", "1")
 ENTAILED = ("entailment", "not_entailment")
+NLI = ("contradiction", "entailment", "neutral")
 
 
 class Columns(NamedTuple):
@@ -29,72 +28,100 @@ class GlueSet(NamedTuple):
 
     Attributes:
         task: the name of kbert's task.
-        metrics: the official scores, as that task names them.
+        metrics: of the paper's table 1, as that task names them; the first chooses the epoch.
+        labels: what an answer may be; () where it is a number.
         labelled: columns of train.tsv and dev.tsv; of AX, of the diagnostic file with labels.
         unlabelled: columns of test.tsv.
-        labels: what a submission may say; () where it is a number.
+        index: the column of the labelled files that numbers their rows, where there is one.
     """
 
     task: str
     metrics: tuple[str, ...]
+    labels: tuple[str, ...]
     labelled: Columns
     unlabelled: Columns
-    labels: tuple[str, ...]
+    index: str | None = None
 
 
-def pairs(first: str, second: str, label: str) -> tuple[Columns, Columns]:
-    return Columns(first, second, label), Columns(first, second)
+def columns(text: str, second: str | None, label: str) -> tuple[Columns, Columns]:
+    """Those of a set whose files all name them alike."""
+    return Columns(text, second, label), Columns(text, second)
 
 
-MNLI = GlueSet("classification", ("accuracy",), *pairs("sentence1", "sentence2", "gold_label"), NLI)
+MNLI = GlueSet(
+    "classification",
+    ("accuracy",),
+    NLI,
+    *columns("sentence1", "sentence2", "gold_label"),
+    index="index",
+)
 GLUE = {
     "CoLA": GlueSet(
         "classification",
         ("matthews",),
+        BINARY,
         Columns("3", None, "1", header=False),
         Columns("sentence"),
-        BINARY,
     ),
-    "SST-2": GlueSet(
-        "classification",
-        ("accuracy",),
-        Columns("sentence", None, "label"),
-        Columns("sentence"),
-        BINARY,
-    ),
+    "SST-2": GlueSet("classification", ("accuracy",), BINARY, *columns("sentence", None, "label")),
     "MRPC": GlueSet(
-        "classification", ("f1", "accuracy"), *pairs("#1 String", "#2 String", "Quality"), BINARY
+        "classification", ("f1", "accuracy"), BINARY, *columns("#1 String", "#2 String", "Quality")
     ),
     "STS-B": GlueSet(
-        "regression", ("pearson", "spearman"), *pairs("sentence1", "sentence2", "score"), ()
+        "regression",
+        ("pearson", "spearman"),
+        (),
+        *columns("sentence1", "sentence2", "score"),
+        index="index",
     ),
     "QQP": GlueSet(
         "classification",
         ("f1", "accuracy"),
-        *pairs("question1", "question2", "is_duplicate"),
         BINARY,
+        *columns("question1", "question2", "is_duplicate"),
+        index="id",
     ),
     "MNLI": MNLI,
     "MNLI-m": MNLI,
     "MNLI-mm": MNLI,
     "QNLI": GlueSet(
-        "classification", ("accuracy",), *pairs("question", "sentence", "label"), ENTAILED
+        "classification",
+        ("accuracy",),
+        ENTAILED,
+        *columns("question", "sentence", "label"),
+        index="index",
     ),
     "RTE": GlueSet(
-        "classification", ("accuracy",), *pairs("sentence1", "sentence2", "label"), ENTAILED
+        "classification",
+        ("accuracy",),
+        ENTAILED,
+        *columns("sentence1", "sentence2", "label"),
+        index="index",
     ),
     "WNLI": GlueSet(
-        "classification", ("accuracy",), *pairs("sentence1", "sentence2", "label"), BINARY
+        "classification",
+        ("accuracy",),
+        BINARY,
+        *columns("sentence1", "sentence2", "label"),
+        index="index",
     ),
     # Answered by a model of MNLI; the file with labels has other column names.
     "AX": GlueSet(
         "classification",
         ("matthews",),
+        NLI,
         Columns("Premise", "Hypothesis", "Label"),
         Columns("sentence1", "sentence2"),
-        NLI,
     ),
 }
+
+
+def find_set(name: str) -> str:
+    """The name as `GLUE` spells it, from one in any case. Raises DataError."""
+    spelled = {known.lower(): known for known in GLUE}
+    if name.lower() not in spelled:
+        raise DataError(f"Expected one of GLUE's sets {', '.join(GLUE)}. Received: {name}.")
+    return spelled[name.lower()]
 
 
 def trainable(task: str) -> list[str]:
@@ -143,17 +170,3 @@ def check_model(name: str, task) -> None:
             f"Received: {task.name} {', '.join(labels)}".rstrip()
             + "."
         )
-
-
-def submission(name: str, answers: Iterable[Mapping]) -> Iterator[str]:
-    """The lines of a submission, without their ends, from a model's answers to test.tsv."""
-    yield "index\tprediction"
-    for index, answer in enumerate(answers):
-        yield f"{index}\t{prediction(name, answer)}"
-
-
-def prediction(name: str, answer: Mapping) -> str:
-    if GLUE[name].task == "regression":
-        # STS-B's scores lie from 0 to 5; a model may go beyond.
-        return f"{min(max(answer['value'], 0.0), 5.0):.3f}"
-    return answer["label"]

@@ -17,6 +17,7 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.metrics import conll
 from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.base import Named, Task
 from kbert.tasks.conll_files import Columns, Sentence, from_text, from_words, read_sentences
@@ -295,10 +296,9 @@ class TaggingTask(Task):
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
         """conlleval's, as shares of 1; "types" holds those of each type."""
-        from kbert.metrics.conll import conll_scores
-
-        gold = [list(example.sentence.tags) for example in examples]
-        found = conll_scores(gold, [answer["tags"] for answer in answers])
+        gold = [example.sentence.tags for example in examples]
+        predicted = [answer["tags"] for answer in answers]
+        found = conll.conll_scores(map(conll.Sentence, gold, predicted))
         types = {name: shares(scores) for name, scores in found["types"].items()}
         return shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
 

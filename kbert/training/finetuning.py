@@ -74,7 +74,7 @@ def finetune(
         precision: float32, bfloat16 or float16.
         encoder_dropout: of hidden values and attention, whatever pre-training had.
         overwrite: allow an `output` that is not empty.
-        skip_bad: leave out rows that do not fit, and count them, instead of stopping at the first.
+        skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
 
     Returns:
@@ -99,11 +99,13 @@ def finetune(
         check_length(task, start)
         encoder = build_encoder(start.config) if from_random else encoder_of(start)
         model = task.build_model(encoder)
-    features = task.encode(train, start.tokenizer)
-    held_out = task.encode(validation, start.tokenizer)
+    features = encode(task, train, start.tokenizer, bad)
+    held_out = encode(task, validation, start.tokenizer, bad)
 
     def score() -> dict:
+        nonlocal task
         answers = answer_features(task, model, held_out, validation, batch_size)
+        task = task.tune(answers, validation)
         return task.metrics(answers, validation)
 
     def keep() -> None:
@@ -129,8 +131,10 @@ def finetune(
         "train": str(train_path),
         "train_rows": len(train),
         "train_rows_cut": count_cut(features),
+        "train_counts": task.counts(train, features),
         "validation_rows": len(validation),
         "validation_rows_cut": count_cut(held_out),
+        "validation_counts": task.counts(validation, held_out),
         **(bad.report() if skip_bad else {}),
         "sequence_length": task.sequence_length,
         **settings,
@@ -192,17 +196,26 @@ def evaluate(
 
     Args:
         task: the checkpoint's own, or that with other options for reading files.
-        skip_bad: leave out rows that do not fit, and count them, instead of stopping at the first.
+        skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
     bad = BadRows(skip_bad)
     examples = task.read_examples(path, bad=bad)
-    features = task.encode(examples, checkpoint.tokenizer)
+    features = encode(task, examples, checkpoint.tokenizer, bad)
     answers = answer_features(task, checkpoint.model, features, examples, batch_size)
     scores = task.metrics(answers, examples)
-    skipped = bad.report() if skip_bad else {}
-    return {"rows": len(examples), "rows_cut": count_cut(features), **skipped, **scores}
+    counts = {"rows": len(examples), "rows_cut": count_cut(features)}
+    counted = bad.report() if skip_bad else {}
+    return counts | counted | task.counts(examples, features) | scores
+
+
+def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:
+    """The features of labelled examples; one from which nothing can be learned is a bad row."""
+    features = task.encode(examples, tokenizer)
+    for error in task.feature_errors(examples, features):
+        bad.add(error)
+    return features
 
 
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:

@@ -101,7 +101,7 @@ def test_a_task_from_its_file_to_answers(folder, capsys, name, task, file, optio
     assert main(f"evaluate {out} {rows} --output {metrics} --skip-bad".split()) == 0
     scores = json.loads(metrics.read_text())
     assert scores[metric] >= 0.95
-    assert (scores["rows"], scores["rows_skipped"]) == (20, 0)
+    assert (scores["rows"], scores["rows_bad"]) == (20, 0)
     assert f"{metric:<12}{scores[metric]:.4f}" in capsys.readouterr().out
     answers = folder / f"{name}_answers.jsonl"
     assert main(f"predict {out} {rows} --output {answers}".split()) == 0
@@ -192,7 +192,7 @@ def test_bad_rows_are_counted_and_reported(folder, capsys):
     assert main(command.split()) == 0
     printed = capsys.readouterr().out
     assert "train: 3 rows, 0 of them cut" in printed
-    assert "3 rows skipped" in printed
+    assert "3 bad rows" in printed
     assert "line 3: expected a number as label" in printed
     summary = json.loads((folder / "some/finetune.json").read_text())
-    assert summary["rows_skipped"] == 3
+    assert summary["rows_bad"] == 3

@@ -1,4 +1,4 @@
-"""GLUE's files: every set is read in its published format, and submissions are what is asked for.
+"""GLUE's sets: each is read in its published format, by options that a user may still change.
 
 The rows of sets that may not be at hand were written here, under the published headers.
 """
@@ -11,7 +11,7 @@ import pytest
 from kbert.errors import DataError
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask
-from kbert.tasks.glue import GLUE, add_argument, check_model, submission, trainable
+from kbert.tasks.glue import GLUE, add_argument, check_model, find_set, trainable
 from kbert.tasks.regression import RegressionTask
 from tests.tasks.rows import write
 
@@ -95,6 +95,30 @@ def test_the_metric_is_one_of_the_task(name):
     assert filled(name, "labelled").metric == GLUE[name].metrics[0]
 
 
+def test_each_set_has_its_metrics():
+    # Table 1 of the paper.
+    assert {name: set(found.metrics) for name, found in GLUE.items()} == {
+        "CoLA": {"matthews"},
+        "SST-2": {"accuracy"},
+        "MRPC": {"accuracy", "f1"},
+        "STS-B": {"pearson", "spearman"},
+        "QQP": {"accuracy", "f1"},
+        "MNLI": {"accuracy"},
+        "MNLI-m": {"accuracy"},
+        "MNLI-mm": {"accuracy"},
+        "QNLI": {"accuracy"},
+        "RTE": {"accuracy"},
+        "WNLI": {"accuracy"},
+        "AX": {"matthews"},
+    }
+
+
+def test_names_of_sets():
+    assert find_set("mnli-mm") == "MNLI-mm" and find_set("cola") == "CoLA"
+    with pytest.raises(DataError, match="one of GLUE's sets CoLA, .* Received: copa"):
+        find_set("copa")
+
+
 def test_options_behind_it_win():
     assert filled("CoLA", "labelled", "--text-column", "2").text_column == "2"
 
@@ -135,17 +159,6 @@ def test_files_as_they_are_published(shared_data, name, part, file, rows):
         with open(path, encoding="utf-8") as lines:
             numbers = [line.split("\t")[0] for line in itertools.islice(lines, 1, None)]
         assert numbers == [str(row) for row in range(rows)]
-
-
-def test_submission():
-    answers = [{"label": "entailment"}, {"label": "not_entailment"}]
-    assert list(submission("RTE", answers)) == [
-        "index\tprediction",
-        "0\tentailment",
-        "1\tnot_entailment",
-    ]
-    numbers = [{"value": 5.2}, {"value": -0.1}, {"value": 2.34567}]
-    assert list(submission("STS-B", numbers))[1:] == ["0\t5.000", "1\t0.000", "2\t2.346"]
 
 
 @pytest.mark.parametrize(

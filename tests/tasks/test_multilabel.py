@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_named_or_counted(tmp_path, cell, expected):
         TASK.read_examples(path)
     bad = BadRows(skip=True)
     assert [e.label for e in TASK.read_examples(path, bad=bad)] == [("art",)]
-    assert bad.report()["rows_skipped"] == 1
+    assert bad.report()["rows_bad"] == 1
 
 
 def test_target_and_objective():

@@ -59,7 +59,7 @@ def test_what_is_no_number_is_named_or_counted(tmp_path, cell):
         RegressionTask().read_examples(path)
     bad = BadRows(skip=True)
     assert [e.label for e in RegressionTask().read_examples(path, bad=bad)] == [1.0, 2.0]
-    assert bad.report()["rows_skipped"] == 1
+    assert bad.report()["rows_bad"] == 1
     assert "line 3" in bad.messages[0]
 
 

@@ -182,7 +182,7 @@ def test_types_that_training_did_not_have_are_named(tmp_path):
         TASK.read_examples(path)
     bad = BadRows(skip=True)
     assert len(TASK.read_examples(path, bad=bad)) == 1
-    assert bad.report()["rows_skipped"] == 2
+    assert bad.report()["rows_bad"] == 2
     assert len(TASK.read_examples(path, labelled=False)) == 3
 
 

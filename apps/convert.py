@@ -1,0 +1,88 @@
+"""Convert a BERT between kbert, Hugging Face, Google's releases and keras-hub.
+
+    kbert convert bert-base-uncased/ --output checkpoints/base
+    kbert convert runs/mini --output mini-hf --to huggingface
+
+The format of the source is seen from its files. Weights are the same numbers in every format; what
+a format cannot hold is an error that names it.
+"""
+
+import sys
+
+from apps.cli import run_command
+from kbert.checkpoints.formats import FORMATS
+
+
+def add_arguments(parser):
+    parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="what to write")
+    parser.add_argument("--to", choices=FORMATS, default="kbert", help="format of the output")
+    parser.add_argument(
+        "--encoder-only", action="store_true", help="leave pre-training heads or a task's out"
+    )
+    parser.add_argument(
+        "--allow-missing-heads",
+        action="store_true",
+        help="begin heads anew that the source lacks, and say which (Hugging Face and Google)",
+    )
+    parser.add_argument(
+        "--lowercase",
+        action="store_true",
+        default=None,
+        help="of Google's: the model is uncased; without it the vocabulary decides",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "float16"],
+        default="float32",
+        help="of the weights on disk (kbert and Hugging Face)",
+    )
+
+
+def run(args):
+    import pathlib
+    import warnings
+
+    from kbert.checkpoints.directory import Checkpoint, encoder_of
+    from kbert.checkpoints.formats import format_of, reader, writer
+    from kbert.checkpoints.pooling import read_pooling, write_pooling
+    from kbert.errors import DataError
+
+    output = pathlib.Path(args.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise DataError(f"{output} must be a new or an empty folder.")
+    source = format_of(args.source)
+    pooling = read_pooling(args.source)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        checkpoint = reader(source)(args.source, **reading_options(source, args))
+    for warning in said:
+        if warning.category is UserWarning:
+            print(warning.message)
+    if args.encoder_only:
+        checkpoint = Checkpoint(encoder_of(checkpoint), checkpoint.tokenizer, checkpoint.config)
+    writer(args.to)(args.output, checkpoint, **writing_options(args))
+    if pooling is not None and args.to == "kbert":
+        write_pooling(args.output, pooling)
+    kind = "encoder" if checkpoint.task is None else checkpoint.task.name
+    if checkpoint.task is None and "masked_lm" in checkpoint.model.output:
+        kind = "pre-training model"
+    count = checkpoint.model.count_params()
+    print(f"{args.source} ({source}) -> {args.output} ({args.to}): {kind}, {count:,} parameters")
+
+
+def reading_options(source, args):
+    options = {}
+    if source in ("huggingface", "google"):
+        options["allow_missing_heads"] = args.allow_missing_heads
+    if source == "google":
+        options["lowercase"] = args.lowercase
+    return options
+
+
+def writing_options(args):
+    return {"dtype": args.dtype} if args.to in ("kbert", "huggingface") else {}
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("convert", sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""How alike two texts are: the cosine of their vectors.
+
+    kbert similarity CHECKPOINT "A man plays the guitar." "Someone is making music."
+
+Prints the cosine, from -1 to 1. The options are those of `kbert embed`.
+"""
+
+import sys
+
+from apps.cli import run_command
+
+
+def add_arguments(parser):
+    from apps.embed import add_encoder_arguments
+
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="any model with an encoder")
+    parser.add_argument("first", metavar="A", help="a text")
+    parser.add_argument("second", metavar="B", help="another")
+    add_encoder_arguments(parser)
+
+
+def run(args):
+    import numpy as np
+
+    from apps.embed import text_encoder
+
+    first, second = text_encoder(args).encode([args.first, args.second])
+    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    print(f"{cosine:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("similarity", sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""Vectors of texts: pooled hidden states of an encoder."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from kbert.checkpoints.directory import Checkpoint, copy_weights
+from kbert.checkpoints.pooling import Pooling
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.layers.pooling import pool
+from kbert.models import build_encoder
+from kbert.tasks.answering import predict_features
+
+LONG = ("refuse", "cut", "window")
+# Texts computed together: enough to sort by length, few enough for a progress bar.
+AT_ONCE = 2048
+
+
+@dataclasses.dataclass
+class TextEncoder:
+    """Texts to vectors: `encode(texts)` -> float32 (texts, width).
+
+    Args:
+        checkpoint: whatever heads it has.
+        pooling: of its hidden states.
+        sequence_length: tokens that the encoder sees at once, [CLS] and [SEP] among them; None for
+            as many as it can.
+        long: what to do with a longer text: "refuse" raises `DataError`, "cut" drops its end,
+            "window" encodes its parts and pools these, each by its number of tokens.
+        batch_size: texts computed together.
+    """
+
+    checkpoint: Checkpoint
+    pooling: Pooling = dataclasses.field(default_factory=Pooling)
+    sequence_length: int | None = None
+    long: str = "refuse"
+    batch_size: int = 64
+
+    def __post_init__(self):
+        most = self.checkpoint.config.max_sequence_length
+        if self.sequence_length is None:
+            self.sequence_length = most
+        if not 3 <= self.sequence_length <= most:
+            raise DataError(
+                f"The sequence length must be 3 to {most}. Received: {self.sequence_length}."
+            )
+        if self.long not in LONG:
+            raise DataError(f"`long` must be one of {', '.join(LONG)}. Received: {self.long!r}.")
+        self.model = _embedding_model(self.checkpoint, self.pooling)
+
+    @property
+    def width(self) -> int:
+        return self.model.output["embedding"].shape[-1]
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Vectors of the texts, in order. Raises `DataError` for a text that is too long, by its
+        number from 1, if `long` is "refuse"."""
+        vectors = np.zeros((len(texts), self.width), "float32")
+        with tqdm(total=len(texts), desc="embed", unit=" texts", disable=not progress) as bar:
+            for start in range(0, len(texts), AT_ONCE):
+                some = texts[start : start + AT_ONCE]
+                vectors[start : start + len(some)] = self._encode(some, start)
+                bar.update(len(some))
+        return vectors
+
+    def _encode(self, texts, first) -> np.ndarray:
+        ids = self.checkpoint.tokenizer.tokenize(list(texts))
+        splits, flat = ids.row_splits.numpy(), ids.flat_values.numpy()
+        features = []
+        for number, (start, end) in enumerate(zip(splits, splits[1:], strict=False)):
+            features += self._windows(flat[start:end], number, first)
+        outputs = predict_features(self.model, features, self.batch_size, self.sequence_length)
+        vectors = _joined(features, outputs, len(texts), self.pooling.mode)
+        if self.pooling.normalize:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+    def _windows(self, ids, number, first) -> list[Feature]:
+        room = self.sequence_length - 2
+        if len(ids) > room and self.long == "refuse":
+            raise DataError(
+                f"Text {first + number + 1} has {len(ids) + 2} tokens, and the encoder takes "
+                f"{self.sequence_length}: choose whether long texts are cut or windowed."
+            )
+        parts = [ids[start : start + room] for start in range(0, max(len(ids), 1), room)]
+        if self.long == "cut":
+            parts = parts[:1]
+        return [self._feature(part, number) for part in parts]
+
+    def _feature(self, ids, number) -> Feature:
+        tokenizer = self.checkpoint.tokenizer
+        row = np.concatenate([[tokenizer.cls_id], ids, [tokenizer.sep_id]]).astype("int32")
+        inputs = {
+            "token_ids": row,
+            "segment_ids": np.zeros_like(row),
+            "padding_mask": np.ones_like(row),
+        }
+        return Feature(inputs, number, {}, {})
+
+
+def _embedding_model(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
+    encoder = build_encoder(checkpoint.config, ("hidden_states",))
+    copy_weights(checkpoint.model, encoder)
+    states = encoder.output["hidden_states"]
+    try:
+        chosen = [states[layer] for layer in pooling.layers]
+    except IndexError:
+        raise DataError(
+            f"The layers must be {-len(states)} to {len(states) - 1}. Received: {pooling.layers}."
+        ) from None
+    if len(chosen) > 1:
+        chosen = [ops.cast(state, "float32") for state in chosen]
+    if pooling.combination == "sum":
+        combined = sum(chosen[1:], chosen[0])
+    else:
+        combined = ops.concatenate(chosen, axis=-1)
+    mask = encoder.input["padding_mask"]
+    return keras.Model(encoder.input, {"embedding": pool(combined, mask, pooling.mode)})
+
+
+def _joined(features, outputs, count, mode) -> np.ndarray:
+    """One vector a text from those of its windows: the largest values, or the mean by tokens."""
+    rows: list[list] = [[] for _ in range(count)]
+    for feature, output in zip(features, outputs, strict=True):
+        rows[feature.example].append((output["embedding"], feature.length))
+    join = _largest if mode == "max" else _mean
+    return np.stack([join(row) for row in rows])
+
+
+def _largest(row):
+    return np.max([vector for vector, _ in row], axis=0)
+
+
+def _mean(row):
+    if len(row) == 1:
+        return row[0][0]
+    return np.average([vector for vector, _ in row], axis=0, weights=[n for _, n in row])

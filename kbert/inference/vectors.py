@@ -1,0 +1,50 @@
+"""Files of vectors: NumPy's, JSON lines, and the folder that TensorBoard's projector reads."""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kbert.errors import DataError
+from kbert.files import replacing
+
+# One line of projector_config.pbtxt names one file.
+_PROJECTOR = 'embeddings {\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n}\n'
+
+
+def vectors_writer(output: str) -> Callable[[Sequence[str], np.ndarray], None]:
+    """The function that writes texts and their vectors (texts, width) to `output`.
+
+    It is chosen by the name: .npy holds float32 (texts, width), .jsonl a line
+    {"text": ..., "embedding": [...]} for each text, and a folder (a name without an ending) what
+    `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending.
+    """
+    writers = {".npy": _write_npy, ".jsonl": _write_jsonl, "": _write_projector}
+    path = pathlib.Path(output)
+    if path.suffix not in writers:
+        raise DataError(f"The output must end in .npy or .jsonl, or be a folder. Received: {path}.")
+    return lambda texts, vectors: writers[path.suffix](path, texts, vectors)
+
+
+def _write_npy(path, texts, vectors):
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, vectors)
+
+
+def _write_jsonl(path, texts, vectors):
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for text, vector in zip(texts, vectors, strict=True):
+            # As short as float32 is exact.
+            numbers = [float(str(number)) for number in vector]
+            line = json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False)
+            file.write(line + "\n")
+
+
+def _write_projector(path, texts, vectors):
+    labels = "".join(" ".join(text.split()) + "\n" for text in texts)
+    rows = "".join("\t".join(map(str, vector)) + "\n" for vector in vectors)
+    files = {"tensors.tsv": rows, "metadata.tsv": labels, "projector_config.pbtxt": _PROJECTOR}
+    for name, content in files.items():
+        with replacing(path / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")

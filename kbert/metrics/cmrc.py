@@ -1,0 +1,97 @@
+"""Scores of CMRC 2018 (Cui et al., 2019, arXiv:1810.07366), by its official script.
+
+A text is cut into Chinese characters and words of other scripts; F1 comes from the longest run of
+them that two texts share. So it needs no word segmentation, on which no two people agree.
+"""
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from kbert.errors import DataError
+from kbert.metrics.squad import Key
+
+# As the official script lists them: other punctuation is part of the words.
+_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+
+
+def cmrc_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, str]) -> dict:
+    """Scores by the official rules and under their official names; percentages.
+
+    Args:
+        gold: the right answers to each question.
+        predictions: the answers to score; a question without one scores 0.
+
+    Returns:
+        F1, EM (exact match), their mean AVERAGE, TOTAL (questions), SKIP (those without a
+        prediction). The official script prints three decimals, this has all.
+
+    Raises DataError where there is nothing to score.
+    """
+    if not gold:
+        raise DataError("Expected one question at least. Received none.")
+    f1 = exact = 0.0
+    for key, answers in gold.items():
+        if key in predictions:
+            f1 += max(f1_score(answer, predictions[key]) for answer in answers or ("",))
+            exact += stripped(predictions[key]) in map(stripped, answers or ("",))
+    f1, exact = 100.0 * f1 / len(gold), 100.0 * exact / len(gold)
+    return {
+        "AVERAGE": (exact + f1) * 0.5,
+        "F1": f1,
+        "EM": exact,
+        "TOTAL": len(gold),
+        "SKIP": len(gold.keys() - predictions.keys()),
+    }
+
+
+def f1_score(answer: str, prediction: str) -> float:
+    """F1, 0 to 1, of the longest common run of segments."""
+    right, found = segments(answer), segments(prediction)
+    matcher = difflib.SequenceMatcher(None, right, found, autojunk=False)
+    same = matcher.find_longest_match().size
+    if same == 0:
+        return 0.0
+    precision, recall = same / len(found), same / len(right)
+    return 2 * precision * recall / (precision + recall)
+
+
+def stripped(text: str) -> str:
+    """Lower-case and without punctuation; what exact match compares."""
+    return "".join(c for c in text.lower().strip() if c not in _PUNCTUATION)
+
+
+def segments(text: str) -> list[str]:
+    """Chinese characters one by one, and the words between them; punctuation left out.
+
+    "iPhone是苹果" -> ["iphone", "是", "苹", "果"]
+    """
+    found, run = [], ""
+    for character in stripped(text):
+        # The block that the official script takes for Chinese; rare characters are in others.
+        if "\u4e00" <= character <= "\u9fa5":
+            found += [*words(run), character]
+            run = ""
+        else:
+            run += character
+    return found + [*words(run)]
+
+
+@functools.lru_cache(maxsize=10_000)
+def words(run: str) -> tuple[str, ...]:
+    """The words of a text without Chinese characters, as `nltk.word_tokenize` has them."""
+    return tuple(word_tokenizer()(run)) if run else ()
+
+
+@functools.cache
+def word_tokenizer() -> Callable[[str], list[str]]:
+    # NLTK takes seconds to import, and many texts are Chinese throughout.
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+    # `word_tokenize` loads a trained model to cut sentences, a file to be downloaded apart. It
+    # differs from the untrained one in abbreviations: whether "dr." keeps its full stop.
+    sentences, of_sentence = PunktSentenceTokenizer(), NLTKWordTokenizer()
+    return lambda text: [
+        word for sentence in sentences.tokenize(text) for word in of_sentence.tokenize(sentence)
+    ]

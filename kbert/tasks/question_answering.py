@@ -1,0 +1,356 @@
+"""Question answering: the answer is a span of a given text (BERT paper, sections 4.2 and 4.3).
+
+    [CLS] question [SEP] context [SEP] -> sequence_output -> dense -> start and end logits
+
+A span from token i to token j scores S·T_i + E·T_j; no answer scores S·[CLS] + E·[CLS]. A context
+that is too long becomes several windows. The answer is cut from the original text at the
+characters where its tokens begin and end. Files are SQuAD's JSON; see kbert/tasks/squad_files.py.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.metrics import squad
+from kbert.metrics.cmrc import cmrc_scores
+from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.base import Task
+from kbert.tasks.question_windows import cut_answer, window_features
+from kbert.tasks.spans import IMPOSSIBLE, best_spans, log_sum_exp, score_spans
+from kbert.tasks.squad_files import Question, read_questions
+from kbert.text.segments import num_special_tokens
+
+RULES = ("squad", "cmrc")
+# Questions given to the tokenizer at once: many for its speed, few for the memory.
+CHUNK = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class QuestionAnsweringTask(Task):
+    """The answer to a question, as a span of a text.
+
+    Args:
+        sequence_length: tokens of a window with its question.
+        stride: tokens from the beginning of one window to that of the next.
+        max_question_length: a longer question loses its end.
+        max_answer_length: tokens of an answer at most.
+        n_best: answers in the list that comes with each answer.
+        rules: of the scores: "squad", or "cmrc" for Chinese.
+        unanswerable: whether a question may have no answer, found in the training file.
+        null_threshold: how much higher than the best span "no answer" must score to be the answer;
+            found on the held-out questions.
+    """
+
+    name = "qa"
+    metric_names = ("f1", "exact")
+    takes_pairs = True
+
+    sequence_length: int = 384
+    stride: int = 128
+    max_question_length: int = 64
+    max_answer_length: int = 30
+    n_best: int = 20
+    rules: str = RULES[0]
+    unanswerable: bool = False
+    null_threshold: float = 0.0
+
+    def __post_init__(self):
+        for name in ("stride", "max_question_length", "max_answer_length", "n_best"):
+            if getattr(self, name) < 1:
+                raise DataError(
+                    f"Expected a {name} of 1 at least. Received: {getattr(self, name)}."
+                )
+        shortest = self.max_question_length + num_special_tokens(pair=True) + 1
+        if self.sequence_length < shortest:
+            raise DataError(
+                f"Expected a sequence length of {shortest} at least, for questions of "
+                f"{self.max_question_length} tokens. Received: {self.sequence_length}."
+            )
+        if self.rules not in RULES:
+            raise DataError(f"Expected rules of {', '.join(RULES)}. Received: {self.rules}.")
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        for name, summary in (
+            ("sequence_length", "tokens of a window with its question"),
+            ("stride", "tokens from one window of a long text to the next"),
+            ("max_question_length", "tokens; a longer question loses its end"),
+            ("max_answer_length", "tokens of an answer at most"),
+            ("n_best", "answers in the list that comes with each answer"),
+        ):
+            option = "--" + name.replace("_", "-")
+            parser.add_argument(option, type=int, default=getattr(cls, name), help=summary)
+        parser.add_argument("--rules", choices=RULES, default=cls.rules, help="of the scores")
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> "QuestionAnsweringTask":
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in vars(args).items() if name in names})
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping) -> "QuestionAnsweringTask":
+        values = {key: value for key, value in values.items() if key != "name"}
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
+        return cls(**values)
+
+    def with_options(self, **options) -> "QuestionAnsweringTask":
+        rules = options.pop("rules", None)
+        super().with_options(**options)
+        return self if rules is None else dataclasses.replace(self, rules=rules)
+
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[Question]:
+        """All questions of a file: the bad ones too, for the official scripts score them.
+
+        Nothing is learned from those. Only labels can be bad: without them all are answered.
+        """
+        bad = BadRows() if bad is None else bad
+        questions = read_questions(path, labelled)
+        for question in questions:
+            if question.problem is not None:
+                bad.add(DataError(f"{question.where}: {question.problem}."))
+        return questions
+
+    def parse(self, instance: str | Mapping, where: str) -> Question:
+        """A line is a question and its context with a tab between.
+
+        An object has "question" and "context", or as in an exported model "text" and "second".
+        """
+        values = instance
+        if isinstance(instance, str):
+            values = dict(zip(("question", "context"), instance.split("\t", 1), strict=False))
+        elif isinstance(instance, Mapping) and set(instance) == {"text", "second"}:
+            values = {"question": instance["text"], "context": instance["second"]}
+        if (
+            not isinstance(values, Mapping)
+            or set(values) != {"question", "context"}
+            or not all(isinstance(value, str) and value.strip() for value in values.values())
+        ):
+            raise DataError(
+                f'{where}: expected a question and a context with a tab between, or {{"question": '
+                f'"...", "context": "..."}}, none of them empty. Received: {str(instance)[:80]}'
+            )
+        return Question(None, values["question"], values["context"], None, where)
+
+    def prepare(self, examples: Sequence[Question], where: str) -> "QuestionAnsweringTask":
+        good = [question for question in examples if question.problem is None]
+        if not any(question.answers for question in good):
+            raise DataError(f"{where}: expected questions with answers. Found none.")
+        unanswerable = not all(question.answers for question in good)
+        return dataclasses.replace(self, unanswerable=unanswerable)
+
+    def encode(self, examples: Sequence[Question], tokenizer) -> list[Feature]:
+        """The windows of each example in order; without weight where nothing can be learned."""
+        features = []
+        for begin in range(0, len(examples), CHUNK):
+            chunk = examples[begin : begin + CHUNK]
+            questions = tokenizer.tokenize_with_offsets([example.question for example in chunk])
+            # Most contexts have several questions.
+            contexts = list({example.context: None for example in chunk})
+            pieces = dict(zip(contexts, tokenizer.tokenize_with_offsets(contexts), strict=True))
+            for number, (example, question) in enumerate(zip(chunk, questions, strict=True), begin):
+                features += window_features(
+                    number,
+                    example,
+                    question.ids,
+                    pieces[example.context],
+                    tokenizer,
+                    sequence_length=self.sequence_length,
+                    stride=self.stride,
+                    max_question_length=self.max_question_length,
+                )
+        return features
+
+    def feature_errors(
+        self, examples: Sequence[Question], features: Sequence[Feature]
+    ) -> list[DataError]:
+        """One for each question whose answer no window holds."""
+        lost = dict.fromkeys(feature.example for feature in features if feature.context.lost)
+        return [
+            DataError(
+                f"{question.where}: no window of {self.sequence_length} tokens, the question's "
+                f"among them, holds the answer {question.answers[0].text[:60]!r}. A shorter stride "
+                "or a longer sequence might."
+            )
+            for question in map(examples.__getitem__, lost)
+        ]
+
+    def counts(self, examples: Sequence[Question], features: Sequence[Feature]) -> dict[str, int]:
+        return {"windows": len(features)}
+
+    def build_model(self, encoder):
+        """Adds "start_logits" and "end_logits" (batch, sequence), float32 in every precision.
+
+        They are `IMPOSSIBLE` but at the context's tokens and [CLS].
+        """
+        import keras
+        from keras import ops
+
+        hidden = encoder.output["sequence_output"]  # (batch, sequence, hidden)
+        logits = keras.layers.Dense(
+            2,
+            # As all other weights of BERT (modeling.py and run_squad.py of google-research).
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            dtype="float32",
+            name="span",
+        )(hidden)
+        segment_ids, real = encoder.input["segment_ids"], encoder.input["padding_mask"]
+        followed = ops.pad(real[:, 1:], ((0, 0), (0, 1)))  # The last token is a [SEP].
+        context = ops.logical_and(ops.equal(segment_ids, 1), ops.not_equal(followed, 0))
+        cls = ops.ones_like(context[:, :1])
+        possible = ops.concatenate([cls, context[:, 1:]], axis=1)
+        outputs = {
+            name: ops.where(possible, logits[:, :, column], IMPOSSIBLE)
+            for column, name in enumerate(("start_logits", "end_logits"))
+        }
+        return keras.Model(encoder.input, outputs, name=self.name)
+
+    def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
+        """The mean of the cross-entropies of start and end, over the tokens of a window."""
+        import keras
+        from keras import ops
+
+        loss, right = 0.0, True
+        for name in ("start", "end"):
+            logits = ops.cast(outputs[f"{name}_logits"], "float32")  # (batch, sequence)
+            losses = keras.losses.sparse_categorical_crossentropy(
+                targets[name], logits, from_logits=True
+            )
+            loss = loss + ops.sum(weights[name] * losses) / 2
+            right = ops.logical_and(right, ops.equal(ops.argmax(logits, axis=-1), targets[name]))
+        return {"loss": loss, "exact": ops.sum(weights["start"] * ops.cast(right, "float32"))}
+
+    def decode(
+        self,
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        example: Question,
+        features: Sequence[Feature] = (),
+    ) -> dict:
+        """The answer's text, score, start and end, and the `n_best` in a list of the same.
+
+        A score is the probability among all spans (and no answer); start and end count characters
+        of the context. No answer is the text "" from None to None. Where questions may have none,
+        "null_score" says by how much no answer scores higher than the best span.
+        """
+        found, totals, nulls = [], [], []
+        for output, window in zip(outputs, (feature.context for feature in features), strict=True):
+            start, end = (np.asarray(output[f"{n}_logits"], "float64") for n in ("start", "end"))
+            tokens = slice(window.offset, window.offset + len(window.starts))
+            scores = score_spans(start[tokens], end[tokens], window.scored, self.max_answer_length)
+            totals.append(log_sum_exp(scores))
+            nulls.append(start[0] + end[0])
+            for score, first, last in best_spans(scores, self.n_best):
+                found.append((score, int(window.starts[first]), int(window.ends[last])))
+        found.sort(key=lambda span: -span[0])
+        # Every window without the answer says "none"; so the one that doubts it most counts.
+        null = float(min(nulls)) if self.unanswerable else -np.inf
+        total = log_sum_exp(np.array([*totals, null]))
+        nbest = [
+            {"text": text, "score": float(np.exp(score - total)), "start": start, "end": end}
+            for score, start, end in found[: self.n_best]
+            for text, end in [cut_answer(example.context, start, end)]
+        ]
+        answer = {} if example.id is None else {"id": example.id}
+        answer |= {"text": "", "score": 0.0, "start": None, "end": None}
+        if self.unanswerable:
+            answer["score"] = float(np.exp(null - total))
+            answer["null_score"] = null - (found[0][0] if found else IMPOSSIBLE)
+        if nbest and answer.get("null_score", -np.inf) <= self.null_threshold:
+            answer |= nbest[0]
+        return answer | {"nbest": nbest}
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """The best span as positions of its first and last token in the sequence; [CLS] is 0.
+
+        A graph that takes text has one window: it cuts what is longer, and it does not know the
+        characters of a token. So it gives "start", "end", "score" and, where a question may have no
+        answer, "null_score", each (batch,), of the same meaning as in `decode`.
+        """
+        from keras import ops
+
+        start, end = (ops.cast(outputs[f"{name}_logits"], "float32") for name in ("start", "end"))
+        place = ops.arange(ops.shape(start)[1] - 1)
+        length = place[None, :] - place[:, None]
+        possible = ops.logical_and(length >= 0, length < self.max_answer_length)
+        # (batch, first token, last token), without [CLS]
+        spans = start[:, 1:, None] + end[:, None, 1:]
+        spans = ops.where(possible, spans, 2 * IMPOSSIBLE)
+        flat = ops.reshape(spans, (ops.shape(start)[0], -1))
+        best, total = ops.max(flat, axis=-1), ops.logsumexp(flat, axis=-1)
+        number = ops.argmax(flat, axis=-1)
+        width = ops.cast(ops.shape(start)[1] - 1, number.dtype)
+        answer = {"start": number // width + 1, "end": number % width + 1}
+        if self.unanswerable:
+            null = start[:, 0] + end[:, 0]
+            total = ops.logaddexp(total, null)
+            answer["null_score"] = null - best
+        return answer | {"score": ops.exp(best - total)}
+
+    def tune(
+        self, answers: Sequence[Mapping], examples: Sequence[Question]
+    ) -> "QuestionAnsweringTask":
+        """With the threshold that gives the best F1; as it is if every question has an answer."""
+        gold = right_answers(examples)
+        if not self.unanswerable or all(gold.values()):
+            return self
+        found, odds = best_texts(answers), null_odds(answers)
+        points = {key: squad.score2(gold[key], found[key]).f1 for key in gold}
+        best, threshold = squad.best_threshold(gold, found, points, odds)
+        if best <= 100.0 * sum(not texts for texts in gold.values()) / len(gold):
+            # No answer is worth giving. The official script's 0.0 would let some stand.
+            threshold = min(odds.values()) - 1.0
+        return dataclasses.replace(self, null_threshold=threshold)
+
+    def metrics(self, answers: Sequence[Mapping], examples: Sequence[Question]) -> dict:
+        """By the task's rules and under their official names, percentages; always f1 and exact.
+
+        The threshold is the task's, whatever it was when the answers were decoded.
+        """
+        gold, found = right_answers(examples), best_texts(answers)
+        odds = null_odds(answers) if self.unanswerable else None
+        if self.rules == "cmrc":
+            if odds is not None:
+                found = {key: "" if odds[key] > self.null_threshold else found[key] for key in gold}
+            scores = cmrc_scores(gold, found)
+            return {"f1": scores["F1"], "exact": scores["EM"], **scores}
+        if odds is None and all(gold.values()):
+            return squad.squad1_scores(gold, found)
+        scores = squad.squad2_scores(gold, found, odds, self.null_threshold)
+        return scores | ({} if odds is None else {"null_threshold": self.null_threshold})
+
+    def report(self, metrics: Mapping) -> str:
+        return "\n".join(
+            f"{name:<18}{value:.4f}" if isinstance(value, float) else f"{name:<18}{value}"
+            for name, value in metrics.items()
+            if not name.startswith("rows") and isinstance(value, int | float)
+        )
+
+
+def right_answers(examples: Sequence[Question]) -> dict[int, list[str]]:
+    return {
+        number: [answer.text for answer in example.answers]
+        for number, example in enumerate(examples)
+    }
+
+
+def best_texts(answers: Sequence[Mapping]) -> dict[int, str]:
+    """The best span of each answer, also where the answer is that there is none."""
+    return {
+        number: answer["nbest"][0]["text"] if answer["nbest"] else ""
+        for number, answer in enumerate(answers)
+    }
+
+
+def null_odds(answers: Sequence[Mapping]) -> dict[int, float]:
+    return {number: answer["null_score"] for number, answer in enumerate(answers)}

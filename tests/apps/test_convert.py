@@ -1,0 +1,115 @@
+"""kbert convert, embed and similarity, as a user runs them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from apps.cli import main
+from kbert import load, save, to_google, to_huggingface
+from kbert.checkpoints.pooling import Pooling, read_pooling
+from tests.checkpoints.published_models import assert_same, make, minilm_folder
+
+
+def kbert(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_there_and_back(tmp_path, capsys):
+    save(tmp_path / "a", make("pretraining"))
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", "--to", "huggingface") == 0
+    assert kbert("convert", tmp_path / "b", "--output", tmp_path / "c", "--to", "google") == 0
+    assert kbert("convert", tmp_path / "c", "--output", tmp_path / "d") == 0
+    assert_same(load(tmp_path / "d"), make("pretraining"))
+    assert "(google) -> " in capsys.readouterr().out
+
+
+def test_the_encoder_alone(tmp_path, capsys):
+    save(tmp_path / "a", make("task"))
+    arguments = ("convert", tmp_path / "a", "--output", tmp_path / "b", "--to", "keras-hub")
+    assert kbert(*arguments) == 1
+    assert "no place for the task classification" in capsys.readouterr().err
+    assert kbert(*arguments, "--encoder-only") == 0
+    assert "encoder, " in capsys.readouterr().out
+    assert kbert("convert", tmp_path / "b", "--output", tmp_path / "c") == 0
+    assert load(tmp_path / "c").task is None
+
+
+def test_a_new_head_is_named(tmp_path, capsys):
+    from safetensors.numpy import load_file, save_file
+
+    to_huggingface(tmp_path / "a", make("pretraining"))
+    file = tmp_path / "a" / "model.safetensors"
+    save_file({k: v for k, v in load_file(file).items() if "seq_relationship" not in k}, file)
+    arguments = ("convert", tmp_path / "a", "--output", tmp_path / "b")
+    assert kbert(*arguments) == 1
+    assert "cls.seq_relationship.weight is missing" in capsys.readouterr().err
+    assert kbert(*arguments, "--allow-missing-heads") == 0
+    assert "no next_sentence_head: newly initialised" in capsys.readouterr().out
+
+
+def test_the_output_is_not_overwritten(tmp_path, capsys):
+    to_google(tmp_path / "a", make("encoder"))
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "a") == 1
+    assert "must be a new or an empty folder" in capsys.readouterr().err
+    assert kbert("convert", tmp_path / "none", "--output", tmp_path / "b") == 1
+    assert "must be a folder with a BERT" in capsys.readouterr().err
+
+
+def test_16_bits(tmp_path):
+    save(tmp_path / "a", make("encoder"))
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", "--dtype", "float16") == 0
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in "ab"]
+    assert sizes[1] < 0.7 * sizes[0]
+    load(tmp_path / "b")
+
+
+def test_a_sentence_encoder_stays_one(tmp_path, capsys):
+    folder = minilm_folder()
+    assert kbert("convert", folder, "--output", tmp_path / "minilm") == 0
+    assert read_pooling(tmp_path / "minilm") == Pooling("mean", normalize=True)
+    texts = ("A man plays the guitar.", "Someone is making music.")
+    capsys.readouterr()
+    for model in (folder, tmp_path / "minilm"):
+        assert kbert("similarity", model, *texts) == 0
+    first, second = capsys.readouterr().out.split()
+    # transformers, averaged over all tokens, gives 0.55079.
+    assert first == second == "0.5508"
+
+
+def test_embed(tmp_path, capsys):
+    save(tmp_path / "a", make("encoder"))
+    (tmp_path / "texts.txt").write_text("w7 w8\nw9\n")
+    (tmp_path / "rows.tsv").write_text("id\tbody\n1\tw7 w8\n2\tw9\n")
+    arguments = ("embed", tmp_path / "a")
+    assert kbert(*arguments, tmp_path / "texts.txt", "--output", tmp_path / "v.npy") == 0
+    rows = (tmp_path / "rows.tsv", "--text-column", "body")
+    assert kbert(*arguments, *rows, "--output", tmp_path / "v.jsonl") == 0
+    vectors = np.load(tmp_path / "v.npy")
+    lines = (tmp_path / "v.jsonl").read_text().splitlines()
+    assert vectors.shape == (2, 8)
+    assert [json.loads(line)["text"] for line in lines] == ["w7 w8", "w9"]
+    embedded = [json.loads(line)["embedding"] for line in lines]
+    np.testing.assert_array_equal(np.array(embedded, "float32"), vectors)
+    assert "2 vectors of 8 numbers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("texts.txt", "--output", "v.csv"), ".npy or .jsonl"),
+        (("none.txt", "--output", "v.npy"), "none.txt"),
+        (("texts.txt", "--output", "v.npy", "--layers", "7"), "layers must be"),
+        (("long.txt", "--output", "v.npy"), "Text 1 has"),
+        (("empty.txt", "--output", "v.npy"), "expected a text on each line"),
+    ],
+)
+def test_what_embed_refuses(tmp_path, capsys, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a", make("encoder"))
+    (tmp_path / "texts.txt").write_text("w7 w8\n")
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "long.txt").write_text("w7 " * 40)
+    assert kbert("embed", "a", *arguments) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "v.npy").exists()

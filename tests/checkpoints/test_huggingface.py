@@ -1,0 +1,294 @@
+"""Hugging Face directories: the same numbers as transformers, and round trips without a change."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from kbert import build_encoder, from_huggingface, to_huggingface
+from kbert.checkpoints.directory import copy_weights
+from kbert.checkpoints.weights import model_weights
+from kbert.data.examples import Feature, pad_batch
+from kbert.errors import DataError
+from tests.checkpoints.published_models import CONFIG, assert_same, make, minilm_folder
+from tests.golden.tiny_model import tiny_checkpoint
+from tests.layers.contract import numpy
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+KINDS = ("encoder", "pretraining", "task")
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return np.load(GOLDEN / "golden.npz")
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return from_huggingface(minilm_folder())
+
+
+@pytest.fixture(scope="module")
+def minilm_encoder(minilm):
+    encoder = build_encoder(minilm.config, ("hidden_states",))
+    copy_weights(minilm.model, encoder)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def rows(minilm):
+    """The model's inputs of each of the 200 texts, (sequence,) each."""
+    texts = (GOLDEN / "texts.txt").read_text(encoding="utf-8").splitlines()
+    inputs = {name: np.asarray(array) for name, array in minilm.tokenizer(texts).items()}
+    lengths = inputs["padding_mask"].sum(axis=1)
+    return [
+        {name: array[row, :length] for name, array in inputs.items()}
+        for row, length in enumerate(lengths)
+    ]
+
+
+def largest_difference(golden, number, states):
+    """Over all layers, at the places of the golden file; `states` is (layers, sequence, hidden)."""
+    at = golden["minilm_places"][number]
+    found = states[np.arange(len(states))[:, None], at[..., 0], at[..., 1]]
+    return np.abs(found - golden["minilm_values"][number]).max()
+
+
+def test_minilm_equals_transformers_in_one_padded_batch(golden, minilm_encoder, rows):
+    assert len(rows) == 200 and max(len(row["token_ids"]) for row in rows) > 150
+    features = [Feature(row, number, {}, {}) for number, row in enumerate(rows)]
+    longest = max(feature.length for feature in features)
+    inputs, _, _ = pad_batch(features, longest, len(rows))
+    states = np.stack([numpy(s) for s in minilm_encoder(inputs)["hidden_states"]], axis=1)
+    differences = [largest_difference(golden, n, states[n]) for n in range(len(rows))]
+    assert max(differences) < 2e-5
+
+
+def test_minilm_equals_transformers_alone(golden, minilm_encoder, rows):
+    for number in range(0, len(rows), 8):
+        inputs = {name: array[None] for name, array in rows[number].items()}
+        states = np.concatenate([numpy(s) for s in minilm_encoder(inputs)["hidden_states"]])
+        assert largest_difference(golden, number, states) < 2e-5
+
+
+def test_minilm_in_bfloat16(precision, minilm, minilm_encoder, rows):
+    precision("mixed_bfloat16")
+    encoder = build_encoder(minilm.config, ("hidden_states",))
+    copy_weights(minilm.model, encoder)
+    for row in rows[:20]:
+        inputs = {name: array[None] for name, array in row.items()}
+        exact, rounded = (
+            numpy(model(inputs)["hidden_states"][-1]).astype("float64")[0].mean(axis=0)
+            for model in (minilm_encoder, encoder)
+        )
+        assert exact @ rounded / np.linalg.norm(exact) / np.linalg.norm(rounded) >= 0.999
+
+
+def test_what_we_write_gives_the_same_logits_in_transformers(golden):
+    """golden.npz holds what transformers computed from `to_huggingface(tiny_checkpoint())`."""
+    names = ("token_ids", "segment_ids", "padding_mask")
+    inputs = {name: golden[f"tiny_{name}"] for name in names}
+    batch, sequence = inputs["token_ids"].shape
+    inputs["mask_positions"] = np.tile(np.arange(sequence, dtype="int32"), (batch, 1))
+    inputs["cls_positions"] = np.zeros((batch, 1), "int32")
+    outputs = tiny_checkpoint().model(inputs)
+    is_token = inputs["padding_mask"] > 0
+    np.testing.assert_allclose(
+        numpy(outputs["masked_lm"])[is_token], golden["tiny_masked_lm"][is_token], atol=2e-5
+    )
+    next_sentence = numpy(outputs["next_sentence"])[:, 0]
+    np.testing.assert_allclose(next_sentence, golden["tiny_next_sentence"], atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("activation", ["gelu_erf", "gelu_tanh", "relu"])
+def test_round_trip(tmp_path, kind, activation):
+    config = dataclasses.replace(CONFIG, activation=activation, layer_norm_epsilon=1e-7)
+    before = make(kind, config)
+    to_huggingface(tmp_path, before)
+    assert_same(from_huggingface(tmp_path), before)
+
+
+def test_options_of_the_tokenizer(tmp_path):
+    from kbert import WordPieceTokenizer
+
+    before = make("encoder")
+    tokenizer = WordPieceTokenizer(before.tokenizer.vocabulary, False, True, False)
+    to_huggingface(tmp_path, before._replace(tokenizer=tokenizer))
+    assert from_huggingface(tmp_path).tokenizer.options == tokenizer.options
+
+
+@pytest.fixture
+def folder(tmp_path):
+    to_huggingface(tmp_path / "model", make("pretraining"))
+    return tmp_path / "model"
+
+
+def rewrite(folder, change):
+    """Replace the weights by `change(arrays)`."""
+    file = folder / "model.safetensors"
+    safetensors.numpy.save_file(change(safetensors.numpy.load_file(file)), file)
+
+
+def change_config(folder, **fields):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
+def test_old_names(folder):
+    """gamma and beta, no "bert." before the body, and the constants of old versions."""
+
+    def old(arrays):
+        renamed = {}
+        for name, array in arrays.items():
+            name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            renamed[name.replace("LayerNorm.bias", "LayerNorm.beta").removeprefix("bert.")] = array
+        renamed["embeddings.position_ids"] = np.arange(16)[None]
+        renamed["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
+        renamed["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
+        return renamed
+
+    rewrite(folder, old)
+    assert_same(from_huggingface(folder), make("pretraining"))
+
+
+def test_shards(folder):
+    arrays = safetensors.numpy.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    homes = {}
+    for number, name in enumerate(arrays):
+        homes[name] = f"model-0000{number % 3 + 1}-of-00003.safetensors"
+    for file in set(homes.values()):
+        part = {name: arrays[name] for name, home in homes.items() if home == file}
+        safetensors.numpy.save_file(part, folder / file)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+    assert_same(from_huggingface(folder), make("pretraining"))
+    index.write_text(json.dumps({"weight_map": {"a": "../../elsewhere.safetensors"}}))
+    with pytest.raises(DataError, match="must name files beside it"):
+        from_huggingface(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float16", ml_dtypes.bfloat16])
+def test_16_bits(folder, dtype):
+    before = safetensors.numpy.load_file(folder / "model.safetensors")
+    rewrite(folder, lambda arrays: {name: a.astype(dtype) for name, a in arrays.items()})
+    table = model_weights(from_huggingface(folder).model)["embedding/token_table"]
+    expected = before["bert.embeddings.word_embeddings.weight"].astype(dtype).astype("float32")
+    np.testing.assert_array_equal(numpy(table), expected)
+
+
+def test_tokenizer_json_alone(folder):
+    """Pieces by their numbers, options from the normalizer."""
+    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (folder / name).unlink()
+    vocabulary = dict(sorted(zip(pieces, range(len(pieces)), strict=True), reverse=True))
+    normalizer = {"type": "BertNormalizer", "lowercase": False, "handle_chinese_chars": True}
+    described = {"normalizer": normalizer, "model": {"type": "WordPiece", "vocab": vocabulary}}
+    (folder / "tokenizer.json").write_text(json.dumps(described))
+    tokenizer = from_huggingface(folder).tokenizer
+    assert tokenizer.vocabulary == pieces
+    assert (tokenizer.lowercase, tokenizer.split_chinese) == (False, True)
+
+
+def without(*names):
+    return lambda arrays: {name: a for name, a in arrays.items() if not name.startswith(names)}
+
+
+def changed(name, change):
+    return lambda arrays: arrays | {name: change(arrays[name])}
+
+
+QUERY = "bert.encoder.layer.0.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without(QUERY), f"{QUERY} is missing"),
+        (lambda arrays: arrays | {"bert.more": np.ones(3)}, "bert.more is no weight"),
+        (changed(QUERY, lambda a: a[:, :4]), r"must be of shape \(8, 8\), not \(8, 4\)"),
+        (changed(QUERY, lambda a: a * np.nan), f"{QUERY} holds values that are no numbers"),
+        (changed(QUERY, lambda a: a.astype("int32")), f"{QUERY} must be floats, not int32"),
+        (without("cls.seq"), "cls.seq_relationship.weight is missing.*allow_missing_heads"),
+        (
+            lambda a: a | {"cls.predictions.decoder.weight": a[QUERY]},
+            "must be tied to bert.embeddings.word_embeddings.weight",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit(folder, change, said):
+    rewrite(folder, change)
+    with pytest.raises(DataError, match=said):
+        from_huggingface(folder)
+
+
+def test_a_missing_head_may_be_new(folder):
+    rewrite(folder, without("cls.seq"))
+    with pytest.warns(UserWarning, match="no next_sentence_head: newly initialised"):
+        checkpoint = from_huggingface(folder, allow_missing_heads=True)
+    names = set(model_weights(checkpoint.model))
+    assert names == set(model_weights(make("pretraining").model))
+    rewrite(folder, without(QUERY))
+    with pytest.raises(DataError, match="is missing"):
+        from_huggingface(folder, allow_missing_heads=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model_type": "roberta"}, "model_type 'roberta'"),
+        ({"model_type": "distilbert"}, "model_type 'distilbert'"),
+        ({"is_decoder": True}, "is_decoder true"),
+        ({"position_embedding_type": "relative_key"}, "'relative_key'"),
+        ({"architectures": ["BertLMHeadModel"]}, "BertLMHeadModel"),
+        ({"hidden_act": "silu"}, "silu"),
+        ({"vocab_size": "many"}, "many"),
+        ({"num_attention_heads": 3}, "num_heads=3"),
+    ],
+)
+def test_a_configuration_that_is_not_berts(folder, fields, said):
+    change_config(folder, **fields)
+    with pytest.raises(DataError, match=said):
+        from_huggingface(folder)
+
+
+@pytest.mark.parametrize("fields", [{"id2label": {"0": "no", "2": "yes"}}, {"id2label": ["no"]}])
+def test_labels_that_do_not_fit(tmp_path, fields):
+    to_huggingface(tmp_path, make("task"))
+    change_config(tmp_path, **fields)
+    with pytest.raises(DataError, match="id2label"):
+        from_huggingface(tmp_path)
+
+
+def test_a_fine_tuned_model_answers_as_before(tmp_path):
+    before = make("task")
+    to_huggingface(tmp_path, before)
+    after = from_huggingface(tmp_path)
+    inputs = {name: np.ones((2, 5), "int32") for name in ("token_ids", "segment_ids")}
+    inputs["padding_mask"] = np.ones((2, 5), "int32")
+    logits = [numpy(checkpoint.model(inputs)["logits"]) for checkpoint in (before, after)]
+    np.testing.assert_array_equal(*logits)
+
+
+def test_a_folder_without_weights(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"must have model.safetensors, its shards, or pytorch"):
+        from_huggingface(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(DataError, match="config.json must be a JSON file"):
+        from_huggingface(folder)
+
+
+def test_weights_are_float32_in_every_precision(precision, folder):
+    precision("mixed_bfloat16")
+    for weight in from_huggingface(folder).model.weights:
+        if "seed_generator" not in weight.path:
+            assert keras.backend.standardize_dtype(weight.dtype) == "float32"

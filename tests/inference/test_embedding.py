@@ -1,0 +1,182 @@
+"""Vectors of texts: the formulas, long texts, and what folders say of pooling."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kbert import build_encoder, to_huggingface
+from kbert.checkpoints.directory import copy_weights
+from kbert.checkpoints.pooling import Pooling, read_pooling, write_pooling
+from kbert.errors import DataError
+from kbert.inference.embedding import TextEncoder
+from kbert.inference.vectors import vectors_writer
+from tests.checkpoints.published_models import make, minilm_folder
+from tests.layers.contract import numpy
+
+TEXTS = ["w7 w9", "w11", "w8 w9 w10 w11 w12 w13", "w7 w9"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return make("pretraining")
+
+
+def states_of(checkpoint, text):
+    """The hidden states of one text alone, (layers + 1, sequence, hidden)."""
+    ids = checkpoint.tokenizer.tokenize([text]).flat_values.numpy()
+    return states_of_ids(checkpoint, ids[:14])
+
+
+def states_of_ids(checkpoint, ids):
+    encoder = build_encoder(checkpoint.config, ("hidden_states",))
+    copy_weights(checkpoint.model, encoder)
+    tokenizer = checkpoint.tokenizer
+    row = np.array([[tokenizer.cls_id, *ids, tokenizer.sep_id]], "int32")
+    inputs = {"token_ids": row, "segment_ids": 0 * row, "padding_mask": 0 * row + 1}
+    return np.concatenate([numpy(state) for state in encoder(inputs)["hidden_states"]])
+
+
+REFERENCE = {
+    "mean": lambda states: states.mean(axis=0),
+    "max": lambda states: states.max(axis=0),
+    "cls": lambda states: states[0],
+}
+
+
+@pytest.mark.parametrize("mode", REFERENCE)
+@pytest.mark.parametrize(
+    ("layers", "combination", "combine"),
+    [
+        ((-1,), "concatenate", lambda s: s[-1]),
+        ((0,), "sum", lambda s: s[0]),
+        ((-2, -1), "concatenate", lambda s: np.concatenate([s[-2], s[-1]], axis=-1)),
+        ((0, 1, 2), "sum", lambda s: s.sum(axis=0)),
+    ],
+)
+def test_pooling(checkpoint, mode, layers, combination, combine):
+    vectors = TextEncoder(checkpoint, Pooling(mode, layers, combination)).encode(TEXTS)
+    expected = [REFERENCE[mode](combine(states_of(checkpoint, text))) for text in TEXTS]
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    assert vectors.dtype == "float32"
+
+
+def test_normalized(checkpoint):
+    plain = TextEncoder(checkpoint).encode(TEXTS)
+    vectors = TextEncoder(checkpoint, Pooling(normalize=True)).encode(TEXTS)
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, plain / lengths, atol=1e-6)
+
+
+LONG = " ".join(f"w{7 + n % 9}" for n in range(40))
+
+
+def test_a_long_text_is_refused_by_its_number(checkpoint):
+    with pytest.raises(DataError, match="Text 2 has .* tokens, and the encoder takes 16: choose"):
+        TextEncoder(checkpoint).encode(["w7", LONG])
+
+
+def test_a_long_text_is_cut(checkpoint):
+    vectors = TextEncoder(checkpoint, long="cut").encode([LONG])
+    expected = states_of(checkpoint, LONG)[-1].mean(axis=0)
+    np.testing.assert_allclose(vectors, [expected], atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", REFERENCE)
+def test_windows_of_a_long_text_count_by_their_tokens(checkpoint, mode):
+    found = TextEncoder(checkpoint, Pooling(mode), long="window").encode([LONG, "w7"])
+    ids = checkpoint.tokenizer.tokenize([LONG]).flat_values.numpy()
+    parts = [ids[start : start + 14] for start in range(0, len(ids), 14)]
+    assert len(parts) > 2 and len(parts[-1]) < 14
+    vectors = [REFERENCE[mode](states_of_ids(checkpoint, part)[-1]) for part in parts]
+    if mode == "max":
+        expected = np.max(vectors, axis=0)
+    else:
+        expected = np.average(vectors, axis=0, weights=[len(part) + 2 for part in parts])
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"pooling": Pooling(layers=(3,))}, "layers must be -3 to 2"),
+        ({"sequence_length": 17}, "3 to 16. Received: 17"),
+        ({"long": "drop"}, "refuse, cut, window"),
+    ],
+)
+def test_options_that_make_no_sense(checkpoint, options, said):
+    with pytest.raises(DataError, match=said):
+        TextEncoder(checkpoint, **options)
+
+
+@pytest.mark.parametrize("values", [{"mode": "median"}, {"layers": ()}, {"combination": "times"}])
+def test_poolings_that_make_no_sense(values):
+    with pytest.raises(DataError, match="The pooling's"):
+        Pooling(**values)
+
+
+def test_pooling_of_a_folder(tmp_path):
+    assert read_pooling(tmp_path) is None
+    write_pooling(tmp_path, Pooling("max", (-2, -1), "sum", True))
+    assert read_pooling(tmp_path) == Pooling("max", (-2, -1), "sum", True)
+    (tmp_path / "pooling.json").write_text('{"mode": "mean", "layer": 1}')
+    with pytest.raises(DataError, match="must describe a pooling"):
+        read_pooling(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [("cls_token", "cls"), ("mean_tokens", "mean"), ("max_tokens", "max")],
+)
+def test_pooling_of_sentence_transformers(tmp_path, chosen, expected):
+    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
+    fields = {f"pooling_mode_{name}": name == chosen for name in names}
+    (tmp_path / "1_Pooling").mkdir()
+    file = tmp_path / "1_Pooling" / "config.json"
+    file.write_text(json.dumps({"word_embedding_dimension": 8, **fields}))
+    assert read_pooling(tmp_path) == Pooling(expected)
+    modules = [{"type": "sentence_transformers.models.Normalize"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    assert read_pooling(tmp_path) == Pooling(expected, normalize=True)
+    fields["pooling_mode_mean_sqrt_len_tokens"] = True
+    file.write_text(json.dumps(fields))
+    with pytest.raises(DataError, match="mean_sqrt_len_tokens"):
+        read_pooling(tmp_path)
+
+
+def test_minilm_knows_what_is_alike():
+    from kbert.checkpoints.formats import load_any
+
+    folder = minilm_folder()
+    pooling = read_pooling(folder)
+    assert pooling == Pooling("mean", normalize=True)
+    music, guitar, stocks = TextEncoder(load_any(folder), pooling).encode(
+        ["Someone is making music.", "A man plays the guitar.", "The stock market fell."]
+    )
+    assert music @ guitar > 0.5 > 0.1 > music @ stocks
+
+
+def test_files(tmp_path):
+    texts, vectors = ["one\ttwo", "三"], np.array([[0.1, 2.0], [-3.0, 1e-9]], "float32")
+    for name in ("v.npy", "v.jsonl", "projector"):
+        vectors_writer(str(tmp_path / name))(texts, vectors)
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), vectors)
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == texts
+    np.testing.assert_array_equal(np.array([row["embedding"] for row in rows], "float32"), vectors)
+    tensors = np.loadtxt(tmp_path / "projector" / "tensors.tsv", delimiter="\t", dtype="float32")
+    np.testing.assert_array_equal(tensors, vectors)
+    labels = (tmp_path / "projector" / "metadata.tsv").read_text("utf-8")
+    assert labels == "one two\n三\n"
+    with pytest.raises(DataError, match=r"\.npy or \.jsonl"):
+        vectors_writer("v.txt")
+
+
+def test_any_format(tmp_path, checkpoint):
+    from kbert.checkpoints.formats import load_any
+
+    to_huggingface(tmp_path, checkpoint)
+    expected = TextEncoder(checkpoint).encode(TEXTS)
+    np.testing.assert_array_equal(TextEncoder(load_any(tmp_path)).encode(TEXTS), expected)
+    with pytest.raises(DataError, match="must be a folder with a BERT"):
+        load_any(tmp_path / "nothing")

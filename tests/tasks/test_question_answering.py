@@ -1,0 +1,446 @@
+"""Question answering: files to windows, outputs to answers; a tokenizer of words stands in."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kbert.errors import DataError
+from kbert.tasks import TASKS
+from kbert.tasks.answering import answer_features
+from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.question_answering import QuestionAnsweringTask
+from kbert.tasks.question_windows import cut_answer
+from kbert.tasks.spans import IMPOSSIBLE
+from kbert.tasks.squad_files import Answer, Question
+from kbert.text.offsets import Pieces
+from tests.conftest import ROOT
+
+CLS, SEP = 1, 2
+SHORT = QuestionAnsweringTask(
+    sequence_length=12, stride=3, max_question_length=3, max_answer_length=4, n_best=5
+)
+OPEN = QuestionAnsweringTask(
+    sequence_length=32, stride=8, max_question_length=8, unanswerable=True, n_best=3
+)
+WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
+
+
+class Tokenizer:
+    """Words as pieces; a word's id is its length + 10."""
+
+    cls_id, sep_id = CLS, SEP
+
+    def tokenize_with_offsets(self, texts):
+        return [self.pieces(text) for text in texts]
+
+    def pieces(self, text):
+        words = list(re.finditer(r"[^\s\u0301-]+", text))
+        columns = [
+            [word.end() - word.start() + 10 for word in words],
+            [word.start() for word in words],
+            [word.end() for word in words],
+        ]
+        return Pieces(*(np.array(column, "int32") for column in columns))
+
+
+def question(text="a b", context=WORDS, answer=None, **changes):
+    """Labelled by `answer`: a text, "" for none, or None for unlabelled."""
+    answers = None if answer is None else ()
+    if answer:
+        answers = (Answer(answer, context.find(answer)),)
+    return Question("q", text, context, answers, "here")._replace(**changes)
+
+
+def encode(task, *examples):
+    return task.encode(examples, Tokenizer())
+
+
+def test_windows_with_their_question():
+    features = encode(SHORT, question(answer="six seven"))
+    # 12 tokens less 2 of the question and 3 special ones: 7 of the context.
+    assert [feature.length for feature in features] == [12, 12, 12]
+    first, second, third = features
+    assert first.inputs["token_ids"].tolist() == [CLS, 11, 11, SEP, 14, 13, 13, 15, 14, 14, 13, SEP]
+    assert first.inputs["segment_ids"].tolist() == [0] * 4 + [1] * 8
+    assert first.inputs["padding_mask"].tolist() == [1] * 12
+    assert [int(feature.context.starts[0]) for feature in features] == [0, 13, 29]
+    # "seven" is not in the first window, so that window says: no answer here.
+    assert [(int(f.targets["start"]), int(f.targets["end"])) for f in features] == [
+        (0, 0),
+        (4 + 3, 4 + 4),
+        (4, 5),
+    ]
+    assert all(f.weights == {"start": 1, "end": 1} and f.example == 0 for f in features)
+    scored = [
+        WORDS.split()[i + 3 * n]
+        for n, f in enumerate(features)
+        for i in np.flatnonzero(f.context.scored)
+    ]
+    assert scored == WORDS.split()
+    assert not any(feature.cut or feature.context.lost for feature in features)
+    assert SHORT.counts([question(answer="six seven")], features) == {"windows": 3}
+
+
+def test_a_long_question_is_cut_and_counted_once():
+    features = encode(SHORT, question("a b c d e"), question("a b c"))
+    assert features[0].inputs["token_ids"].tolist()[:5] == [CLS, 11, 11, 11, SEP]
+    assert sum(feature.cut for feature in features) == 1
+    assert features[0].targets == {}
+
+
+def test_an_answer_in_no_window():
+    lost = question(answer="zero one two three four five six seven")
+    examples = [lost, question(answer="one")]
+    features = encode(SHORT, *examples)
+    assert {float(feature.weights["start"]) for feature in features[:3]} == {0}
+    assert float(features[3].weights["start"]) == 1
+    (error,) = SHORT.feature_errors(examples, features)
+    assert "here: no window of 12 tokens" in str(error) and "answer 'zero one" in str(error)
+
+
+def test_an_answer_without_tokens_is_lost():
+    example = question(context="one - two", answer="-")
+    assert len(SHORT.feature_errors([example], encode(SHORT, example))) == 1
+
+
+def test_a_bad_question_has_no_weight_but_is_scored():
+    bad = question(answer="one", problem="it is odd")
+    features = encode(SHORT, bad)
+    assert {float(feature.weights["end"]) for feature in features} == {0}
+    answer = {"text": "one", "nbest": [{"text": "one"}]}
+    assert SHORT.metrics([answer], [bad])["exact"] == 100
+
+
+def logits(features, starts, ends, null=(0.0, 0.0)):
+    """Outputs that favour tokens by their first character in the context; padded."""
+    outputs = []
+    for feature in features:
+        row = {name: np.full(40, -9.0, "float32") for name in ("start_logits", "end_logits")}
+        for name, values, of_null in (
+            ("start_logits", starts, null[0]),
+            ("end_logits", ends, null[1]),
+        ):
+            row[name][0] = of_null
+            for token, begin in enumerate(feature.context.starts):
+                row[name][feature.context.offset + token] = values.get(int(begin), -5.0)
+        outputs.append(row)
+    return outputs
+
+
+def test_the_answer_is_cut_from_the_text():
+    example = question(context="It rained  in-Oslo, on Monday.")
+    (feature,) = encode(OPEN, example)
+    outputs = logits([feature], {11: 4.0, 3: 2.0}, {14: 3.0, 3: 2.5}, null=(0.5, 0.25))
+    answer = OPEN.decode(outputs, example, [feature])
+    assert (answer["text"], answer["start"], answer["end"]) == ("in-Oslo,", 11, 19)
+    assert example.context[answer["start"] : answer["end"]] == answer["text"]
+    assert answer["id"] == "q"
+    # 4 + 3 for the best; 0.5 + 0.25 for none.
+    assert answer["null_score"] == pytest.approx(0.75 - 7)
+    assert [span["text"] for span in answer["nbest"]] == ["in-Oslo,", "rained  in-Oslo,", "rained"]
+    assert 0.8 < answer["score"] < 1 and answer["score"] == answer["nbest"][0]["score"]
+    json.dumps(answer)
+
+
+def test_no_answer():
+    example = question(context="It rained in Oslo.")
+    (feature,) = encode(OPEN, example)
+    outputs = logits([feature], {3: 1.0}, {3: 1.0}, null=(3.0, 2.0))
+    answer = OPEN.decode(outputs, example, [feature])
+    assert (answer["text"], answer["start"], answer["end"]) == ("", None, None)
+    assert answer["null_score"] == pytest.approx(3.0)
+    assert answer["nbest"][0]["text"] == "rained"
+    assert answer["score"] > answer["nbest"][0]["score"]
+    bold = QuestionAnsweringTask(**{**OPEN.to_json(), "null_threshold": 3.5})
+    assert bold.decode(outputs, example, [feature])["text"] == "rained"
+    closed = QuestionAnsweringTask(**{**OPEN.to_json(), "unanswerable": False})
+    answer = closed.decode(outputs, example, [feature])
+    assert answer["text"] == "rained" and "null_score" not in answer
+
+
+def test_decoding_windows_equals_decoding_by_hand():
+    """Each span once, where its first token is scored; the null score is the lowest."""
+    rng = np.random.default_rng(0)
+    task = QuestionAnsweringTask(**{**SHORT.to_json(), "unanswerable": True, "n_best": 100})
+    example = question()
+    features = encode(task, example)
+    outputs = [{f"{n}_logits": rng.normal(size=12) for n in ("start", "end")} for _ in features]
+    expected = {}
+    for output, feature in zip(outputs, features, strict=True):
+        window = feature.context
+        for i in np.flatnonzero(window.scored):
+            for j in range(i, min(i + 4, len(window.starts))):
+                score = output["start_logits"][4 + i] + output["end_logits"][4 + j]
+                expected[int(window.starts[i]), int(window.ends[j])] = score
+    answer = task.decode(outputs, example, features)
+    found = [(span["start"], span["end"]) for span in answer["nbest"]]
+    assert found == sorted(expected, key=expected.get, reverse=True)
+    null = min(output["start_logits"][0] + output["end_logits"][0] for output in outputs)
+    assert answer["null_score"] == pytest.approx(null - max(expected.values()))
+    probabilities = [span["score"] for span in answer["nbest"]]
+    everything = np.exp([*expected.values(), null]).sum()
+    assert probabilities[0] == pytest.approx(np.exp(max(expected.values())) / everything)
+
+
+def test_accents_behind_the_last_token_belong_to_the_answer():
+    example = question(context="un cafe\u0301 noir")
+    (feature,) = encode(OPEN, example)
+    outputs = logits([feature], {3: 5.0}, {3: 5.0}, null=(-9.0, -9.0))
+    assert OPEN.decode(outputs, example, [feature])["text"] == "cafe\u0301"
+
+
+def test_a_context_without_tokens():
+    example = question(context="\u0301 -")
+    (feature,) = encode(OPEN, example)
+    answer = OPEN.decode(logits([feature], {}, {}), example, [feature])
+    assert answer["text"] == "" and answer["nbest"] == []
+    json.dumps(answer)
+
+
+def answer(text, null_score=None):
+    nbest = {"text": text, "nbest": [{"text": text}]}
+    return nbest if null_score is None else nbest | {"null_score": null_score}
+
+
+def test_the_threshold_is_tuned():
+    examples = [question(answer="one"), question(answer=""), question(answer="two")]
+    answers = [answer("one", 2.0), answer("six", 6.0), answer("two", 5.0)]
+    tuned = OPEN.tune(answers, examples)
+    assert tuned.null_threshold == 5.0
+    scores = tuned.metrics(answers, examples)
+    assert (scores["exact"], scores["HasAns_total"], scores["NoAns_f1"]) == (100, 2, 100)
+    assert scores["best_f1_thresh"] == scores["null_threshold"] == 5.0
+    assert OPEN.metrics(answers, examples)["exact"] == pytest.approx(100 / 3)
+    assert "HasAns_f1         100.0000" in tuned.report(scores)
+
+
+def test_a_threshold_under_which_nothing_is_answered():
+    examples = [question(answer="one"), question(answer="")]
+    answers = [answer("six", -3.0), answer("six", -4.0)]
+    tuned = OPEN.tune(answers, examples)
+    assert tuned.null_threshold < -4
+    assert tuned.metrics(answers, examples)["f1"] == 50
+
+
+def test_there_is_nothing_to_tune_where_all_have_answers():
+    examples = [question(answer="one")]
+    assert SHORT.tune([answer("one")], examples) is SHORT
+    assert OPEN.tune([answer("one", 1.0)], examples) is OPEN
+
+
+def test_rules_of_the_scores():
+    example = question(context="他住在山上的房子里", answer="山上的房子")
+    scores = SHORT.metrics([answer("住在山上")], [example])
+    assert (scores["f1"], scores["exact_match"]) == (0, 0)
+    chinese = SHORT.with_options(rules="cmrc")
+    scores = chinese.metrics([answer("住在山上")], [example])
+    assert scores["f1"] == scores["F1"] == pytest.approx(100 * 2 * 2 / 9)
+    assert (scores["TOTAL"], scores["exact"]) == (1, 0)
+
+
+def test_json_gives_back_the_task():
+    stored = json.loads(json.dumps({"name": "qa", **OPEN.to_json()}))
+    assert TASKS["qa"].from_json(stored) == OPEN
+    with pytest.raises(DataError, match="no setting colour"):
+        QuestionAnsweringTask.from_json({"colour": "red"})
+
+
+def test_options_of_reading():
+    assert OPEN.with_options(rules=None) is OPEN
+    with pytest.raises(DataError, match="has no option text_column"):
+        OPEN.with_options(text_column="x")
+
+
+def test_training_tells_whether_there_may_be_no_answer():
+    yes, no = question(answer="one"), question(answer="")
+    assert not SHORT.prepare([yes], "train").unanswerable
+    assert SHORT.prepare([yes, no], "train").unanswerable
+    with pytest.raises(DataError, match="train: expected questions with answers"):
+        SHORT.prepare([no, question(answer="one", problem="odd")], "train")
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        "who?\tAda is.",
+        {"question": "who?", "context": "Ada is."},
+        {"text": "who?", "second": "Ada is."},
+    ],
+)
+def test_parse(instance):
+    example = SHORT.parse(instance, "here")
+    assert (example.question, example.context, example.answers) == ("who?", "Ada is.", None)
+    assert (example.text, example.second) == ("who?", "Ada is.")
+
+
+@pytest.mark.parametrize(
+    "instance", ["who?", "who?\t ", {"question": "who?"}, {"question": "who?", "context": 3}, ["a"]]
+)
+def test_parse_refuses(instance):
+    with pytest.raises(DataError, match="here: expected a question and a context with a tab"):
+        SHORT.parse(instance, "here")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"stride": 0}, "Expected a stride of 1 at least. Received: 0"),
+        ({"sequence_length": 67}, "length of 68 at least, for questions of 64 tokens"),
+        ({"rules": "bleu"}, "Expected rules of squad, cmrc. Received: bleu"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, expected):
+    with pytest.raises(DataError, match=expected):
+        QuestionAnsweringTask(**settings)
+
+
+def test_bad_questions_of_a_file(tmp_path):
+    asked = {"id": "q7", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 1}]}
+    data = {"data": [{"paragraphs": [{"context": "Ada won.", "qas": [asked]}]}]}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(DataError, match="question q7: expected the answer 'Ada' at 1; .* 'da '"):
+        SHORT.read_examples(path)
+    bad = BadRows(skip=True)
+    (example,) = SHORT.read_examples(path, bad=bad)
+    assert example.problem and len(bad.messages) == 1
+    (unlabelled,) = SHORT.read_examples(path, labelled=False)
+    assert unlabelled.answers is None and unlabelled.problem is None
+
+
+def encoder():
+    inputs = {
+        name: keras.Input((None,), dtype="int32", name=name)
+        for name in ("token_ids", "segment_ids", "padding_mask")
+    }
+    hidden = keras.layers.Embedding(30, 4)(inputs["token_ids"])
+    return keras.Model(inputs, {"sequence_output": hidden})
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return OPEN.build_model(encoder())
+
+
+def test_only_context_and_cls_can_be_the_answer(model):
+    example = question("who is", "he and she")
+    (feature,) = encode(OPEN, example)
+    inputs = {name: np.pad(array, (0, 3))[None] for name, array in feature.inputs.items()}
+    outputs = {name: np.asarray(value) for name, value in model(inputs).items()}
+    # [CLS] who is [SEP] he and she [SEP], then padding
+    possible = [0, 4, 5, 6]
+    for name in ("start_logits", "end_logits"):
+        assert outputs[name].shape == (1, 11) and outputs[name].dtype == "float32"
+        assert np.flatnonzero(outputs[name][0] > IMPOSSIBLE / 2).tolist() == possible
+
+
+def test_objective_is_the_mean_of_two_cross_entropies():
+    outputs = {
+        "start_logits": np.log([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]),
+        "end_logits": np.log([[0.2, 0.2, 0.6], [0.3, 0.3, 0.4]]),
+    }
+    targets = {"start": np.array([0, 1]), "end": np.array([2, 0])}
+    weight = np.array([0.75, 0.25], "float32")
+    sums = SHORT.objective(outputs, targets, {"start": weight, "end": weight})
+    losses = -np.log([0.5 * 0.6, 0.8 * 0.3]) / 2
+    assert float(sums["loss"]) == pytest.approx(float(weight @ losses), rel=1e-5)
+    assert float(sums["exact"]) == 0.75
+
+
+def test_the_graph_answers_as_decode_does(model):
+    examples = [question("who", "he and she"), question("what is it", "it is a tree and a house")]
+    features = encode(OPEN, *examples)
+    answers = answer_features(OPEN, model, features, examples, 2)
+    for feature, answer in zip(features, answers, strict=True):
+        outputs = model({name: array[None] for name, array in feature.inputs.items()})
+        served = {
+            name: np.asarray(value)[0] for name, value in OPEN.serving_outputs(outputs).items()
+        }
+        window, best = feature.context, answer["nbest"][0]
+        assert window.starts[served["start"] - window.offset] == best["start"]
+        assert window.ends[served["end"] - window.offset] == best["end"]
+        assert served["score"] == pytest.approx(best["score"], rel=1e-4)
+        assert served["null_score"] == pytest.approx(answer["null_score"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "bad", "lost"),
+    [
+        ("squad_subsets/derived_squad2_dev_6articles.json", 1905, 0, 0),
+        # Some answers are longer than a window.
+        ("squad_subsets/squad1_custom_edited_BADSPANS.json", 396, 14, 3),
+        ("zh/cmrc2018/squad-style-data_cmrc2018_trial.json", 1002, 7, 3),
+    ],
+)
+def test_published_files_with_the_papers_windows(shared_data, name, rows, bad, lost):
+    """Real tokens; each answer that is kept is found again in the text."""
+    tokenizers = pytest.importorskip("kbert.text.tokenizer")
+    kind = "chinese" if "zh" in name else "uncased"
+    vocabulary = shared_data(f"vocab/bert-base-{kind}.vocab.txt")
+    task, found_bad = QuestionAnsweringTask(), BadRows(skip=True)
+    examples = task.read_examples(shared_data(name), bad=found_bad)
+    assert (len(examples), len(found_bad.messages)) == (rows, bad)
+    features = task.encode(examples, tokenizers.WordPieceTokenizer(vocabulary))
+    assert len(task.feature_errors(examples, features)) == lost
+    found = set()
+    for feature in features:
+        assert feature.length <= 384
+        start, end = int(feature.targets["start"]), int(feature.targets["end"])
+        if not start:
+            continue
+        example, window = examples[feature.example], feature.context
+        text, at = example.answers[0]
+        begin, stop = window.starts[start - window.offset], window.ends[end - window.offset]
+        assert begin <= at + len(text) - len(text.lstrip())
+        assert at + len(text.rstrip()) <= cut_answer(example.context, begin, stop)[1]
+        found.add(feature.example)
+    answered = sum(bool(e.answers) and e.problem is None for e in examples)
+    assert len(found) == answered - lost
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
+from kbert import BertConfig, build_encoder
+from kbert.data.examples import pad_batch
+from kbert.tasks.answering import answer_features
+from tests.tasks.test_question_answering import OPEN, Tokenizer, question
+
+config = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
+model = OPEN.build_model(build_encoder(config))
+examples = [question("who", "he and she", "she"), question("what", "it is a tree", "")]
+features = OPEN.encode(examples, Tokenizer())
+inputs, targets, weights = pad_batch(features, 16, 2)
+assert float(OPEN.objective(model(inputs), targets, weights)["loss"]) > 0
+answers = answer_features(OPEN, model, features, examples, 2)
+served = OPEN.serving_outputs(model(inputs))
+print(abs(float(served["null_score"][0]) - answers[0]["null_score"]))
+print(OPEN.metrics(answers, examples)["total"])
+"""
+
+
+def test_works_without_tensorflow():
+    """Another backend, and TensorFlow's import blocked."""
+    pytest.importorskip("jax")
+    environment = {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
+    }
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+    )
+    assert finished.returncode == 0, finished.stderr
+    difference, total = finished.stdout.split()
+    assert float(difference) < 1e-4 and total == "2"
