@@ -107,6 +107,14 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def print_bad_rows(summary: dict) -> None:
+    """What `--skip-bad` counted; nothing without that option."""
+    if "rows_bad" in summary:
+        print(f"{summary['rows_bad']} bad rows")
+        for message in summary["problems"]:
+            print(f"  {message}")
+
+
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Shows real defaults, and keeps the lines of a command's docstring."""
 

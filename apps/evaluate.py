@@ -9,25 +9,22 @@ others are given.
 
 import sys
 
-from apps.cli import run_command
+from apps.cli import print_bad_rows, run_command
 
 
 def add_arguments(parser):
+    from kbert.tasks import bad_rows, glue
     from kbert.tasks.tables import add_column_arguments
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
     parser.add_argument("file", metavar="FILE", help="labelled rows")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
+    bad_rows.add_argument(parser)
     add_column_arguments(parser)
-    answers = parser.add_argument_group("question answering")
-    answers.add_argument("--rules", metavar="RULES", help="squad or cmrc, instead of training's")
-    answers.add_argument(
-        "--skip-bad",
-        action="store_true",
-        default=None,
-        help="count answers that are not where the file says, instead of an error",
-    )
+    glue.add_argument(parser, list(glue.GLUE), "labelled")
+    questions = parser.add_argument_group("question answering")
+    questions.add_argument("--rules", metavar="RULES", help="squad or cmrc, instead of training's")
 
 
 def run(args):
@@ -41,10 +38,10 @@ def run(args):
         # Before the work, not after it: an output that cannot be written raises here.
         pathlib.Path(args.output).touch()
     checkpoint = load_finetuned(args.checkpoint)
-    options = {"rules": args.rules, "skip_bad": args.skip_bad}
-    task = checkpoint.task.with_options(**column_options(args), **options)
-    scores = evaluate(task, checkpoint, args.file, args.batch_size)
+    task = checkpoint.task.with_options(**column_options(args), rules=args.rules)
+    scores = evaluate(task, checkpoint, args.file, args.batch_size, args.skip_bad)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
+    print_bad_rows(scores)
     print(task.report(scores))
     if args.output is not None:
         text = json.dumps(scores, indent=2, ensure_ascii=False)

@@ -9,13 +9,18 @@ Other files hold rows, whose columns are those of the training file unless other
 
     {"label": "sports", "score": 0.98, "probabilities": {"sports": 0.98, "weather": 0.02}}
 
-for each text, in order, as soon as it is known. A model for questions takes SQuAD's JSON, or lines
-of a question and its text with a tab between, and prints
+for each text, in order, as soon as it is known; --output writes it to a file instead. A model for
+questions takes SQuAD's JSON, or lines of a question and its text with a tab between, and prints
 
     {"id": "q1", "text": "in Oslo", "score": 0.9, "start": 12, "end": 19, "nbest": [...]}
 
-which `kbert score squad` takes in a .jsonl file. What `kbert export` wrote answers too, in the
-words of the server: "probabilities" is then a list, in the order of the labels.
+which `kbert score squad` takes in a .jsonl file. With --glue NAME the file is GLUE's test.tsv, and
+the output what the benchmark's server takes:
+
+    kbert predict CHECKPOINT CoLA/test.tsv --glue CoLA --output CoLA.tsv
+
+What `kbert export` wrote answers too, in the words of the server: "probabilities" is then a list,
+in the order of the labels.
 """
 
 import sys
@@ -24,6 +29,7 @@ from apps.cli import run_command
 
 
 def add_arguments(parser):
+    from kbert.tasks import glue
     from kbert.tasks.tables import add_column_arguments
 
     parser.add_argument(
@@ -31,68 +37,51 @@ def add_arguments(parser):
     )
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
     parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
+    parser.add_argument("--output", metavar="FILE", help="where to write instead of printing")
     add_column_arguments(parser, label=False)
-    parser.add_argument(
-        "--skip-bad",
-        action="store_true",
-        default=None,
-        help="answer questions that are empty or come again too, instead of an error",
-    )
+    glue.add_argument(parser, list(glue.GLUE), "unlabelled")
 
 
 def run(args):
-    import json
+    import contextlib
     import os
 
+    from kbert.files import replacing
+    from kbert.serving.opening import open_model
+    from kbert.tasks.glue import check_model
     from kbert.tasks.tables import column_options
 
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
         open(name, "rb").close()
     task, answer = open_model(args.model, args.batch_size)
-    task = task.with_options(skip_bad=args.skip_bad)
-    try:
-        for found in answers(task, answer, args.files, column_options(args)):
-            print(json.dumps(found, ensure_ascii=False), flush=True)
-    except BrokenPipeError:
-        # The reader has had enough (`| head`): no error. Python would flush once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if args.glue is not None:
+        check_model(args.glue, task)
+    found = answers(task, answer, args.files, column_options(args))
+    with contextlib.ExitStack() as stack:
+        file = None
+        if args.output is not None:
+            # Takes the name when it is whole: it may be that of a file to answer.
+            path = stack.enter_context(replacing(args.output))
+            file = stack.enter_context(open(path, "w", encoding="utf-8"))
+        try:
+            for line in lines(found, args.glue):
+                print(line, file=file, flush=file is None)
+        except BrokenPipeError:
+            # The reader has had enough (`| head`): no error. Python would flush once more at its
+            # exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def open_model(path, batch_size):
-    """The model's task, and a function from examples to answers."""
-    import functools
-    import pathlib
-
-    folder = pathlib.Path(path)
-    if any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb")):
-        return open_saved_model(folder, batch_size)
-    from kbert.tasks.answering import answer_examples
-    from kbert.training.finetuning import load_finetuned
-
-    model, tokenizer, _, task = load_finetuned(path)
-    return task, functools.partial(answer_examples, task, model, tokenizer, batch_size=batch_size)
-
-
-def open_saved_model(folder, batch_size):
+def lines(answers, glue):
+    """What is written for the answers."""
     import json
 
-    from kbert.errors import DataError
-    from kbert.serving.predictor import Predictor, newest_version
-    from kbert.tasks import TASKS
+    from kbert.tasks.glue_files import submission
 
-    settings = newest_version(folder) / "assets" / "task.json"
-    if not settings.is_file():
-        raise DataError(f"{folder} is not fine-tuned: it has no {settings.name}.")
-    values = json.loads(settings.read_text(encoding="utf-8"))
-    predictor = Predictor(folder, batch_size)
-
-    def answer(examples):
-        return predictor.predict(
-            [{name: getattr(example, name) for name in predictor.fields} for example in examples]
-        )
-
-    return TASKS[values["name"]].from_json(values), answer
+    if glue is not None:
+        return submission(glue, answers)
+    return (json.dumps(answer, ensure_ascii=False) for answer in answers)
 
 
 def answers(task, answer, files, columns):

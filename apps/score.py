@@ -44,8 +44,8 @@ def add_arguments(parser):
     conll.add_argument(
         "--bioes", action="store_true", help="read S and E as BIOES has them; conlleval does not"
     )
-    glue = add("glue", "a task of GLUE, by its own metric")
-    glue.add_argument("task", metavar="TASK", help="CoLA, SST-2, MRPC, STS-B, QQP, MNLI, ...")
+    glue = add("glue", "a set of GLUE, by its own metrics")
+    glue.add_argument("name", metavar="NAME", help="CoLA, SST-2, MRPC, STS-B, QQP, MNLI, ...")
     glue.add_argument("gold", metavar="GOLD", help="a labelled TSV, as distributed")
     glue.add_argument("predictions", metavar="PREDICTIONS", help="TSV: index, prediction")
 
@@ -106,11 +106,11 @@ def conll(args):
 
 
 def glue(args):
-    from kbert.metrics.glue import glue_scores
-    from kbert.tasks.glue_files import find_task, read_answers
+    from kbert.tasks.glue import find_set
+    from kbert.tasks.glue_files import glue_scores, read_answers
 
-    task = find_task(args.task)
-    return glue_scores(task, *read_answers(task, args.gold, args.predictions))
+    name = find_set(args.name)
+    return glue_scores(name, *read_answers(name, args.gold, args.predictions))
 
 
 if __name__ == "__main__":

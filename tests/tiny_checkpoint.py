@@ -9,16 +9,16 @@ WORDS = "the film was good bad music and we saw it very long short on a day".spl
 NEUTRAL = [word for word in WORDS if word not in ("good", "bad")]
 
 
-def write_checkpoint(path):
+def write_checkpoint(path, words=WORDS, max_sequence_length=32):
     """An encoder without dropout: the rows are few, and a test should not depend on luck."""
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     config = BertConfig(
         len(vocabulary),
         num_layers=1,
         num_heads=2,
         hidden_dim=32,
         intermediate_dim=64,
-        max_sequence_length=32,
+        max_sequence_length=max_sequence_length,
         dropout=0.0,
         attention_dropout=0.0,
     )

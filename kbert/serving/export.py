@@ -37,8 +37,12 @@ def export_saved_model(
     Texts are cut to the task's sequence length, of an encoder to the longest that it takes. Of a
     pre-training model the encoder is exported.
 
-    Raises `DataError` for a version that is no positive number or already there.
+    Raises `DataError` for a version that is no positive number or already there, and for a task
+    whose examples are more than texts.
     """
+    task = checkpoint.task
+    if task is not None and not task.serves_texts:
+        raise DataError(f"A model of the task {task.name} cannot be exported: it takes no texts.")
     target = check_version(path, version)
     target.parent.mkdir(parents=True, exist_ok=True)
     # TensorFlow Serving watches the folder and takes every number in it for a whole version.

@@ -21,6 +21,7 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.tasks.bad_rows import BadRows
 
 if TYPE_CHECKING:
     # Keras takes seconds to import; a command's `--help` needs the tasks but not Keras. So a task
@@ -47,6 +48,7 @@ class Task(abc.ABC):
         token_targets: names of the targets that have a value for every token.
         sequence_length: tokens that a feature has at most, in training and ever after.
         takes_pairs: whether an example is two texts.
+        serves_texts: whether one text, or one pair, is all that an exported graph needs.
     """
 
     name: ClassVar[str]
@@ -54,6 +56,7 @@ class Task(abc.ABC):
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
     takes_pairs: bool = False
+    serves_texts: ClassVar[bool] = True
 
     # Settings: from a command, to and from task.json.
 
@@ -89,11 +92,15 @@ class Task(abc.ABC):
     # Data.
 
     @abc.abstractmethod
-    def read_examples(self, path: str | pathlib.Path, labelled: bool = True) -> list[Example]:
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[Example]:
         """All examples of a file, in order.
 
         Args:
             labelled: whether the right answers are needed; False ignores them.
+            bad: what to do with rows that do not fit; None raises the first one's error. They are
+                left out, unless a task says that they can still be answered and scored.
 
         Raises DataError with file, line and what was expected: for a line that does not fit, and
         for an answer that `prepare` did not see in training.
@@ -120,8 +127,14 @@ class Task(abc.ABC):
         Takes many examples at once: the tokenizer is many times faster on a list than one by one.
         """
 
+    def feature_errors(
+        self, examples: Sequence[Example], features: Sequence[Feature]
+    ) -> list[DataError]:
+        """An error for each labelled example from whose features nothing can be learned."""
+        return []
+
     def counts(self, examples: Sequence[Example], features: Sequence[Feature]) -> dict[str, int]:
-        """What a user should know of a file once it is encoded, by name: bad rows, windows ..."""
+        """What a user should know of a file once it is encoded, by name: its windows, say."""
         return {}
 
     # Model.

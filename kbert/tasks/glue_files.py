@@ -1,63 +1,48 @@
-"""GLUE's files: the right answers as they are distributed, predictions as they are submitted.
+"""Submissions to GLUE: written from a model's answers, read beside the right ones, scored.
 
-A submission is a TSV file with a header, `index<TAB>prediction`, and one line a row.
+A submission is a TSV file for each set, with the header `index<TAB>prediction` and one line for
+each row of test.tsv in order, counted from 0 (https://gluebenchmark.com/faq).
 """
 
 import math
 import pathlib
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kbert.errors import DataError
-from kbert.metrics.glue import GLUE
+from kbert.tasks.glue import GLUE
 from kbert.tasks.tables import Row, read_rows
 
 
-class GoldColumns(NamedTuple):
-    """Where a task's files keep the answer, and the row's number where it has one."""
-
-    label: str
-    index: str | None = None
-    header: bool = True
-
-
-GOLD = {
-    "CoLA": GoldColumns("1", header=False),
-    "SST-2": GoldColumns("label"),
-    "MRPC": GoldColumns("Quality"),
-    "STS-B": GoldColumns("score", "index"),
-    "QQP": GoldColumns("is_duplicate", "id"),
-    "MNLI": GoldColumns("gold_label", "index"),
-    "QNLI": GoldColumns("label", "index"),
-    "RTE": GoldColumns("label", "index"),
-    "WNLI": GoldColumns("label", "index"),
-    "AX": GoldColumns("Label"),
-}
+def submission(name: str, answers: Iterable[Mapping]) -> Iterator[str]:
+    """The lines of a submission, without their ends, from a model's answers to test.tsv."""
+    yield "index\tprediction"
+    for index, answer in enumerate(answers):
+        yield f"{index}\t{prediction(name, answer)}"
 
 
-def find_task(name: str) -> str:
-    """The name as `GLUE` spells it; "mnli-mm" and "MNLI-m" are MNLI. Raises DataError."""
-    spelled = {task.lower(): task for task in GLUE} | {"mnli-m": "MNLI", "mnli-mm": "MNLI"}
-    if name.lower() not in spelled:
-        raise DataError(f"Expected one of GLUE's tasks {', '.join(GLUE)}. Received: {name}.")
-    return spelled[name.lower()]
+def prediction(name: str, answer: Mapping) -> str:
+    if GLUE[name].task == "regression":
+        # STS-B's scores lie from 0 to 5; a model may go beyond.
+        return f"{min(max(answer['value'], 0.0), 5.0):.3f}"
+    return answer["label"]
 
 
 def read_answers(
-    task: str, gold_path: str | pathlib.Path, predictions_path: str | pathlib.Path
+    name: str, gold_path: str | pathlib.Path, predictions_path: str | pathlib.Path
 ) -> tuple[list[str], list[str]]:
-    """The right answers and the predictions of a task, in the order of the gold file.
+    """The right answers and the predictions of a set, in the order of the gold file.
 
     Predictions count the rows from 0, or bear the numbers that the gold file gives its rows.
 
-    Raises DataError with file and line for an answer that the task does not have, a number twice,
+    Raises DataError with file and line for an answer that the set does not have, a number twice,
     and for a row without a prediction or a prediction without a row.
     """
-    columns = GOLD[task]
-    wanted = {"answer": columns.label}
-    if columns.index is not None:
-        wanted["index"] = columns.index
+    columns = GLUE[name].labelled
+    wanted = {"answer": columns.label_column}
+    if GLUE[name].index is not None:
+        wanted["index"] = GLUE[name].index
     gold = list(read_rows(gold_path, wanted, columns.header))
-    answers = [checked(task, row, gold_path) for row in gold]
+    answers = [checked(name, row, gold_path) for row in gold]
     predictions: dict[str, tuple[int, str]] = {}
     for row in read_rows(predictions_path, {"index": "index", "answer": "prediction"}):
         index = row.cells["index"].strip()
@@ -66,7 +51,7 @@ def read_answers(
                 f"{predictions_path}, line {row.line}: expected each index once. {index!r} stands "
                 f"in line {predictions[index][0]} too."
             )
-        predictions[index] = row.line, checked(task, row, predictions_path)
+        predictions[index] = row.line, checked(name, row, predictions_path)
     counted = [str(number) for number in range(len(gold))]
     own = [row.cells.get("index", number) for row, number in zip(gold, counted, strict=True)]
     indices = own if predictions.keys() == set(own) else counted
@@ -85,10 +70,28 @@ def read_answers(
     return answers, [predictions[number][1] for number in indices]
 
 
-def checked(task: str, row: Row, path: str | pathlib.Path) -> str:
-    """The row's answer. Raises DataError if the task has no such one."""
-    answer, labels = row.cells["answer"].strip(), GLUE[task].labels
-    if labels is None:
+def glue_scores(name: str, gold: Sequence[str], predicted: Sequence[str]) -> dict:
+    """The scores of a set, 0 to 1 (correlations from -1), and rows.
+
+    Args:
+        gold, predicted: labels, or numbers as text, in one order; one at least.
+    """
+    # scikit-learn and SciPy take a second to import.
+    if GLUE[name].task == "regression":
+        from kbert.metrics.regression import regression_scores
+
+        scores = regression_scores(list(map(float, gold)), list(map(float, predicted)))
+    else:
+        from kbert.metrics.classification import classification_scores
+
+        scores = classification_scores(gold, predicted, GLUE[name].labels)
+    return {metric: scores[metric] for metric in GLUE[name].metrics} | {"rows": len(gold)}
+
+
+def checked(name: str, row: Row, path: str | pathlib.Path) -> str:
+    """The row's answer. Raises DataError if the set has no such one."""
+    answer, labels = row.cells["answer"].strip(), GLUE[name].labels
+    if not labels:
         if is_number(answer):
             return answer
         expected = "a number"

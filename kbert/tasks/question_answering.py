@@ -18,6 +18,7 @@ from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics import squad
 from kbert.metrics.cmrc import cmrc_scores
+from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Task
 from kbert.tasks.question_windows import cut_answer, window_features
 from kbert.tasks.spans import IMPOSSIBLE, best_spans, log_sum_exp, score_spans
@@ -40,8 +41,6 @@ class QuestionAnsweringTask(Task):
         max_answer_length: tokens of an answer at most.
         n_best: answers in the list that comes with each answer.
         rules: of the scores: "squad", or "cmrc" for Chinese.
-        skip_bad: do not train on a question whose answer is not where the file says, or in no
-            window; otherwise that is an error.
         unanswerable: whether a question may have no answer, found in the training file.
         null_threshold: how much higher than the best span "no answer" must score to be the answer;
             found on the held-out questions.
@@ -57,7 +56,6 @@ class QuestionAnsweringTask(Task):
     max_answer_length: int = 30
     n_best: int = 20
     rules: str = RULES[0]
-    skip_bad: bool = False
     unanswerable: bool = False
     null_threshold: float = 0.0
 
@@ -88,11 +86,6 @@ class QuestionAnsweringTask(Task):
             option = "--" + name.replace("_", "-")
             parser.add_argument(option, type=int, default=getattr(cls, name), help=summary)
         parser.add_argument("--rules", choices=RULES, default=cls.rules, help="of the scores")
-        parser.add_argument(
-            "--skip-bad",
-            action="store_true",
-            help="count answers that are not where the file says, instead of an error",
-        )
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "QuestionAnsweringTask":
@@ -111,22 +104,22 @@ class QuestionAnsweringTask(Task):
         return cls(**values)
 
     def with_options(self, **options) -> "QuestionAnsweringTask":
-        changed = {
-            name: options.pop(name)
-            for name in ("rules", "skip_bad")
-            if options.get(name) is not None
-        }
+        rules = options.pop("rules", None)
         super().with_options(**options)
-        return dataclasses.replace(self, **changed)
+        return self if rules is None else dataclasses.replace(self, rules=rules)
 
-    def read_examples(self, path: str | pathlib.Path, labelled: bool = True) -> list[Question]:
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[Question]:
+        """All questions of a file: the bad ones too, for the official scripts score them.
+
+        Nothing is learned from those. Only labels can be bad: without them all are answered.
+        """
+        bad = BadRows() if bad is None else bad
         questions = read_questions(path, labelled)
-        bad = [question for question in questions if question.problem is not None]
-        if bad and not self.skip_bad:
-            raise DataError(
-                f"{bad[0].where}: {bad[0].problem}. {len(bad)} of {len(questions)} questions are "
-                "bad; --skip-bad counts such questions and leaves them out of training."
-            )
+        for question in questions:
+            if question.problem is not None:
+                bad.add(DataError(f"{question.where}: {question.problem}."))
         return questions
 
     def parse(self, instance: str | Mapping, where: str) -> Question:
@@ -158,7 +151,7 @@ class QuestionAnsweringTask(Task):
         return dataclasses.replace(self, unanswerable=unanswerable)
 
     def encode(self, examples: Sequence[Question], tokenizer) -> list[Feature]:
-        """The windows of each example in order; those of a bad one without weight."""
+        """The windows of each example in order; without weight where nothing can be learned."""
         features = []
         for begin in range(0, len(examples), CHUNK):
             chunk = examples[begin : begin + CHUNK]
@@ -176,16 +169,25 @@ class QuestionAnsweringTask(Task):
                     sequence_length=self.sequence_length,
                     stride=self.stride,
                     max_question_length=self.max_question_length,
-                    skip_bad=self.skip_bad,
                 )
         return features
 
+    def feature_errors(
+        self, examples: Sequence[Question], features: Sequence[Feature]
+    ) -> list[DataError]:
+        """One for each question whose answer no window holds."""
+        lost = dict.fromkeys(feature.example for feature in features if feature.context.lost)
+        return [
+            DataError(
+                f"{question.where}: no window of {self.sequence_length} tokens, the question's "
+                f"among them, holds the answer {question.answers[0].text[:60]!r}. A shorter stride "
+                "or a longer sequence might."
+            )
+            for question in map(examples.__getitem__, lost)
+        ]
+
     def counts(self, examples: Sequence[Question], features: Sequence[Feature]) -> dict[str, int]:
-        return {
-            "bad_questions": sum(example.problem is not None for example in examples),
-            "answers_in_no_window": len({f.example for f in features if f.context.lost}),
-            "windows": len(features),
-        }
+        return {"windows": len(features)}
 
     def build_model(self, encoder):
         """Adds "start_logits" and "end_logits" (batch, sequence), float32 in every precision.
@@ -328,10 +330,10 @@ class QuestionAnsweringTask(Task):
         return scores | ({} if odds is None else {"null_threshold": self.null_threshold})
 
     def report(self, metrics: Mapping) -> str:
-        shown = {name: value for name, value in metrics.items() if not name.startswith("rows")}
         return "\n".join(
             f"{name:<18}{value:.4f}" if isinstance(value, float) else f"{name:<18}{value}"
-            for name, value in shown.items()
+            for name, value in metrics.items()
+            if not name.startswith("rows") and isinstance(value, int | float)
         )
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from kbert.data.examples import Feature
-from kbert.errors import DataError
 from kbert.tasks.spans import cut_windows, find_tokens, maximal_context
 from kbert.tasks.squad_files import Question
 from kbert.text.offsets import Pieces
@@ -41,20 +40,18 @@ def window_features(
     sequence_length: int,
     stride: int,
     max_question_length: int,
-    skip_bad: bool,
 ) -> Iterator[Feature]:
     """[CLS] question [SEP] window [SEP] for each window of the context.
 
     A labelled example has the targets "start" and "end", () each: the places of the answer's first
     and last token in the sequence, or 0 for [CLS] where the window does not hold all of it. Both
-    weigh 0 where it is not known what is right.
+    weigh 0 where it is not known what is right, or no window holds it.
 
     Args:
         number: of the example, for `Feature.example`.
         question_ids: (pieces,).
         context: its pieces.
         tokenizer: gives the ids of [CLS] and [SEP].
-        skip_bad: whether an answer in no window is a weight of 0 instead of a DataError.
     """
     kept = question_ids[:max_question_length]
     size = sequence_length - num_special_tokens(pair=True) - len(kept)
@@ -62,12 +59,6 @@ def window_features(
     owner = maximal_context(windows)
     span = find_answer(example, context)
     lost = span is not None and not any(holds(window, span) for window in windows)
-    if lost and not skip_bad:
-        raise DataError(
-            f"{example.where}: no window of {size} tokens holds the answer "
-            f"{example.answers[0].text[:60]!r}. A shorter stride or a longer sequence might; "
-            "--skip-bad counts such questions and leaves them out of training."
-        )
     weight = np.asarray(not lost and example.problem is None, "float32")
     offset = len(kept) + 2
     for index, (begin, end) in enumerate(windows):

@@ -35,7 +35,8 @@ class Question(NamedTuple):
         id: None for one that does not come from a file of questions.
         answers: the right ones; empty where there is none; None where they are not known.
         where: its place, for messages.
-        problem: what is wrong with it or its answers, as the rest of a sentence; None if nothing.
+        problem: what is wrong with it or its answers, as the rest of a sentence; None if nothing,
+            or if the answers are not known.
         says_impossible: SQuAD 2.0's mark; None in a file that has no such mark.
     """
 
@@ -79,11 +80,7 @@ def read_questions(path: str | pathlib.Path, labelled: bool = True) -> list[Ques
             text = value_of(values, "query_text" if own else "question", str, place)
             question = Question(id, text, context, None, place)
             if labelled:
-                question = with_answers(question, values)
-            if id in ids:
-                question = question._replace(problem="expected each id once; this comes again")
-            if not text.strip():
-                question = question._replace(problem="expected a question; it is empty")
+                question = with_answers(question, values, known=id in ids)
             ids.add(id)
             found.append(question)
     if not found:
@@ -91,8 +88,8 @@ def read_questions(path: str | pathlib.Path, labelled: bool = True) -> list[Ques
     return found
 
 
-def with_answers(question: Question, values: Mapping) -> Question:
-    """The question with its answers, and what is wrong with them."""
+def with_answers(question: Question, values: Mapping, known: bool) -> Question:
+    """The question with its answers, and what is wrong; `known`: whether its id comes again."""
     answers = []
     for given in value_of(values, "answers", list, question.where):
         if isinstance(given, str | float):  # CMRC holds one answer that became a number.
@@ -105,11 +102,15 @@ def with_answers(question: Question, values: Mapping) -> Question:
     if mark is not None and not isinstance(mark, bool):
         raise DataError(f"{question.where}: expected true or false as is_impossible.")
     question = question._replace(answers=tuple(answers), says_impossible=mark)
-    return question._replace(problem=problem_of(question))
+    return question._replace(problem=problem_of(question, known))
 
 
-def problem_of(question: Question) -> str | None:
-    """What is wrong with a question's answers."""
+def problem_of(question: Question, known: bool) -> str | None:
+    """What is wrong with a question or its answers."""
+    if not question.question.strip():
+        return "expected a question; it is empty"
+    if known:
+        return "expected each id once; this comes again"
     if question.says_impossible is not None and question.says_impossible == bool(question.answers):
         has = "an answer" if question.answers else "no answer"
         mark = json.dumps(question.says_impossible)

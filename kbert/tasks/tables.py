@@ -12,10 +12,11 @@ import argparse
 import csv
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from kbert.errors import DataError
+from kbert.tasks.bad_rows import BadRows
 
 TABS = (".tsv", ".txt")
 COMMAS = (".csv",)
@@ -31,7 +32,11 @@ class Row(NamedTuple):
 
 
 def read_rows(
-    path: str | pathlib.Path, columns: Mapping[str, str], header: bool = True
+    path: str | pathlib.Path,
+    columns: Mapping[str, str],
+    header: bool = True,
+    bad: BadRows | None = None,
+    lists: Collection[str] = (),
 ) -> Iterator[Row]:
     """The wanted columns of each row.
 
@@ -39,29 +44,34 @@ def read_rows(
         columns: what the caller calls a column -> its name in the header, or its key in a JSON
             object; without a header its number, counted from 0.
         header: whether the first line names the columns (TSV and CSV).
+        bad: what to do with rows that do not fit; None raises the first one's error.
+        lists: the caller's names of columns that may hold a list in JSON; it comes as JSON text.
 
     Raises DataError with file, line and what was expected; OSError for a file that cannot be read.
     """
     path = pathlib.Path(path)
+    bad = BadRows() if bad is None else bad
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}.")
     if suffix in JSON_LINES:
         if not header:
             raise DataError(f"{path}: JSON lines have keys; only TSV and CSV lack a header.")
-        rows = read_objects(path, columns)
+        rows = read_objects(path, columns, bad, lists)
     else:
-        rows = read_cells(path, columns, header)
+        rows = read_cells(path, columns, header, bad)
     empty = True
     for row in rows:
         empty = False
         yield row
-    if empty:
+    if empty and not bad.messages:
         raise DataError(f"{path}: expected rows, found none.")
 
 
-def read_cells(path: pathlib.Path, columns: Mapping[str, str], header: bool) -> Iterator[Row]:
-    lines = without_blank_end(path, decoded_lines(path))
+def read_cells(
+    path: pathlib.Path, columns: Mapping[str, str], header: bool, bad: BadRows
+) -> Iterator[Row]:
+    lines = without_blank_end(path, decoded_lines(path, bad), bad)
     split = split_commas if path.suffix.lower() in COMMAS else split_tabs
     table = split(path, lines)
     line, first = next(table, (0, []))
@@ -72,10 +82,13 @@ def read_cells(path: pathlib.Path, columns: Mapping[str, str], header: bool) -> 
         yield Row(line, {name: first[position] for name, position in positions.items()})
     for line, cells in table:
         if len(cells) != len(first):
-            raise DataError(
-                f"{path}, line {line}: expected {len(first)} columns as in the first line, "
-                f"received {len(cells)}."
+            bad.add(
+                DataError(
+                    f"{path}, line {line}: expected {len(first)} columns as in the first line, "
+                    f"received {len(cells)}."
+                )
             )
+            continue
         yield Row(line, {name: cells[position] for name, position in positions.items()})
 
 
@@ -119,20 +132,60 @@ def split_commas(path: pathlib.Path, lines: Iterator[tuple[int, str]]) -> Iterat
         raise DataError(f"{path}, line {line}: expected CSV: {error}.") from error
 
 
-def read_objects(path: pathlib.Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    for number, line in without_blank_end(path, decoded_lines(path)):
+def read_objects(
+    path: pathlib.Path, columns: Mapping[str, str], bad: BadRows, lists: Collection[str]
+) -> Iterator[Row]:
+    for number, line in without_blank_end(path, decoded_lines(path, bad), bad):
         where = f"{path}, line {number}"
         try:
-            values = json.loads(line)
+            values = parse_object(line, where)
+            cells = {
+                name: value(values, key, where, name in lists) for name, key in columns.items()
+            }
+        except DataError as error:
+            bad.add(error)
+            continue
+        yield Row(number, cells)
+
+
+def parse_object(line: str, where: str) -> dict:
+    """The JSON object in a line. Raises DataError, with `where`, for anything else."""
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: expected one JSON object a line: {error}.") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: expected a JSON object. Received: {line[:60].strip()}")
+    return values
+
+
+def json_values(path: pathlib.Path) -> Iterator[tuple[object, str]]:
+    """The values in a file one after another, or those of the one list in it; each with its place.
+
+    Raises DataError for what is no JSON: where the next value begins is then unknown.
+    """
+    text = "".join(line for _, line in decoded_lines(path))
+    decoder = json.JSONDecoder()
+    place, line, counted = 0, 1, 0
+    while True:
+        while place < len(text) and text[place].isspace():
+            place += 1
+        if place == len(text):
+            return
+        line += text.count("\n", counted, place)
+        counted = place
+        try:
+            value, place = decoder.raw_decode(text, place)
         except json.JSONDecodeError as error:
-            raise DataError(f"{where}: expected one JSON object a line: {error}.") from error
-        if not isinstance(values, dict):
-            raise DataError(f"{where}: expected a JSON object. Received: {line[:60].strip()}")
-        yield Row(number, {name: value(values, key, where) for name, key in columns.items()})
+            raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error
+        if isinstance(value, list):
+            yield from ((item, f"{path}, item {n}") for n, item in enumerate(value, 1))
+        else:
+            yield value, f"{path}, line {line}"
 
 
-def value(values: dict, key: str, where: str) -> str:
-    """A text or number of a JSON object as text."""
+def value(values: dict, key: str, where: str, may_be_list: bool = False) -> str:
+    """A text or number of a JSON object as text; a list, where there may be one, as JSON."""
     if key not in values:
         raise DataError(f"{where}: expected the key {key!r}. Received: {', '.join(values)}.")
     found = values[key]
@@ -140,37 +193,52 @@ def value(values: dict, key: str, where: str) -> str:
         return found
     if isinstance(found, (bool, int, float)):
         return json.dumps(found)
-    raise DataError(f"{where}: expected text or a number under {key!r}. Received: {found!r}.")
+    if may_be_list and isinstance(found, list):
+        return json.dumps(found, ensure_ascii=False)
+    wanted = "text, a number or a list" if may_be_list else "text or a number"
+    raise DataError(f"{where}: expected {wanted} under {key!r}. Received: {found!r}.")
 
 
-def decoded_lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+def decoded_lines(path: pathlib.Path, bad: BadRows | None = None) -> Iterator[tuple[int, str]]:
     """Numbered lines with their ends. Split at LF alone: a text may hold other line breaks."""
+    bad = BadRows() if bad is None else bad
     with open(path, "rb") as file:
         for number, raw in enumerate(file, 1):
             try:
-                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, line {number}: expected UTF-8. Received the byte "
-                    f"0x{raw[error.start]:02x} at position {error.start}."
-                ) from error
+                line = decode_line(raw, path, number)
+            except DataError as error:
+                bad.add(error)
+                continue
+            yield number, line
+
+
+def decode_line(raw: bytes, path: pathlib.Path, number: int) -> str:
+    """A line as text, without a byte-order mark. Raises DataError for another encoding."""
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {number}: expected UTF-8. Received the byte "
+            f"0x{raw[error.start]:02x} at position {error.start}."
+        ) from error
 
 
 def without_blank_end(
-    path: pathlib.Path, lines: Iterator[tuple[int, str]]
+    path: pathlib.Path, lines: Iterator[tuple[int, str]], bad: BadRows
 ) -> Iterator[tuple[int, str]]:
-    """The same lines, less the blank ones at the end. Raises DataError for others.
+    """The same lines, less the blank ones at the end; others are bad rows.
 
     A blank line inside a quoted CSV cell is part of the cell, and passed on.
     """
     inside_quotes = False
-    blank: list[tuple[int, str]] = []
+    blank: list[int] = []
     for number, line in lines:
         if not inside_quotes and not line.strip("\r\n"):
-            blank.append((number, line))
+            blank.append(number)
             continue
-        if blank:
-            raise DataError(f"{path}, line {blank[0][0]}: expected a row. The line is blank.")
+        for place in blank:
+            bad.add(DataError(f"{path}, line {place}: expected a row. The line is blank."))
+        blank = []
         if path.suffix.lower() in COMMAS:
             inside_quotes ^= line.count('"') % 2 == 1
         yield number, line
@@ -184,6 +252,14 @@ def add_column_arguments(parser: argparse.ArgumentParser, label: bool = True) ->
     names = ("text", "second", "label") if label else ("text", "second")
     for name in names:
         group.add_argument(f"--{name}-column", metavar="COLUMN", help="instead of training's")
+    # Of files with a word a line (kbert/tasks/conll_files.py).
+    for name in ("word", "tag") if label else ("word",):
+        group.add_argument(
+            f"--{name}-column",
+            type=int,
+            metavar="NUMBER",
+            help="of tagged words, instead of training's",
+        )
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,

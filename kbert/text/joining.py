@@ -1,7 +1,7 @@
 """Puts pieces back together into text."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # English punctuation leans on the word before it or behind it.
 _LEANS_LEFT = frozenset(".,!?;:%)]}")
@@ -19,6 +19,26 @@ def join_pieces(pieces: Iterable[str]) -> str:
         else:
             text += piece
     return text
+
+
+def join_words(words: Sequence[str], spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
+    """A text of these words, and where each stands in it: (start, end).
+
+    Args:
+        spaces: put one space between words, but none beside Chinese.
+    """
+    text, spans = "", []
+    for word in words:
+        if (
+            spaces
+            and text
+            and word
+            and not any(map(_is_written_without_spaces, (text[-1], word[0])))
+        ):
+            text += " "
+        spans.append((len(text), len(text) + len(word)))
+        text += word
+    return text, spans
 
 
 def _needs_space(last: str, piece: str) -> bool:

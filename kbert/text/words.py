@@ -80,6 +80,26 @@ def is_chinese(character: str) -> bool:
     return any(first <= ord(character) <= last for first, last in CHINESE_RANGES)
 
 
+def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
+    """Where BERT's words stand in a text as it is: word i is `text[start:end]` of pair i.
+
+    Args:
+        characters: make every character but white space a word.
+    """
+    spans, start = [], None
+    for place, character in enumerate(f"{text} "):
+        space = character.isspace()
+        alone = characters or is_punctuation(character) or is_chinese(character)
+        if start is not None and (space or alone):
+            spans.append((start, place))
+            start = None
+        if alone and not space:
+            spans.append((place, place + 1))
+        elif not space and start is None:
+            start = place
+    return spans
+
+
 class WordCounts(NamedTuple):
     """Words of a text and how often each occurs, and the size of the text in UTF-8."""
 

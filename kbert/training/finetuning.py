@@ -15,6 +15,7 @@ from kbert.errors import DataError
 from kbert.files import write_json
 from kbert.models import build_encoder
 from kbert.tasks.answering import answer_features
+from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import set_precision, strategy
@@ -46,6 +47,7 @@ def finetune(
     precision: str = "float32",
     encoder_dropout: float = 0.1,
     overwrite: bool = False,
+    skip_bad: bool = False,
     verbose: int = 1,
 ) -> dict:
     """Train a checkpoint's encoder with the task's output layer; keep the best epoch.
@@ -72,6 +74,7 @@ def finetune(
         precision: float32, bfloat16 or float16.
         encoder_dropout: of hidden values and attention, whatever pre-training had.
         overwrite: allow an `output` that is not empty.
+        skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
 
     Returns:
@@ -81,11 +84,12 @@ def finetune(
     """
     metric = check_settings(task, epochs, batch_size, warmup_share, metric)
     output = check_output(output, checkpoint, overwrite)
-    examples = task.read_examples(train_path)
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(train_path, bad=bad)
     task = task.prepare(examples, str(train_path))
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
-        validation = task.read_examples(validation_path)
+        validation = task.read_examples(validation_path, bad=bad)
 
     keras.utils.set_random_seed(seed)
     set_precision(precision)
@@ -95,8 +99,8 @@ def finetune(
         check_length(task, start)
         encoder = build_encoder(start.config) if from_random else encoder_of(start)
         model = task.build_model(encoder)
-    features = task.encode(train, start.tokenizer)
-    held_out = task.encode(validation, start.tokenizer)
+    features = encode(task, train, start.tokenizer, bad)
+    held_out = encode(task, validation, start.tokenizer, bad)
 
     def score() -> dict:
         nonlocal task
@@ -131,6 +135,7 @@ def finetune(
         "validation_rows": len(validation),
         "validation_rows_cut": count_cut(held_out),
         "validation_counts": task.counts(validation, held_out),
+        **(bad.report() if skip_bad else {}),
         "sequence_length": task.sequence_length,
         **settings,
         "precision": precision,
@@ -181,21 +186,36 @@ def fit(
 
 
 def evaluate(
-    task: Task, checkpoint: Checkpoint, path: str | pathlib.Path, batch_size: int = 64
+    task: Task,
+    checkpoint: Checkpoint,
+    path: str | pathlib.Path,
+    batch_size: int = 64,
+    skip_bad: bool = False,
 ) -> dict:
     """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
 
     Args:
         task: the checkpoint's own, or that with other options for reading files.
+        skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
-    examples = task.read_examples(path)
-    features = task.encode(examples, checkpoint.tokenizer)
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(path, bad=bad)
+    features = encode(task, examples, checkpoint.tokenizer, bad)
     answers = answer_features(task, checkpoint.model, features, examples, batch_size)
     scores = task.metrics(answers, examples)
     counts = {"rows": len(examples), "rows_cut": count_cut(features)}
-    return counts | task.counts(examples, features) | scores
+    counted = bad.report() if skip_bad else {}
+    return counts | counted | task.counts(examples, features) | scores
+
+
+def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:
+    """The features of labelled examples; one from which nothing can be learned is a bad row."""
+    features = task.encode(examples, tokenizer)
+    for error in task.feature_errors(examples, features):
+        bad.add(error)
+    return features
 
 
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:

@@ -94,7 +94,7 @@ def test_conll_and_bioes(capsys, folder):
 
 
 def test_glue(capsys, folder):
-    # No file here: the task's name has no dot.
+    # No file here: the set's name has no dot.
     assert score(capsys, folder, "glue sst-2 dev.tsv SST-2.tsv")[0] == {"accuracy": 0.5, "rows": 2}
 
 
@@ -108,7 +108,7 @@ def test_glue(capsys, folder):
         ("squad two.json predictions.json --null-odds few.json", "2 questions have no null odds"),
         ("squad one.json dev.tsv", "dev.tsv, line 1: expected JSON"),
         ("conll ragged.txt", "ragged.txt, line 2: expected 3 columns"),
-        ("glue copa dev.tsv SST-2.tsv", "Expected one of GLUE's tasks"),
+        ("glue copa dev.tsv SST-2.tsv", "Expected one of GLUE's sets"),
         ("glue cola dev.tsv SST-2.tsv", "dev.tsv, line 1: expected one of 0, 1"),
     ],
 )

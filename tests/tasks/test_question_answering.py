@@ -1,8 +1,7 @@
-"""Question answering: files to windows, outputs to answers; a tokenizer of words stands in."""
+"""Question answering: files, the model, outputs to answers; a tokenizer of words stands in."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -13,112 +12,11 @@ import pytest
 from kbert.errors import DataError
 from kbert.tasks import TASKS
 from kbert.tasks.answering import answer_features
+from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.question_answering import QuestionAnsweringTask
-from kbert.tasks.question_windows import cut_answer
 from kbert.tasks.spans import IMPOSSIBLE
-from kbert.tasks.squad_files import Answer, Question
-from kbert.text.offsets import Pieces
 from tests.conftest import ROOT
-
-CLS, SEP = 1, 2
-SHORT = QuestionAnsweringTask(
-    sequence_length=12, stride=3, max_question_length=3, max_answer_length=4, n_best=5
-)
-OPEN = QuestionAnsweringTask(
-    sequence_length=32, stride=8, max_question_length=8, unanswerable=True, n_best=3
-)
-WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
-
-
-class Tokenizer:
-    """Words as pieces; a word's id is its length + 10."""
-
-    cls_id, sep_id = CLS, SEP
-
-    def tokenize_with_offsets(self, texts):
-        return [self.pieces(text) for text in texts]
-
-    def pieces(self, text):
-        words = list(re.finditer(r"[^\s\u0301-]+", text))
-        columns = [
-            [word.end() - word.start() + 10 for word in words],
-            [word.start() for word in words],
-            [word.end() for word in words],
-        ]
-        return Pieces(*(np.array(column, "int32") for column in columns))
-
-
-def question(text="a b", context=WORDS, answer=None, **changes):
-    """Labelled by `answer`: a text, "" for none, or None for unlabelled."""
-    answers = None if answer is None else ()
-    if answer:
-        answers = (Answer(answer, context.find(answer)),)
-    return Question("q", text, context, answers, "here")._replace(**changes)
-
-
-def encode(task, *examples):
-    return task.encode(examples, Tokenizer())
-
-
-def test_windows_with_their_question():
-    features = encode(SHORT, question(answer="six seven"))
-    # 12 tokens less 2 of the question and 3 special ones: 7 of the context.
-    assert [feature.length for feature in features] == [12, 12, 12]
-    first, second, third = features
-    assert first.inputs["token_ids"].tolist() == [CLS, 11, 11, SEP, 14, 13, 13, 15, 14, 14, 13, SEP]
-    assert first.inputs["segment_ids"].tolist() == [0] * 4 + [1] * 8
-    assert first.inputs["padding_mask"].tolist() == [1] * 12
-    assert [int(feature.context.starts[0]) for feature in features] == [0, 13, 29]
-    # "seven" is not in the first window, so that window says: no answer here.
-    assert [(int(f.targets["start"]), int(f.targets["end"])) for f in features] == [
-        (0, 0),
-        (4 + 3, 4 + 4),
-        (4, 5),
-    ]
-    assert all(f.weights == {"start": 1, "end": 1} and f.example == 0 for f in features)
-    scored = [
-        WORDS.split()[i + 3 * n]
-        for n, f in enumerate(features)
-        for i in np.flatnonzero(f.context.scored)
-    ]
-    assert scored == WORDS.split()
-    assert not any(feature.cut or feature.context.lost for feature in features)
-    assert SHORT.counts([question(answer="six seven")], features) == {
-        "bad_questions": 0,
-        "answers_in_no_window": 0,
-        "windows": 3,
-    }
-
-
-def test_a_long_question_is_cut_and_counted_once():
-    features = encode(SHORT, question("a b c d e"), question("a b c"))
-    assert features[0].inputs["token_ids"].tolist()[:5] == [CLS, 11, 11, 11, SEP]
-    assert sum(feature.cut for feature in features) == 1
-    assert features[0].targets == {}
-
-
-def test_an_answer_in_no_window():
-    lost = question(answer="zero one two three four five six seven")
-    with pytest.raises(DataError, match="here: no window of 7 tokens holds the answer 'zero one"):
-        encode(SHORT, lost)
-    task = QuestionAnsweringTask(**{**SHORT.to_json(), "skip_bad": True})
-    features = encode(task, lost, question(answer="one"))
-    assert {float(feature.weights["start"]) for feature in features[:3]} == {0}
-    assert float(features[3].weights["start"]) == 1
-    assert task.counts([lost, lost], features)["answers_in_no_window"] == 1
-
-
-def test_an_answer_without_tokens_is_lost():
-    with pytest.raises(DataError, match="no window"):
-        encode(SHORT, question(context="one - two", answer="-"))
-
-
-def test_a_bad_question_has_no_weight_but_is_scored():
-    bad = question(answer="one", problem="it is odd")
-    features = encode(SHORT, bad)
-    assert {float(feature.weights["end"]) for feature in features} == {0}
-    answer = {"text": "one", "nbest": [{"text": "one"}]}
-    assert SHORT.metrics([answer], [bad])["exact"] == 100
+from tests.tasks.word_questions import OPEN, SHORT, encode, question
 
 
 def logits(features, starts, ends, null=(0.0, 0.0)):
@@ -256,7 +154,7 @@ def test_json_gives_back_the_task():
 
 
 def test_options_of_reading():
-    assert OPEN.with_options(skip_bad=True, rules=None).skip_bad
+    assert OPEN.with_options(rules=None) is OPEN
     with pytest.raises(DataError, match="has no option text_column"):
         OPEN.with_options(text_column="x")
 
@@ -309,12 +207,13 @@ def test_bad_questions_of_a_file(tmp_path):
     data = {"data": [{"paragraphs": [{"context": "Ada won.", "qas": [asked]}]}]}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(data))
-    expected = "question q7: expected the answer 'Ada' at 1; .* 'da '. 1 of 1 questions are bad"
-    with pytest.raises(DataError, match=expected):
+    with pytest.raises(DataError, match="question q7: expected the answer 'Ada' at 1; .* 'da '"):
         SHORT.read_examples(path)
-    (example,) = SHORT.with_options(skip_bad=True).read_examples(path)
-    assert example.problem
-    assert SHORT.read_examples(path, labelled=False)[0].answers is None
+    bad = BadRows(skip=True)
+    (example,) = SHORT.read_examples(path, bad=bad)
+    assert example.problem and len(bad.messages) == 1
+    (unlabelled,) = SHORT.read_examples(path, labelled=False)
+    assert unlabelled.answers is None and unlabelled.problem is None
 
 
 def encoder():
@@ -373,49 +272,13 @@ def test_the_graph_answers_as_decode_does(model):
         assert served["null_score"] == pytest.approx(answer["null_score"], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "bad", "lost"),
-    [
-        ("squad_subsets/derived_squad2_dev_6articles.json", 1905, 0, 0),
-        # Some answers are longer than a window.
-        ("squad_subsets/squad1_custom_edited_BADSPANS.json", 396, 14, 3),
-        ("zh/cmrc2018/squad-style-data_cmrc2018_trial.json", 1002, 7, 3),
-    ],
-)
-def test_published_files_with_the_papers_windows(shared_data, name, rows, bad, lost):
-    """Real tokens; each answer that is kept is found again in the text."""
-    tokenizers = pytest.importorskip("kbert.text.tokenizer")
-    kind = "chinese" if "zh" in name else "uncased"
-    vocabulary = shared_data(f"vocab/bert-base-{kind}.vocab.txt")
-    task = QuestionAnsweringTask(skip_bad=True)
-    examples = task.read_examples(shared_data(name))
-    features = task.encode(examples, tokenizers.WordPieceTokenizer(vocabulary))
-    counts = task.counts(examples, features)
-    assert (len(examples), counts["bad_questions"]) == (rows, bad)
-    assert counts["answers_in_no_window"] == lost
-    found = set()
-    for feature in features:
-        assert feature.length <= 384
-        start, end = int(feature.targets["start"]), int(feature.targets["end"])
-        if not start:
-            continue
-        example, window = examples[feature.example], feature.context
-        text, at = example.answers[0]
-        begin, stop = window.starts[start - window.offset], window.ends[end - window.offset]
-        assert begin <= at + len(text) - len(text.lstrip())
-        assert at + len(text.rstrip()) <= cut_answer(example.context, begin, stop)[1]
-        found.add(feature.example)
-    answered = sum(bool(e.answers) and e.problem is None for e in examples)
-    assert len(found) == answered - lost
-
-
 WITHOUT_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
 from kbert import BertConfig, build_encoder
 from kbert.data.examples import pad_batch
 from kbert.tasks.answering import answer_features
-from tests.tasks.test_question_answering import OPEN, Tokenizer, question
+from tests.tasks.word_questions import OPEN, Tokenizer, question
 
 config = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
 model = OPEN.build_model(build_encoder(config))

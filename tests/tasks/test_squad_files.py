@@ -74,9 +74,12 @@ def test_answers_that_do_not_fit(tmp_path, changes, expected):
 
 
 def test_an_id_that_comes_again(tmp_path):
-    first, second = read_questions(write(tmp_path, squad(RIGHT, RIGHT)))
+    path = write(tmp_path, squad(RIGHT, RIGHT))
+    first, second = read_questions(path)
     assert first.problem is None
     assert second.problem == "expected each id once; this comes again"
+    # Without labels there is nothing to score: each of them is answered.
+    assert all(q.problem is None for q in read_questions(path, labelled=False))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Several sequences a row: folded into the batch for the encoder, and back into the row."""
+
+import keras
+from keras import ops
+
+# The score of a choice that a row does not have: nothing beside any other, and still a number.
+_NEVER = -1e9
+
+
+@keras.saving.register_keras_serializable("kbert")
+class FoldChoices(keras.layers.Layer):
+    """(batch, choices, sequence) -> (batch * choices, sequence)."""
+
+    def call(self, inputs):
+        return ops.reshape(inputs, (-1, ops.shape(inputs)[-1]))
+
+
+@keras.saving.register_keras_serializable("kbert")
+class ChoiceScores(keras.layers.Layer):
+    """One score a choice; a row with fewer choices than others has padding in their place.
+
+    Call arguments:
+        scores: (batch * choices, 1).
+        padding_mask: int (batch, choices, sequence); 0 throughout where there is no choice.
+
+    Returns float32 (batch, choices): the scores, -1e9 where there is no choice.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+    def call(self, scores, padding_mask):
+        there = ops.any(ops.not_equal(padding_mask, 0), axis=-1)
+        scores = ops.reshape(scores, (-1, ops.shape(padding_mask)[1]))
+        return ops.where(there, scores, _NEVER)

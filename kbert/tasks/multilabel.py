@@ -1,0 +1,154 @@
+"""Multi-label classification: none, one or several labels for a text or a pair of texts.
+
+    pooled_output -> dropout -> dense -> logits, one for each label, each with its own sigmoid
+
+A label column holds names with a separator between them ("sport,music"), or a list in JSON; an
+empty cell or list is a text to which no label applies.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.tasks.bad_rows import BadRows, with_known_labels
+from kbert.tasks.texts import TextExample, TextTask, sort_labels
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabelTask(TextTask):
+    """Any number of labels for a text or a pair of texts.
+
+    Args, besides those of TextTask:
+        labels: their names, found in the training file by `prepare`.
+        label_separator: what stands between the labels in a cell.
+        threshold: a label applies where its probability is at least so high.
+    """
+
+    name = "multilabel"
+    metric_names = ("f1_micro", "f1_macro", "accuracy", "loss")
+    labels_are_lists = True
+
+    labels: tuple[str, ...] = ()
+    label_separator: str = ","
+    threshold: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.label_separator:
+            raise DataError("Expected a character between the labels. Received: an empty text.")
+        if not 0 < self.threshold < 1:
+            raise DataError(f"Expected a threshold between 0 and 1. Received: {self.threshold}.")
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--label-separator",
+            default=cls.label_separator,
+            metavar="TEXT",
+            help="between the labels in a cell; a list in JSON needs none",
+        )
+        parser.add_argument(
+            "--threshold",
+            type=float,
+            default=cls.threshold,
+            help="probability from which on a label applies",
+        )
+
+    def parse_label(self, cell: str, where: str) -> tuple[str, ...]:
+        cell = cell.strip()
+        names = cell.split(self.label_separator) if cell else []
+        if cell.startswith("["):
+            try:
+                names = json.loads(cell)
+            except json.JSONDecodeError as error:
+                raise DataError(f"{where}: expected a list of labels in JSON: {error}.") from error
+        if not all(isinstance(name, str) and name.strip() for name in names):
+            raise DataError(
+                f"{where}: expected labels that are not empty. Received: {cell[:60]!r}."
+            )
+        names = tuple(name.strip() for name in names)
+        if len(set(names)) < len(names):
+            raise DataError(f"{where}: expected each label once. Received: {cell[:60]!r}.")
+        return names
+
+    def known_labels(self, examples: Sequence[TextExample], bad: BadRows) -> Sequence[TextExample]:
+        if not self.labels:
+            return examples
+        return with_known_labels(examples, self.labels, lambda example: example.label, bad)
+
+    def prepare(self, examples: Sequence[TextExample], where: str) -> "MultiLabelTask":
+        counts = collections.Counter(label for example in examples for label in example.label)
+        if not counts:
+            raise DataError(f"{where}: expected labels. No row has one.")
+        if len(counts) > 20 and len(counts) > len(examples) / 2:
+            raise DataError(
+                f"{where}: found {len(counts)} different labels in {len(examples)} rows; "
+                f"is {self.label_column!r} the column of labels, with {self.label_separator!r} "
+                "between them?"
+            )
+        return dataclasses.replace(self, labels=sort_labels(counts))
+
+    def target(self, example: TextExample) -> tuple[dict, dict]:
+        """Which labels apply, 0 or 1, (labels,), and the example's weight, ()."""
+        if example.label is None:
+            return {}, {}
+        applies = np.array([label in example.label for label in self.labels], "float32")
+        return {"labels": applies}, {"labels": np.ones((), "float32")}
+
+    def build_model(self, encoder):
+        """Adds the output "logits" (batch, labels), float32 in every precision."""
+        return self.build_on_pooled(encoder, "logits", len(self.labels))
+
+    def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
+        """The mean over the labels of each label's cross-entropy."""
+        from keras import ops
+
+        logits = ops.cast(outputs["logits"], "float32")  # (batch, labels)
+        losses = ops.binary_crossentropy(targets["labels"], logits, from_logits=True)
+        return {"loss": ops.sum(weights["labels"] * ops.mean(losses, axis=-1))}
+
+    def decode(
+        self,
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        example: TextExample,
+        features: Sequence[Feature] = (),
+    ) -> dict:
+        """{"labels": those that apply, the likeliest first, "probabilities": of all labels}."""
+        logits = np.asarray(outputs[0]["logits"], "float64")  # (labels,)
+        # 1 / (1 + exp(-x)) without an overflow.
+        values = np.exp(-np.logaddexp(0, -logits)).tolist()
+        probabilities = dict(zip(self.labels, values, strict=True))
+        applying = [label for label in self.labels if probabilities[label] >= self.threshold]
+        applying.sort(key=lambda label: -probabilities[label])
+        return {"labels": applying, "probabilities": probabilities}
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """The probabilities (batch, labels), in the order of `labels`."""
+        from keras import ops
+
+        return {"probabilities": ops.sigmoid(ops.cast(outputs["logits"], "float32"))}
+
+    def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
+        # scikit-learn takes seconds to import, and only scores need it.
+        from kbert.metrics.multilabel import multilabel_scores
+
+        gold = [example.label for example in examples]
+        found = [
+            [answer["probabilities"][label] for label in self.labels] for answer in answers
+        ]  # (rows, labels)
+        right = np.where(
+            [[label in labels for label in self.labels] for labels in gold],
+            found,
+            1 - np.array(found),
+        )
+        # A probability may underflow to 0; the smallest float keeps the logarithm finite.
+        loss = -np.log(np.maximum(right, np.finfo("float64").tiny)).mean()
+        scores = multilabel_scores(gold, [answer["labels"] for answer in answers], self.labels)
+        return scores | {"loss": float(loss)}

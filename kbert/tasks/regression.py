@@ -1,0 +1,96 @@
+"""Regression: a number for a text or a pair of texts (STS-B in section 4.1 of the BERT paper).
+
+    pooled_output -> dropout -> dense -> value
+
+The model learns (number - mean) / deviation of the training file's numbers, whatever their range:
+a new output layer begins near 0, and would take its first hundreds of steps to find the mean.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.tasks.texts import TextExample, TextTask
+
+
+@dataclasses.dataclass(frozen=True)
+class RegressionTask(TextTask):
+    """A number for a text or a pair of texts: a similarity from 0 to 5, say.
+
+    Args, besides those of TextTask:
+        mean, deviation: of the training file's numbers, found by `prepare`.
+    """
+
+    name = "regression"
+    metric_names = ("pearson", "spearman", "loss")
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (self.deviation > 0 and math.isfinite(self.deviation) and math.isfinite(self.mean)):
+            raise DataError(
+                "Expected a finite mean and a deviation above 0. "
+                f"Received: {self.mean}, {self.deviation}."
+            )
+
+    def parse_label(self, cell: str, where: str) -> float:
+        try:
+            number = float(cell)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise DataError(f"{where}: expected a number as label. Received: {cell[:40]!r}.")
+        return number
+
+    def prepare(self, examples: Sequence[TextExample], where: str) -> "RegressionTask":
+        numbers = [example.label for example in examples]
+        deviation = float(np.std(numbers))
+        if not deviation > 0:
+            raise DataError(f"{where}: expected different numbers. All are {numbers[0]}.")
+        return dataclasses.replace(self, mean=float(np.mean(numbers)), deviation=deviation)
+
+    def target(self, example: TextExample) -> tuple[dict, dict]:
+        """The number in training's deviations from its mean, ()."""
+        if example.label is None:
+            return {}, {}
+        value = (example.label - self.mean) / self.deviation
+        return {"value": np.asarray(value, "float32")}, {"value": np.ones((), "float32")}
+
+    def build_model(self, encoder):
+        """Adds the output "value" (batch, 1), float32 in every precision."""
+        return self.build_on_pooled(encoder, "value", 1)
+
+    def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
+        from keras import ops
+
+        value = ops.cast(outputs["value"], "float32")[:, 0]  # (batch,)
+        return {"loss": ops.sum(weights["value"] * ops.square(value - targets["value"]))}
+
+    def decode(
+        self,
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        example: TextExample,
+        features: Sequence[Feature] = (),
+    ) -> dict:
+        """{"value": the number}."""
+        return {"value": self.mean + self.deviation * float(outputs[0]["value"][0])}
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """{"value": (batch,)}."""
+        from keras import ops
+
+        value = ops.cast(outputs["value"], "float32")[:, 0]
+        return {"value": self.mean + self.deviation * value}
+
+    def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
+        # SciPy takes a second to import, and only scores need it.
+        from kbert.metrics.regression import regression_scores
+
+        gold = [example.label for example in examples]
+        return regression_scores(gold, [answer["value"] for answer in answers])

@@ -1,0 +1,355 @@
+"""Tagging of words, with the entities that the tags make (BERT paper, section 5.3: CoNLL NER).
+
+    sequence_output -> dropout -> dense -> logits of each piece, one for each tag
+
+The first piece of a word is its word's, the others count for nothing. Files: see
+kbert/tasks/conll_files.py.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.metrics import conll
+from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
+from kbert.tasks.base import Named, Task
+from kbert.tasks.conll_files import Columns, Sentence, from_text, from_words, read_sentences
+from kbert.tasks.sentence_context import (
+    TaggedExample,
+    all_words,
+    context,
+    with_documents,
+    word_pieces,
+)
+from kbert.tasks.tag_schemes import bio_tags, entities, marginals, valid_transitions, viterbi
+from kbert.tasks.texts import output_layer
+from kbert.tasks.word_windows import choose_windows, plan_windows
+from kbert.text.joining import join_words
+
+
+class WindowWords(NamedTuple):
+    """Which words are scored in a window: their numbers in the sentence, and the tokens."""
+
+    numbers: np.ndarray
+    tokens: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggingTask(Task):
+    """A tag for every word: named entities, for example.
+
+    Args:
+        labels: the types of entities, found in the training file by `prepare`.
+        characters: whether every character of a text is a word; found by `prepare`: it is so where
+            every word of the training file is one character.
+        dropout: rate before the output layer.
+        sequence_length: tokens a window, [CLS] and [SEP] among them.
+        word_column, tag_column: numbers of columns, from 0; negative ones from the end.
+        document_context: fill the window with the neighbouring sentences of the document.
+        valid_tags: answer only sequences that BIO allows.
+        crf: score neighbouring tags too (kbert/layers/crf.py).
+    """
+
+    name = "tagging"
+    metric_names = ("f1", "precision", "recall", "accuracy")
+    token_targets = frozenset(["tags"])
+
+    labels: tuple[str, ...] = ()
+    characters: bool = False
+    dropout: float = 0.1
+    sequence_length: int = 128
+    word_column: int = Columns().word
+    tag_column: int = Columns().tag
+    document_context: bool = False
+    valid_tags: bool = False
+    crf: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.dropout < 1:
+            raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
+        if self.sequence_length < 4:
+            raise DataError(
+                f"Expected a sequence length of at least 4. Received: {self.sequence_length}."
+            )
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        columns = parser.add_argument_group(
+            "columns", "of a file with a word a line: numbers from 0, or from -1 for the last"
+        )
+        columns.add_argument("--word-column", type=int, default=cls.word_column, help="the word")
+        columns.add_argument("--tag-column", type=int, default=cls.tag_column, help="its tag")
+        parser.add_argument(
+            "--document-context",
+            action="store_true",
+            help="fill the window with the sentences before and behind; -DOCSTART- lines divide "
+            "documents, without them a file is one",
+        )
+        parser.add_argument(
+            "--valid-tags",
+            action="store_true",
+            help="the best sequence of tags in which no I- lacks its beginning",
+        )
+        parser.add_argument(
+            "--crf", action="store_true", help="learn which tags follow each other, too"
+        )
+        parser.add_argument(
+            "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
+        )
+        parser.add_argument(
+            "--sequence-length",
+            type=int,
+            default=cls.sequence_length,
+            help="tokens a window; longer sentences become several windows, no word is lost",
+        )
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> "TaggingTask":
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in vars(args).items() if name in names})
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping) -> "TaggingTask":
+        values = {key: value for key, value in values.items() if key != "name"}
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
+        return cls(**values | {"labels": tuple(values.get("labels", ()))})
+
+    def with_options(self, **options) -> "TaggingTask":
+        own = ("word_column", "tag_column", "valid_tags")
+        changed = {name: options.pop(name) for name in own if options.get(name) is not None}
+        super().with_options(**options)
+        return dataclasses.replace(self, **changed)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What the model's outputs stand for, in order."""
+        return bio_tags(self.labels)
+
+    # Data.
+
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[TaggedExample]:
+        bad = BadRows() if bad is None else bad
+        columns = Columns(self.word_column, self.tag_column)
+        sentences = list(read_sentences(path, columns, labelled, bad))
+        examples = [TaggedExample(sentence) for sentence in sentences]
+        if self.document_context:
+            examples = with_documents(sentences)
+        if labelled and self.labels:
+            examples = with_known_labels(examples, self.labels, types_of, bad)
+        check_any_left(examples, bad, path)
+        return examples
+
+    def parse(self, instance: str | Mapping, where: str) -> TaggedExample:
+        """A line is a text; an object has "text", or "tokens" where the words are known."""
+        if isinstance(instance, str):
+            instance = {"text": instance}
+        if isinstance(instance, Mapping) and set(instance) == {"tokens"}:
+            return TaggedExample(from_words(instance["tokens"], None, where))
+        if (
+            isinstance(instance, Mapping)
+            and set(instance) == {"text"}
+            and isinstance(instance["text"], str)
+        ):
+            return TaggedExample(from_text(instance["text"], self.characters, where))
+        raise DataError(
+            f'{where}: expected {{"text": "..."}} or {{"tokens": [...]}}. '
+            f"Received: {str(instance)[:80]}"
+        )
+
+    def prepare(self, examples: Sequence[TaggedExample], where: str) -> "TaggingTask":
+        labels = set(itertools.chain.from_iterable(map(types_of, examples)))
+        if not labels:
+            raise DataError(f"{where}: expected entities. All tags are O.")
+        characters = all(len(word) == 1 for e in examples for word in e.sentence.words)
+        return dataclasses.replace(self, labels=tuple(sorted(labels)), characters=characters)
+
+    def encode(self, examples: Sequence[TaggedExample], tokenizer) -> list[Feature]:
+        pieces = word_pieces(tokenizer, all_words(examples))
+        return [
+            feature
+            for number, example in enumerate(examples)
+            for feature in self.windows(number, example, pieces, tokenizer)
+        ]
+
+    def windows(
+        self, number: int, example: TaggedExample, pieces: Mapping, tokenizer
+    ) -> Iterable[Feature]:
+        """The windows of an example in which words are scored: one, or more if it is long."""
+        size = self.sequence_length - 2  # beside [CLS] and [SEP]
+        before, own, behind = context(example, pieces, size)
+        ids = [*before, *itertools.chain.from_iterable(own), *behind]
+        lengths = np.array([len(word) for word in own])
+        places = len(before) + np.cumsum(lengths) - lengths  # of each word's first piece
+        starts = plan_windows(len(before), len(before) + lengths.sum(), len(ids), size)
+        chosen = choose_windows(places, starts, len(ids), size)
+        for window, start in enumerate(starts):
+            words = np.flatnonzero(chosen == window)
+            if words.size:  # Else the window holds nothing but pieces behind a word's first.
+                row = [tokenizer.cls_id, *ids[start : start + size], tokenizer.sep_id]
+                scored = WindowWords(words, places[words] - start + 1)
+                targets, weights = self.target(example.sentence, scored, len(row))
+                yield Feature(model_inputs(row), number, targets, weights, context=scored)
+
+    def target(self, sentence: Sentence, scored: WindowWords, length: int) -> tuple[dict, dict]:
+        """The tags' numbers at the first piece of each word, and where they stand: (sequence,)."""
+        if sentence.tags is None:
+            return {}, {}
+        tags, weights = np.zeros(length, "int32"), np.zeros(length, "float32")
+        names = self.tags
+        tags[scored.tokens] = [names.index(sentence.tags[word]) for word in scored.numbers]
+        weights[scored.tokens] = 1
+        return {"tags": tags}, {"tags": weights}
+
+    # Model.
+
+    def build_model(self, encoder):
+        """Adds "logits" (batch, sequence, tags), with a CRF "transitions", both float32."""
+        import keras
+
+        from kbert.layers.crf import Transitions
+
+        x = encoder.output["sequence_output"]
+        x = keras.layers.Dropout(self.dropout, name="classifier_dropout")(x)
+        outputs = {"logits": output_layer(len(self.tags))(x)}
+        if self.crf:
+            outputs["transitions"] = Transitions(name="crf")(outputs["logits"])
+        return keras.Model(encoder.input, outputs, name=self.name)
+
+    def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
+        """The mean over the batch's words; a CRF's is of their joint probability."""
+        import keras
+        from keras import ops
+
+        from kbert.layers.crf import log_likelihood
+
+        logits = ops.cast(outputs["logits"], "float32")  # (batch, sequence, tags)
+        tags, weight = targets["tags"], weights["tags"]  # (batch, sequence)
+        right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(tags, "int32"))
+        if self.crf:
+            # All words weigh the same, so one weight stands for those of a row.
+            likelihood = log_likelihood(logits, outputs["transitions"][0], tags, weight > 0)
+            loss = -ops.sum(ops.max(weight, axis=-1) * likelihood)
+        else:
+            losses = keras.losses.sparse_categorical_crossentropy(tags, logits, from_logits=True)
+            loss = ops.sum(weight * losses)
+        return {"loss": loss, "accuracy": ops.sum(weight * ops.cast(right, "float32"))}
+
+    # Answers.
+
+    def decode(
+        self,
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        example: TaggedExample,
+        features: Sequence[Feature] = (),
+    ) -> dict:
+        """The words' tags, and the entities in the text.
+
+        Returns {"tokens": the words, "tags": one for each, "entities": [{"text", "type", "start",
+        "end", "score"}]}: `text[start:end]` of the text that was asked about; of words that came
+        without a text, of those words joined (`kbert.text.joining.join_words`). An entity's score
+        is the probability of its least certain tag.
+        """
+        emissions = np.zeros((len(example.sentence.words), len(self.tags)))
+        for output, feature in zip(outputs, features, strict=True):
+            scored: WindowWords = feature.context
+            emissions[scored.numbers] = output["logits"][scored.tokens]
+        transitions = np.zeros((len(self.tags) + 2, len(self.tags)))
+        if self.crf:
+            transitions += outputs[0]["transitions"]
+        if self.valid_tags:
+            transitions += valid_transitions(self.tags)
+        best = viterbi(emissions, transitions)
+        scores = np.take_along_axis(marginals(emissions, transitions), best[:, None], 1)[:, 0]
+        tags = [self.tags[number] for number in best]
+        return {
+            "tokens": list(example.sentence.words),
+            "tags": tags,
+            "entities": named_entities(example.sentence, tags, scores, self.characters),
+        }
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """For each piece its likeliest tag and that tag's probability, (batch, sequence).
+
+        The graph does not join pieces to words; that of a word is that of its first piece.
+        """
+        from keras import ops
+
+        logits = ops.cast(outputs["logits"], "float32")
+        return {
+            "tag": Named(ops.argmax(logits, axis=-1), self.tags),
+            "score": ops.max(ops.softmax(logits), axis=-1),
+        }
+
+    def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
+        """conlleval's, as shares of 1; "types" holds those of each type."""
+        gold = [example.sentence.tags for example in examples]
+        predicted = [answer["tags"] for answer in answers]
+        found = conll.conll_scores(map(conll.Sentence, gold, predicted))
+        types = {name: shares(scores) for name, scores in found["types"].items()}
+        return shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
+
+    def report(self, metrics: Mapping) -> str:
+        lines = [super().report(metrics), ""]
+        width = max(map(len, metrics["types"]), default=0) + 2
+        lines += [
+            f"{name:<{width}}precision {scores['precision']:.4f}  recall {scores['recall']:.4f}  "
+            f"f1 {scores['f1']:.4f}  {scores['phrases']} in the data, {scores['found']} found"
+            for name, scores in metrics["types"].items()
+        ]
+        return "\n".join(lines)
+
+
+def shares(scores: Mapping) -> dict:
+    """conlleval's percentages as every other score of kbert is given."""
+    return {
+        "f1": scores["FB1"] / 100,
+        "precision": scores["precision"] / 100,
+        "recall": scores["recall"] / 100,
+        **{name: scores[name] for name in ("phrases", "found", "correct")},
+    }
+
+
+def types_of(example: TaggedExample) -> list[str]:
+    """The types of the entities in a sentence."""
+    return sorted({entity.type for entity in entities(example.sentence.tags)})
+
+
+def model_inputs(row: Sequence[int]) -> dict[str, np.ndarray]:
+    token_ids = np.array(row, "int32")
+    return {
+        "token_ids": token_ids,
+        "segment_ids": np.zeros_like(token_ids),
+        "padding_mask": np.ones_like(token_ids),
+    }
+
+
+def named_entities(
+    sentence: Sentence, tags: Sequence[str], scores: np.ndarray, characters: bool
+) -> list[dict]:
+    text, spans = sentence.text, sentence.spans
+    if text is None:
+        text, spans = join_words(sentence.words, spaces=not characters)
+    return [
+        {
+            "text": text[spans[first][0] : spans[end - 1][1]],
+            "type": name,
+            "start": spans[first][0],
+            "end": spans[end - 1][1],
+            "score": float(scores[first:end].min()),
+        }
+        for first, end, name in entities(tags)
+    ]

@@ -1,0 +1,254 @@
+"""What the tasks on a text or a pair of texts share: files, columns, tokens.
+
+Files are TSV, CSV or JSON lines with a text column, maybe a second one, and a label column; see
+kbert/tasks/tables.py. What a label is, and what is computed, each task says in its own file.
+"""
+
+import abc
+import argparse
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from kbert.data.examples import Feature
+from kbert.errors import DataError
+from kbert.tasks import glue, tables
+from kbert.tasks.bad_rows import BadRows, check_any_left
+from kbert.tasks.base import Task
+
+# Texts given to the tokenizer at once: many for its speed, few for the memory of their padding.
+CHUNK = 1024
+
+
+class TextExample(NamedTuple):
+    """A text or a pair, and its label where it is known. `where` is its place, for messages."""
+
+    text: str
+    second: str | None
+    label: Any
+    where: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTask(Task):
+    """Something that is known of a text or a pair of texts as a whole.
+
+        pooled_output -> dropout -> dense -> the outputs
+
+    Args:
+        dropout: rate before the output layer (0.1 in the paper).
+        sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.
+        text_column, second_column, label_column: column names, or numbers from 0 without a header.
+            With a `second_column` the examples are pairs.
+        header: whether the first line of a TSV or CSV file names the columns.
+    """
+
+    # Whether a label may be a list in JSON.
+    labels_are_lists: ClassVar[bool] = False
+
+    dropout: float = 0.1
+    sequence_length: int = 128
+    text_column: str = "text"
+    second_column: str | None = None
+    label_column: str = "label"
+    header: bool = True
+
+    def __post_init__(self):
+        if not 0 <= self.dropout < 1:
+            raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
+
+        if self.sequence_length < 4:
+            raise DataError(
+                f"Expected a sequence length of at least 4. Received: {self.sequence_length}."
+            )
+
+    # What differs between these tasks.
+
+    @abc.abstractmethod
+    def parse_label(self, cell: str, where: str) -> Any:
+        """The label in a cell. Raises DataError, with `where`, for what is none."""
+
+    def known_labels(self, examples: Sequence[TextExample], bad: BadRows) -> Sequence[TextExample]:
+        """The examples whose labels training has seen; the others are bad rows."""
+        return examples
+
+    @abc.abstractmethod
+    def target(self, example: TextExample) -> tuple[dict, dict]:
+        """Targets and weights of an example; both empty without a label."""
+
+    # What they share.
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        columns = parser.add_argument_group(
+            "columns", "names in the header or JSON keys; numbers from 0 with --no-header"
+        )
+        columns.add_argument("--text-column", default=cls.text_column, help="the text")
+        columns.add_argument("--second-column", help="the second text, for pairs")
+        columns.add_argument("--label-column", default=cls.label_column, help="the label")
+        columns.add_argument(
+            "--no-header", action="store_true", help="the first line is a row like the others"
+        )
+        glue.add_argument(columns, glue.trainable(cls.name), "labelled")
+        parser.add_argument(
+            "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
+        )
+        parser.add_argument(
+            "--sequence-length",
+            type=int,
+            default=cls.sequence_length,
+            help="tokens of a text, or of both texts of a pair; longer ones are cut",
+        )
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> "TextTask":
+        names = {field.name for field in dataclasses.fields(cls)}
+        given = {name: value for name, value in vars(args).items() if name in names}
+        return cls(**given | {"header": not args.no_header})
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping) -> "TextTask":
+        values = {key: value for key, value in values.items() if key != "name"}
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def with_options(self, **options) -> "TextTask":
+        own = ("text_column", "second_column", "label_column", "header")
+        changed = {name: options.pop(name) for name in own if options.get(name) is not None}
+        if "second_column" in changed and self.second_column is None:
+            raise DataError("The model was fine-tuned on single texts: it takes no second column.")
+        super().with_options(**options)
+        return dataclasses.replace(self, **changed)
+
+    @property
+    def takes_pairs(self) -> bool:
+        return self.second_column is not None
+
+    def read_examples(
+        self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+    ) -> list[TextExample]:
+        bad = BadRows() if bad is None else bad
+        columns = {"text": self.text_column}
+        if self.second_column is not None:
+            columns["second"] = self.second_column
+        if labelled:
+            columns["label"] = self.label_column
+        lists = ("label",) if self.labels_are_lists else ()
+        examples = []
+        for row in tables.read_rows(path, columns, self.header, bad, lists):
+            try:
+                examples.append(self.example(row, f"{path}, line {row.line}"))
+            except DataError as error:
+                bad.add(error)
+        if labelled:
+            examples = list(self.known_labels(examples, bad))
+        check_any_left(examples, bad, path)
+        return examples
+
+    def example(self, row: tables.Row, where: str) -> TextExample:
+        text, second = row.cells["text"], row.cells.get("second")
+        check_texts(text, second, where)
+        label = self.parse_label(row.cells["label"], where) if "label" in row.cells else None
+        return TextExample(text, second, label, where)
+
+    def parse(self, instance: str | Mapping, where: str) -> TextExample:
+        """A line is a text, or for pairs two with a tab between; an object has "text", "second"."""
+        keys = ["text"] if self.second_column is None else ["text", "second"]
+        if isinstance(instance, str):
+            values = instance.split("\t") if len(keys) == 2 else [instance]
+            if len(values) != len(keys):
+                raise DataError(f"{where}: expected two texts with one tab between them.")
+            instance = dict(zip(keys, values, strict=True))
+        if (
+            not isinstance(instance, Mapping)
+            or set(instance) != set(keys)
+            or not all(isinstance(value, str) for value in instance.values())
+        ):
+            wanted = ", ".join(f'"{key}": "..."' for key in keys)
+            raise DataError(f"{where}: expected {{{wanted}}}. Received: {str(instance)[:80]}")
+        check_texts(instance["text"], instance.get("second"), where)
+        return TextExample(instance["text"], instance.get("second"), None, where)
+
+    def encode(self, examples: Sequence[TextExample], tokenizer) -> list[Feature]:
+        features = []
+        for start in range(0, len(examples), CHUNK):
+            chunk = examples[start : start + CHUNK]
+            texts = [example.text for example in chunk]
+            seconds = [example.second for example in chunk] if self.takes_pairs else None
+            inputs, cut = tokenize(tokenizer, texts, seconds, self.sequence_length)
+            for number, example in enumerate(chunk):
+                targets, weights = self.target(example)
+                features.append(
+                    Feature(inputs[number], start + number, targets, weights, bool(cut[number]))
+                )
+        return features
+
+    def build_on_pooled(self, encoder, output: str, size: int):
+        """Adds an output (batch, size), float32 in every precision."""
+        import keras
+
+        x = encoder.output["pooled_output"]  # (batch, hidden)
+        x = keras.layers.Dropout(self.dropout, name="classifier_dropout")(x)
+        return keras.Model(encoder.input, {output: output_layer(size)(x)}, name=self.name)
+
+
+def output_layer(size: int):
+    """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
+    import keras
+
+    return keras.layers.Dense(
+        size,
+        # As all other weights of BERT (modeling.py and run_classifier.py of google-research).
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        dtype="float32",
+        name="classifier",
+    )
+
+
+def check_texts(text: str, second: str | None, where: str) -> None:
+    """Raises DataError for an empty text."""
+    for part, value in (("text", text), ("second text", second)):
+        if value is not None and not value.strip():
+            raise DataError(f"{where}: expected a {part}. It is empty.")
+
+
+def tokenize(
+    tokenizer, texts: Sequence[str], seconds: Sequence[str] | None, sequence_length: int
+) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """The model's inputs of each text, (sequence,) int32 without padding, and which were cut."""
+    inputs, lengths = arrays(tokenizer, texts, seconds, sequence_length)
+    cut = lengths == sequence_length
+    full = np.flatnonzero(cut)
+    if full.size:
+        # A text that fills the sequence may just fit. It was cut if a longer sequence is filled.
+        some = [texts[i] for i in full]
+        pairs = None if seconds is None else [seconds[i] for i in full]
+        cut[full] = arrays(tokenizer, some, pairs, sequence_length + 1)[1] > sequence_length
+    rows = [
+        {name: array[row, :length] for name, array in inputs.items()}
+        for row, length in enumerate(lengths)
+    ]
+    return rows, cut
+
+
+def arrays(tokenizer, texts, seconds, sequence_length) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The tokenizer's answer in NumPy, (batch, sequence) each, and the lengths, (batch,)."""
+    inputs = tokenizer(texts, seconds, sequence_length=sequence_length)
+    inputs = {name: np.asarray(tensor) for name, tensor in inputs.items()}
+    return inputs, (inputs["padding_mask"] != 0).sum(axis=1)
+
+
+def sort_labels(labels) -> tuple[str, ...]:
+    """Names by the alphabet; by size where all are numbers ("2" before "10")."""
+    try:
+        return tuple(sorted(labels, key=lambda label: (float(label), label)))
+    except ValueError:
+        return tuple(sorted(labels))
