@@ -32,6 +32,11 @@ def add_arguments(parser):
         help="of Google's: the model is uncased; without it the vocabulary decides",
     )
     parser.add_argument(
+        "--second-column",
+        metavar="COLUMN",
+        help="of a classifier of Hugging Face that takes pairs: the second text's column",
+    )
+    parser.add_argument(
         "--dtype",
         choices=["float32", "float16"],
         default="float32",
@@ -75,6 +80,8 @@ def reading_options(source, args):
     options = {}
     if source in ("huggingface", "google"):
         options["allow_missing_heads"] = args.allow_missing_heads
+    if source == "huggingface":
+        options["second_column"] = args.second_column
     if source == "google":
         options["lowercase"] = args.lowercase
     return options

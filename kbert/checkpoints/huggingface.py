@@ -10,12 +10,21 @@ tokenizer_config.json                        the tokenizer's options
 import os
 import pathlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
+from kbert.checkpoints.huggingface_tasks import (
+    ARCHITECTURES,
+    architecture_of,
+    in_units,
+    places,
+    read_task,
+    reordered,
+    task_fields,
+)
 from kbert.checkpoints.huggingface_tokenizer import read_tokenizer, write_tokenizer
 from kbert.checkpoints.names import all_names
 from kbert.checkpoints.published import read_config, read_object
@@ -28,13 +37,9 @@ from kbert.errors import DataError
 from kbert.files import write_json
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
-from kbert.tasks.classification import ClassificationTask
 
 ENCODER, PRETRAINING = "BertModel", "BertForPreTraining"
-# architecture -> our head's layer and Hugging Face's.
-_TASK_HEADS = {"BertForSequenceClassification": ("classifier", "classifier")}
-_BODIES = (ENCODER, PRETRAINING, "BertForMaskedLM", "BertForNextSentencePrediction")
-_ARCHITECTURES = (*_BODIES, *_TASK_HEADS)
+_PRETRAINED = (ENCODER, PRETRAINING, "BertForMaskedLM", "BertForNextSentencePrediction")
 
 # What the file may hold besides: constants, and copies of weights that stand elsewhere.
 _CONSTANTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
@@ -45,13 +50,17 @@ _TIED = {
 _OUR_ACTIVATIONS = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 
-def from_huggingface(path: str | os.PathLike, allow_missing_heads: bool = False) -> Checkpoint:
+def from_huggingface(
+    path: str | os.PathLike, allow_missing_heads: bool = False, second_column: str | None = None
+) -> Checkpoint:
     """Read a BERT that transformers wrote: an encoder, one with pre-training heads, or a
     fine-tuned model with its labels.
 
     Args:
         allow_missing_heads: initialise a head that the file lacks anew, with a warning that names
             it.
+        second_column: of a classifier that takes pairs, which the folder does not say: what the
+            second text's column is called.
 
     Raises `DataError` for a model that is not BERT, and for weights that are missing, extra,
     wrongly shaped, no numbers or of a damaged file, each by name.
@@ -62,19 +71,21 @@ def from_huggingface(path: str | os.PathLike, allow_missing_heads: bool = False)
     config = read_config(path / "config.json", fields)
     source = _without_copies(_plainly_named(_open_weights(path)))
     architecture = (fields.get("architectures") or [ENCODER])[0]
-    if architecture not in _ARCHITECTURES:
+    if architecture not in (*_PRETRAINED, *ARCHITECTURES):
         raise DataError(
-            f"{path / 'config.json'} must name one of {_ARCHITECTURES}. Received: {architecture}."
+            f"{path / 'config.json'} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. "
+            f"Received: {architecture}."
         )
     task = None
-    if architecture in _TASK_HEADS:
-        task = _read_task(path / "config.json", fields, config)
+    if architecture in ARCHITECTURES:
+        task, order = read_task(path / "config.json", fields, config, second_column)
+        source = reordered(source, architecture, order)
         model = task.build_model(build_encoder(config))
     else:
         heads = any(name.startswith("cls.") for name in source.shapes)
         model = BUILDERS["pretraining" if heads else "encoder"](config)
-    places = _places(config, architecture)
-    absent = fill(model, places, source, _CONSTANTS, allow_missing_heads)
+    wanted = _places(config, architecture)
+    absent = fill(model, wanted, source, _CONSTANTS, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
     tokenizer = read_tokenizer(path, config)
@@ -89,7 +100,7 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
     path = pathlib.Path(path)
     model, tokenizer, config, task = checkpoint
     architecture = _architecture(model, task)
-    arrays = arrays_of(model, _places(config, architecture))
+    arrays = in_units(task, arrays_of(model, _places(config, architecture)))
     prefix = "bert." if architecture == ENCODER else ""
     arrays = {name.removeprefix(prefix): array.astype(dtype) for name, array in arrays.items()}
     path.mkdir(parents=True, exist_ok=True)
@@ -160,41 +171,13 @@ def _places(config: BertConfig, architecture: str) -> Iterator[Place]:
     for names in all_names(config):
         transposed = names.ours.endswith("/kernel")
         yield Place(names.huggingface, names.ours, names.third, transposed)
-    if architecture in _TASK_HEADS:
-        ours, huggingface = _TASK_HEADS[architecture]
-        yield Place(f"{huggingface}.weight", f"{ours}/kernel", transposed=True)
-        yield Place(f"{huggingface}.bias", f"{ours}/bias")
-
-
-def _read_task(file: pathlib.Path, fields: Mapping, config: BertConfig) -> Task:
-    labels = _labels(file, fields)
-    problem = fields.get("problem_type") or "single_label_classification"
-    if len(labels) < 2 or problem != "single_label_classification":
-        raise DataError(f"{file} must be of a model that chooses one of its labels.")
-    # As long as the model can take: cutting is the user's choice.
-    return ClassificationTask(labels=labels, sequence_length=config.max_sequence_length)
-
-
-def _labels(file, fields) -> tuple[str, ...]:
-    """In the order of their numbers; LABEL_0 ... where the file has no names."""
-    names = fields.get("id2label")
-    if names is None:
-        return tuple(f"LABEL_{number}" for number in range(fields.get("num_labels", 2)))
-    try:
-        labels = tuple(str(names[str(number)]) for number in range(len(names)))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{file} must number its labels from 0 in id2label: {error!r}.") from error
-    if len(set(labels)) != len(labels):
-        raise DataError(f"{file} must name each label once in id2label. Received: {labels}.")
-    return labels
+    yield from places(architecture)
 
 
 def _architecture(model: keras.Model, task: Task | None) -> str:
     if task is None:
         return PRETRAINING if "masked_lm" in model.output else ENCODER
-    if isinstance(task, ClassificationTask):
-        return "BertForSequenceClassification"
-    raise DataError(f"transformers has no model for the task {task.name}.")
+    return architecture_of(task)
 
 
 def _fields(config: BertConfig, architecture: str, task: Task | None, dtype: str) -> dict:
@@ -216,8 +199,4 @@ def _fields(config: BertConfig, architecture: str, task: Task | None, dtype: str
         "layer_norm_eps": config.layer_norm_epsilon,
         "pad_token_id": 0,
     }
-    if task is not None:
-        fields["problem_type"] = "single_label_classification"
-        fields["id2label"] = {str(number): label for number, label in enumerate(task.labels)}
-        fields["label2id"] = {label: number for number, label in enumerate(task.labels)}
-    return fields
+    return fields if task is None else fields | task_fields(task)

@@ -9,6 +9,11 @@ import pytest
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, build_pretraining_model
 from kbert.checkpoints.weights import model_weights
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.multiple_choice import MultipleChoiceTask
+from kbert.tasks.question_answering import QuestionAnsweringTask
+from kbert.tasks.regression import RegressionTask
+from kbert.tasks.tagging import TaggingTask
 from tests.reference_bert import randomized
 from tests.small_store import vocabulary_of
 
@@ -16,19 +21,27 @@ CONFIG = BertConfig(
     40, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16, max_sequence_length=16
 )
 TASK = ClassificationTask(labels=("no", "perhaps", "yes"), sequence_length=16)
+TASKS = {
+    "classification": TASK,
+    "regression": RegressionTask(sequence_length=16),
+    "multilabel": MultiLabelTask(labels=("a", "b"), sequence_length=16),
+    "tagging": TaggingTask(labels=("LOC", "PER"), sequence_length=16),
+    "qa": QuestionAnsweringTask(sequence_length=16, stride=8, max_question_length=4),
+    "choice": MultipleChoiceTask(sequence_length=16),
+}
 
 
-def make(kind, config=CONFIG, seed=0):
+def make(kind, config=CONFIG, seed=0, task=TASK):
     """A checkpoint with random weights; `kind` is encoder, pretraining or task."""
     build = {
         "encoder": build_encoder,
         "pretraining": build_pretraining_model,
-        "task": lambda config: TASK.build_model(build_encoder(config)),
+        "task": lambda config: task.build_model(build_encoder(config)),
     }
     model = build[kind](config)
     randomized(model, seed)
     tokenizer = WordPieceTokenizer(vocabulary_of(config.vocabulary_size))
-    return Checkpoint(model, tokenizer, config, TASK if kind == "task" else None)
+    return Checkpoint(model, tokenizer, config, task if kind == "task" else None)
 
 
 def assert_same(first, second):
@@ -40,9 +53,7 @@ def assert_same(first, second):
     assert first.config == second.config
     assert first.tokenizer.vocabulary == second.tokenizer.vocabulary
     assert first.tokenizer.options == second.tokenizer.options
-    assert (first.task is None) == (second.task is None)
-    if first.task is not None:
-        assert first.task.labels == second.task.labels
+    assert first.task == second.task
 
 
 def minilm_folder():

@@ -16,7 +16,7 @@ from kbert.checkpoints.directory import copy_weights
 from kbert.checkpoints.weights import model_weights
 from kbert.data.examples import Feature, pad_batch
 from kbert.errors import DataError
-from tests.checkpoints.published_models import CONFIG, assert_same, make, minilm_folder
+from tests.checkpoints.published_models import CONFIG, TASKS, assert_same, make, minilm_folder
 from tests.golden.tiny_model import tiny_checkpoint
 from tests.layers.contract import numpy
 
@@ -113,6 +113,50 @@ def test_round_trip(tmp_path, kind, activation):
     before = make(kind, config)
     to_huggingface(tmp_path, before)
     assert_same(from_huggingface(tmp_path), before)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_round_trip_of_a_task(tmp_path, name):
+    before = make("task", task=TASKS[name])
+    to_huggingface(tmp_path, before)
+    assert_same(from_huggingface(tmp_path), before)
+
+
+def test_a_regression_is_written_in_its_units(tmp_path):
+    task = dataclasses.replace(TASKS["regression"], mean=2.5, deviation=1.5)
+    before = make("task", task=task)
+    to_huggingface(tmp_path, before)
+    after = from_huggingface(tmp_path)
+    inputs = {name: np.ones((2, 5), "int32") for name in after.model.input}
+    found, value = (numpy(c.model(inputs)["value"]) for c in (after, before))
+    np.testing.assert_allclose(found, 2.5 + 1.5 * value, atol=1e-5)
+    assert (after.task.mean, after.task.deviation) == (0.0, 1.0)
+
+
+def test_tags_in_another_order(tmp_path):
+    """Others number tags as they like; ours are O, B-LOC, I-LOC, B-PER, I-PER."""
+    before = make("task", task=TASKS["tagging"])
+    to_huggingface(tmp_path, before)
+    theirs = ["B-PER", "O", "I-LOC", "I-PER", "B-LOC"]
+    order = [before.task.tags.index(tag) for tag in theirs]
+    names = ("classifier.weight", "classifier.bias")
+    rewrite(tmp_path, lambda a: a | {name: a[name][order] for name in names})
+    change_config(tmp_path, id2label=dict(enumerate(theirs)))
+    assert_same(from_huggingface(tmp_path), before)
+    change_config(tmp_path, id2label=dict(enumerate(["O", "B-A", "I-A", "NOUN", "VERB"])))
+    with pytest.raises(DataError, match="B- and I- of each type. Received: O, B-A, I-A, NOUN"):
+        from_huggingface(tmp_path)
+
+
+def test_a_classifier_of_pairs(tmp_path):
+    to_huggingface(tmp_path, make("task"))
+    assert from_huggingface(tmp_path, second_column="b").task.takes_pairs
+
+
+def test_what_transformers_has_no_place_for(tmp_path):
+    task = dataclasses.replace(TASKS["tagging"], crf=True)
+    with pytest.raises(DataError, match="no place for a CRF"):
+        to_huggingface(tmp_path, make("task", task=task))
 
 
 def test_options_of_the_tokenizer(tmp_path):
@@ -252,6 +296,10 @@ def test_a_missing_head_may_be_new(folder):
         ({"hidden_act": "silu"}, "silu"),
         ({"vocab_size": "many"}, "many"),
         ({"num_attention_heads": 3}, "num_heads=3"),
+        (
+            {"architectures": ["BertForSequenceClassification"], "problem_type": "ranking"},
+            "must have a problem_type of",
+        ),
     ],
 )
 def test_a_configuration_that_is_not_berts(folder, fields, said):
