@@ -13,6 +13,7 @@ what is served. A task imports no TensorFlow; it is handed its tokenizer.
 
 import abc
 import argparse
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -39,7 +40,7 @@ class Named(NamedTuple):
 
 
 class Task(abc.ABC):
-    """One way to fine-tune an encoder.
+    """One way to fine-tune an encoder: a frozen dataclass, whose fields are its settings.
 
     Attributes:
         name: its key in `TASKS`, its name in commands and in task.json.
@@ -47,6 +48,8 @@ class Task(abc.ABC):
             chosen; the first is the default. "loss" is better when lower, all others when higher.
         token_targets: names of the targets that have a value for every token.
         sequence_length: tokens that a feature has at most, in training and ever after.
+        reading_options: fields that say how files are read or scored, and may differ from those of
+            training.
         takes_pairs: whether an example is two texts.
         serves_texts: whether one text, or one pair, is all that an exported graph needs.
     """
@@ -55,6 +58,7 @@ class Task(abc.ABC):
     metric_names: ClassVar[tuple[str, ...]]
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
+    reading_options: ClassVar[tuple[str, ...]] = ()
     takes_pairs: bool = False
     serves_texts: ClassVar[bool] = True
 
@@ -66,28 +70,36 @@ class Task(abc.ABC):
         """Add this task's options to `kbert finetune NAME`."""
 
     @classmethod
-    @abc.abstractmethod
     def from_arguments(cls, args: argparse.Namespace) -> "Task":
         """The task that those options describe."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in vars(args).items() if name in names})
 
-    @abc.abstractmethod
     def to_json(self) -> dict:
         """All that `from_json` needs to make this task again, without its name."""
+        return dataclasses.asdict(self)
 
     @classmethod
-    @abc.abstractmethod
     def from_json(cls, values: Mapping) -> "Task":
         """The task that `to_json` described. Raises DataError for values it does not know."""
+        values = {key: value for key, value in values.items() if key != "name"}
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
+        # JSON has no tuples.
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     def with_options(self, **options) -> "Task":
         """This task, reading files in another way (other columns, say) than in training.
 
         Options that are None stay as they are. Raises DataError for one that it does not have.
         """
-        for name, value in options.items():
-            if value is not None:
-                raise DataError(f"The task {self.name} has no option {name}. Received: {value!r}.")
-        return self
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in set(given) - set(self.reading_options):
+            raise DataError(
+                f"The task {self.name} has no option {name}. Received: {given[name]!r}."
+            )
+        return dataclasses.replace(self, **given) if given else self
 
     # Data.
 

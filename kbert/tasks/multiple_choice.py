@@ -62,21 +62,6 @@ class MultipleChoiceTask(Task):
             help="tokens of context, question and one choice; longer ones are cut",
         )
 
-    @classmethod
-    def from_arguments(cls, args: argparse.Namespace) -> "MultipleChoiceTask":
-        return cls(args.dropout, args.sequence_length)
-
-    def to_json(self) -> dict:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping) -> "MultipleChoiceTask":
-        values = {key: value for key, value in values.items() if key != "name"}
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
-        return cls(**values)
-
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
     ) -> list[ChoiceExample]:

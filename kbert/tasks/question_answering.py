@@ -49,6 +49,7 @@ class QuestionAnsweringTask(Task):
     name = "qa"
     metric_names = ("f1", "exact")
     takes_pairs = True
+    reading_options = ("rules",)
 
     sequence_length: int = 384
     stride: int = 128
@@ -86,27 +87,6 @@ class QuestionAnsweringTask(Task):
             option = "--" + name.replace("_", "-")
             parser.add_argument(option, type=int, default=getattr(cls, name), help=summary)
         parser.add_argument("--rules", choices=RULES, default=cls.rules, help="of the scores")
-
-    @classmethod
-    def from_arguments(cls, args: argparse.Namespace) -> "QuestionAnsweringTask":
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in vars(args).items() if name in names})
-
-    def to_json(self) -> dict:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping) -> "QuestionAnsweringTask":
-        values = {key: value for key, value in values.items() if key != "name"}
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
-        return cls(**values)
-
-    def with_options(self, **options) -> "QuestionAnsweringTask":
-        rules = options.pop("rules", None)
-        super().with_options(**options)
-        return self if rules is None else dataclasses.replace(self, rules=rules)
 
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None

@@ -60,6 +60,7 @@ class TaggingTask(Task):
     name = "tagging"
     metric_names = ("f1", "precision", "recall", "accuracy")
     token_targets = frozenset(["tags"])
+    reading_options = ("word_column", "tag_column", "valid_tags")
 
     labels: tuple[str, ...] = ()
     characters: bool = False
@@ -109,28 +110,6 @@ class TaggingTask(Task):
             default=cls.sequence_length,
             help="tokens a window; longer sentences become several windows, no word is lost",
         )
-
-    @classmethod
-    def from_arguments(cls, args: argparse.Namespace) -> "TaggingTask":
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in vars(args).items() if name in names})
-
-    def to_json(self) -> dict:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping) -> "TaggingTask":
-        values = {key: value for key, value in values.items() if key != "name"}
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
-        return cls(**values | {"labels": tuple(values.get("labels", ()))})
-
-    def with_options(self, **options) -> "TaggingTask":
-        own = ("word_column", "tag_column", "valid_tags")
-        changed = {name: options.pop(name) for name in own if options.get(name) is not None}
-        super().with_options(**options)
-        return dataclasses.replace(self, **changed)
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class TextTask(Task):
     """
 
     # Whether a label may be a list in JSON.
+    reading_options = ("text_column", "second_column", "label_column", "header")
     labels_are_lists: ClassVar[bool] = False
 
     dropout: float = 0.1
@@ -105,28 +106,12 @@ class TextTask(Task):
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "TextTask":
-        names = {field.name for field in dataclasses.fields(cls)}
-        given = {name: value for name, value in vars(args).items() if name in names}
-        return cls(**given | {"header": not args.no_header})
-
-    def to_json(self) -> dict:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping) -> "TextTask":
-        values = {key: value for key, value in values.items() if key != "name"}
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return dataclasses.replace(super().from_arguments(args), header=not args.no_header)
 
     def with_options(self, **options) -> "TextTask":
-        own = ("text_column", "second_column", "label_column", "header")
-        changed = {name: options.pop(name) for name in own if options.get(name) is not None}
-        if "second_column" in changed and self.second_column is None:
+        if options.get("second_column") is not None and self.second_column is None:
             raise DataError("The model was fine-tuned on single texts: it takes no second column.")
-        super().with_options(**options)
-        return dataclasses.replace(self, **changed)
+        return super().with_options(**options)
 
     @property
     def takes_pairs(self) -> bool:
