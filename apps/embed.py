@@ -56,7 +56,7 @@ def text_encoder(args):
 
     from kbert.checkpoints.formats import load_any
     from kbert.checkpoints.pooling import Pooling, read_pooling
-    from kbert.inference.embedding import TextEncoder
+    from kbert.inference.text_encoder import TextEncoder
 
     given = {
         "mode": args.pooling,

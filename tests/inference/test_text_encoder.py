@@ -9,7 +9,7 @@ from kbert import build_encoder, to_huggingface
 from kbert.checkpoints.directory import copy_weights
 from kbert.checkpoints.pooling import Pooling, read_pooling, write_pooling
 from kbert.errors import DataError
-from kbert.inference.embedding import TextEncoder
+from kbert.inference.text_encoder import TextEncoder
 from kbert.inference.vectors import vectors_writer
 from tests.checkpoints.published_models import make, minilm_folder
 from tests.layers.contract import numpy
