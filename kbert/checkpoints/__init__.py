@@ -1,1 +1,1 @@
-"""Checkpoint directories: kbert's own format, in and out."""
+"""Checkpoint directories: kbert's own format, and published ones, in and out."""

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
-from kbert.checkpoints.huggingface_tokenizer import is_cased
 from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import read_config, read_object, read_vocabulary
+from kbert.checkpoints.published import is_cased, read_config, read_object, read_vocabulary
 from kbert.checkpoints.sources import Source, merge_heads
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig

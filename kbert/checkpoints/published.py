@@ -2,10 +2,16 @@
 
 import json
 import pathlib
+import re
 
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.text.vocabulary import load_vocabulary
+
+# Of all pieces with an ASCII letter, the share with a capital: of Google's vocabularies 0 % in the
+# uncased one, 0.05 % in the Chinese one, 31 % and 25 % in the cased and the multilingual one.
+_CASED_SHARE = 0.02
+_ASCII_LETTER = re.compile("[A-Za-z]")
 
 
 def read_object(path: pathlib.Path) -> dict:
@@ -39,3 +45,11 @@ def check_size(path: pathlib.Path, pieces: list[str], config: BertConfig) -> lis
             f"Received: {len(pieces)}."
         )
     return pieces
+
+
+def is_cased(pieces: list[str]) -> bool:
+    """Whether a vocabulary was made from text with its capitals."""
+    words = [piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]"))]
+    latin = [piece for piece in words if _ASCII_LETTER.search(piece)]
+    capitals = sum(piece != piece.lower() for piece in latin)
+    return capitals > _CASED_SHARE * max(len(latin), 1)

@@ -133,7 +133,7 @@ def test_the_vocabulary_tells_the_case(tmp_path, capitals, lowercase):
 
 @pytest.mark.parametrize("name", ["uncased", "cased", "multilingual-cased", "chinese"])
 def test_published_vocabularies_tell_their_case(shared_data, name):
-    from kbert.checkpoints.huggingface_tokenizer import is_cased
+    from kbert.checkpoints.published import is_cased
     from kbert.text.vocabulary import load_vocabulary
 
     file = shared_data("vocab") / f"bert-base-{name}.vocab.txt"
