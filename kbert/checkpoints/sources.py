@@ -22,14 +22,17 @@ class Source(NamedTuple):
 
 def open_safetensors(files: list[pathlib.Path]) -> Source:
     """The arrays of one safetensors file, or of the shards of one model, memory-mapped."""
-    homes = {}
+    homes, shapes = {}, {}
     for path in files:
         if not path.is_file():
             raise DataError(f"{path} is missing.")
         file = read_arrays(path)
-        homes.update(dict.fromkeys(file.keys(), file))
-    shapes = {name: tuple(file.get_slice(name).get_shape()) for name, file in homes.items()}
-    return Source(files[0], shapes, lambda name: homes[name].get_tensor(name))
+        for name in file.keys():
+            homes[name] = path
+            shapes[name] = tuple(file.get_slice(name).get_shape())
+    # Opened for each array anew: what has been read of a mapped file stays in memory until it is
+    # closed, and would be as much as the model itself.
+    return Source(files[0], shapes, lambda name: read_arrays(homes[name]).get_tensor(name))
 
 
 def shards(index: pathlib.Path) -> list[pathlib.Path]:

@@ -122,7 +122,8 @@ def _assign(places, weights, source):
         if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
             raise DataError(f"{source.path}: {place.name} must be floats, not {array.dtype}.")
         array = np.asarray(array.T if place.transposed else array, "float32")
-        if not np.isfinite(array).all():
+        # The sum of a row, not a test of each number: no second array as large as the first.
+        if not np.isfinite(array.sum(axis=-1, dtype="float64")).all():
             raise DataError(f"{source.path}: {place.name} holds values that are no numbers.")
         if place.third is None:
             weights[place.weight].assign(array)
