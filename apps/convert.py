@@ -65,6 +65,8 @@ def run(args):
         if warning.category is UserWarning:
             print(warning.message)
     if args.encoder_only:
+        if not any(weight.path.startswith("pooler/") for weight in checkpoint.model.weights):
+            print(f"{args.source} has no pooler: newly initialised.")
         checkpoint = Checkpoint(encoder_of(checkpoint), checkpoint.tokenizer, checkpoint.config)
     writer(args.to)(args.output, checkpoint, **writing_options(args))
     if pooling is not None and args.to == "kbert":

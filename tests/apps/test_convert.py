@@ -8,7 +8,7 @@ import pytest
 from apps.cli import main
 from kbert import load, save, to_google, to_huggingface
 from kbert.checkpoints.pooling import Pooling, read_pooling
-from tests.checkpoints.published_models import assert_same, make, minilm_folder
+from tests.checkpoints.published_models import TASKS, assert_same, make, minilm_folder
 
 
 def kbert(*arguments):
@@ -33,6 +33,12 @@ def test_the_encoder_alone(tmp_path, capsys):
     assert "encoder, " in capsys.readouterr().out
     assert kbert("convert", tmp_path / "b", "--output", tmp_path / "c") == 0
     assert load(tmp_path / "c").task is None
+
+
+def test_a_model_of_tags_has_no_pooler(tmp_path, capsys):
+    save(tmp_path / "a", make("task", task=TASKS["tagging"]))
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", "--encoder-only") == 0
+    assert "has no pooler: newly initialised" in capsys.readouterr().out
 
 
 def test_a_new_head_is_named(tmp_path, capsys):
