@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kbert.layers.activation import initializer
+from kbert.layers.dropout import Dropout
 
 # Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
 # uniform softmax instead of NaN.
@@ -37,7 +38,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.initializer_stddev = initializer_stddev
-        self.probability_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.probability_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         hidden = input_shape[-1]
@@ -73,13 +74,15 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         if padding_mask is not None:
             scores = ops.where(visible(padding_mask), scores, _HIDDEN)
-        probabilities = ops.softmax(scores)
+        probabilities = _softmax(value.dtype)(scores)
         # Dropping attention probabilities drops whole tokens to attend to: odd, but BERT was
         # trained so (attention_probs_dropout_prob).
-        dropped = self.probability_dropout(ops.cast(probabilities, value.dtype), training=training)
+        dropped = self.probability_dropout(probabilities, training=training)
         context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))
         attended = self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
-        return (attended, probabilities) if return_attention_scores else attended
+        if not return_attention_scores:
+            return attended
+        return attended, ops.cast(probabilities, "float32")
 
     def get_config(self):
         return {
@@ -88,6 +91,26 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "initializer_stddev": self.initializer_stddev,
         }
+
+
+def _softmax(dtype):
+    """A softmax from float32 to `dtype` that keeps nothing but its result for the gradient.
+
+    So no float32 (batch, heads, query, key) waits for the backward pass.
+    """
+
+    @ops.custom_gradient
+    def softmax(scores):
+        probabilities = ops.cast(ops.softmax(scores), dtype)
+
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            upstream, shares = ops.cast(upstream, "float32"), ops.cast(probabilities, "float32")
+            return shares * (upstream - ops.sum(upstream * shares, axis=-1, keepdims=True))
+
+        return probabilities, gradient
+
+    return softmax
 
 
 def visible(padding_mask):

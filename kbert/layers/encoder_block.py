@@ -4,6 +4,7 @@ import keras
 
 from kbert.layers.activation import ACTIVATIONS, initializer
 from kbert.layers.attention import MultiHeadSelfAttention
+from kbert.layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -50,7 +51,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         )
         self.attention_norm = self._norm("attention_norm")
         self.output_norm = self._norm("output_norm")
-        self.residual_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.residual_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def _norm(self, name):
         return keras.layers.LayerNormalization(
@@ -79,9 +80,11 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.output_norm.build(input_shape)
 
     def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
-        attended, scores = self.attention(
-            x, padding_mask, training=training, return_attention_scores=True
+        attended = self.attention(
+            x, padding_mask, training=training, return_attention_scores=return_attention_scores
         )
+        if return_attention_scores:
+            attended, scores = attended
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
         transformed = self.output_dense(self.intermediate(x))
         x = self.output_norm(x + self.residual_dropout(transformed, training=training))

@@ -19,7 +19,8 @@ from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import set_precision, strategy
-from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+from kbert.training.fused_adam import FusedBertAdam
+from kbert.training.optimizers import WarmupLinearDecay
 from kbert.training.step import TrainingModel
 
 SUMMARY = "finetune.json"
@@ -173,7 +174,7 @@ def fit(
         # Not compiled by XLA, which would take many seconds for each length of batches.
         trainer = TrainingModel(model, task.objective, seed=seed)
         schedule = WarmupLinearDecay(learning_rate, round(warmup_share * steps), steps)
-        trainer.compile(BertAdam(schedule, weight_decay, bias_correction=bias_correction))
+        trainer.compile(FusedBertAdam(schedule, weight_decay, bias_correction=bias_correction))
     trainer.fit(
         as_dataset(batches, steps, fixed_shapes=False),
         epochs=epochs,

@@ -18,10 +18,11 @@ from kbert.models import build_pretraining_model
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.training.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
 from kbert.training.devices import compile_whole_step, set_precision, strategy
+from kbert.training.fused_adam import FusedBertAdam
 from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
-from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+from kbert.training.optimizers import WarmupLinearDecay
 from kbert.training.saving import resume, save_step, saved_steps, steps_done
 from kbert.training.settings import PretrainingSettings, Schedule
 from kbert.training.step import TrainingModel
@@ -165,7 +166,7 @@ def _training_model(model, settings):
     )
     rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
     training_model.compile(
-        BertAdam(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
+        FusedBertAdam(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
     )
     return training_model
 

@@ -78,7 +78,12 @@ class TrainingModel(keras.Model):
         factor = 1 / self.loss_scale
         if self.clip_norm is not None:
             factor *= self.clip_norm / tf.maximum(norm, self.clip_norm)
-        gradients = [gradient * factor for gradient in gradients]
+        # Mostly there is nothing to clip: that spares a pass over all gradients.
+        gradients = tf.cond(
+            tf.equal(factor, 1),
+            lambda: gradients,
+            lambda: [gradient * factor for gradient in gradients],
+        )
         logs = {
             **sums,
             "gradient_norm": norm,
