@@ -1,0 +1,46 @@
+"""The loss of every choice between classes: words, labels, tags, spans."""
+
+from keras import ops
+
+
+def weighted_cross_entropy(logits, targets, weights):
+    """Weighted sums of the cross-entropy in nats, and of 1 where the highest logit is right.
+
+    Args:
+        logits: (..., classes), any float type.
+        targets: integers (...).
+        weights: float32 (...).
+    """
+    logits, targets = ops.cast(logits, "float32"), ops.expand_dims(ops.cast(targets, "int32"), -1)
+    losses = _cross_entropy(targets)(logits)
+    scores = ops.stop_gradient(logits)
+    # A largest value is cheaper to find than its place.
+    is_right = _chosen(scores, targets) >= ops.max(scores, axis=-1)
+    return ops.sum(losses * weights), ops.sum(ops.cast(is_right, "float32") * weights)
+
+
+def _cross_entropy(targets):
+    """A function: logits (..., classes) -> the cross-entropy with targets (..., 1).
+
+    The gradient is written down, because a row of masked LM is as long as the vocabulary: that of
+    a lookup would be a scatter, and a softmax kept for it one more table of that size.
+    """
+
+    @ops.custom_gradient
+    def cross_entropy(logits):
+        highest = ops.max(logits, axis=-1, keepdims=True)
+        total = highest + ops.log(ops.sum(ops.exp(logits - highest), axis=-1, keepdims=True))
+
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            is_target = ops.equal(ops.arange(ops.shape(logits)[-1], dtype="int32"), targets)
+            shares = ops.exp(logits - total) - ops.cast(is_target, "float32")
+            return shares * ops.expand_dims(upstream, -1)
+
+        return total[..., 0] - _chosen(logits, targets), gradient
+
+    return cross_entropy
+
+
+def _chosen(logits, targets):
+    return ops.take_along_axis(logits, targets, axis=-1)[..., 0]
