@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--positions", type=int, default=8192, help="of a batch")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=8)
     args = parser.parse_args()
     set_precision(args.precision)
     keras.utils.set_random_seed(0)
