@@ -1,6 +1,6 @@
 """Which next-sentence examples stand in which rows: a pure function of (store, seed, window).
 
-An epoch has about as many rows as the split has tokens for, and divides the split into as many
+An epoch has as many rows as would hold the tokens of the split, which is divided into as many
 stretches; a shuffle gives each row one. Some 2,000 rows make a window. Its examples start in its
 stretches in turn, once in each, then once more, until its rows are full. So every window has a
 known number of rows, and a row of the last epoch is found as fast as the first.

@@ -180,7 +180,7 @@ def _claim(run, store, config, settings):
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
         differences = [
-            f"{name} was {before[part].get(name, 'not set')}, now {value}"
+            f"{name} was {before[part].get(name)!r}, now {value!r}"
             for part in wanted
             for name, value in wanted[part].items()
             if before[part].get(name) != value
