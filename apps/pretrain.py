@@ -7,6 +7,7 @@ draws the curves. Stopped at any moment, the same command goes on. At the end th
 checkpoint for fill-mask, finetune and export.
 """
 
+import argparse
 import dataclasses
 import sys
 
@@ -34,12 +35,17 @@ def add_arguments(parser):
 def add_fields(parser, settings):
     """An option for each field of a dataclass of settings."""
     for field in dataclasses.fields(settings):
+        option, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        if isinstance(field.default, bool):
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(option, action=action, default=field.default, help=text)
+            continue
         parser.add_argument(
-            "--" + field.name.replace("_", "-"),
+            option,
             type=type(field.default) if field.default is not None else str,
             default=field.default,
             metavar="N" if isinstance(field.default, (int, float)) else "X",
-            help=field.metadata["help"],
+            help=text,
         )
 
 
