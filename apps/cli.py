@@ -87,7 +87,8 @@ def import_tensorflow_quietly() -> None:
     """TensorFlow notes from C++ how it was built, before any setting can stop it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)
-    if importlib.util.find_spec("tensorflow") is None:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
         return
     sys.stderr.flush()
     kept = os.dup(2)

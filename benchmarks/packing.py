@@ -25,9 +25,10 @@ from kbert.data.rows import PretrainingRows  # noqa: E402
 from kbert.data.store import TokenStore  # noqa: E402
 from kbert.files import write_json  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step, set_precision  # noqa: E402
+from kbert.training.devices import compile_whole_step  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam  # noqa: E402
+from kbert.training.precision import set_precision  # noqa: E402
 from kbert.training.step import TrainingModel  # noqa: E402
 
 WARM_UP = 2

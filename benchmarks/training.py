@@ -128,8 +128,11 @@ def read_results() -> dict:
 
 
 def keep(results: dict, cell: Cell, figures: dict) -> None:
-    """Put a cell's new figures in the place of the old ones."""
+    """Put a cell's new figures in the place of the old ones; peers left out keep theirs."""
     known = [each for each in results["cells"] if each["cell"] != vars(cell)]
+    for each in results["cells"]:
+        if each["cell"] == vars(cell):
+            figures = each["figures"] | figures
     results["machine"] = machine()
     results["cells"] = sorted(
         [*known, {"cell": vars(cell), "figures": figures}],

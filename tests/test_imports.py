@@ -35,6 +35,7 @@ WITH_TENSORFLOW = {
     "kbert/training/devices.py",
     "kbert/training/fused_adam.py",
     "kbert/training/step.py",
+    "kbert/training/tensorflow_engine.py",
     "kbert/checkpoints/google.py",
 }
 FILES = sorted(

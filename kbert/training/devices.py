@@ -1,15 +1,6 @@
-"""Which devices train, in which precision: the only file that knows MirroredStrategy."""
+"""Which devices train: the only file that knows MirroredStrategy."""
 
-import keras
 import tensorflow as tf
-
-from kbert.errors import DataError
-
-PRECISIONS = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 
 
 def strategy() -> tf.distribute.Strategy:
@@ -24,13 +15,6 @@ def strategy() -> tf.distribute.Strategy:
         if devices:
             return tf.distribute.get_strategy()
     raise RuntimeError("TensorFlow sees no device.")
-
-
-def set_precision(precision: str) -> None:
-    """Set Keras's policy: weights in float32, computation in `precision`."""
-    if precision not in PRECISIONS:
-        raise DataError(f"The precision must be one of {list(PRECISIONS)}. Received: {precision}.")
-    keras.mixed_precision.set_dtype_policy(PRECISIONS[precision])
 
 
 def compile_whole_step(precision: str) -> bool:

@@ -18,9 +18,10 @@ from kbert.tasks.answering import answer_features
 from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
-from kbert.training.devices import set_precision, strategy
+from kbert.training.devices import strategy
 from kbert.training.fused_adam import FusedBertAdam
 from kbert.training.optimizers import WarmupLinearDecay
+from kbert.training.precision import set_precision
 from kbert.training.step import TrainingModel
 
 SUMMARY = "finetune.json"

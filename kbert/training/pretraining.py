@@ -10,23 +10,20 @@ import keras
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights, save
 from kbert.config import BertConfig
-from kbert.data.pipeline import as_dataset
 from kbert.data.rows import PretrainingRows
 from kbert.data.store import TokenStore
 from kbert.errors import DataError
 from kbert.files import write_json
 from kbert.models import build_pretraining_model
-from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.training.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
-from kbert.training.devices import compile_whole_step, set_precision, strategy
-from kbert.training.fused_adam import FusedBertAdam
+from kbert.training.engine import engine
 from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
 from kbert.training.optimizers import WarmupLinearDecay
+from kbert.training.precision import set_precision
 from kbert.training.saving import resume, save_step, saved_steps, steps_done
 from kbert.training.settings import Phase, PretrainingSettings, Schedule
-from kbert.training.step import TrainingModel
 
 
 def pretrain(
@@ -52,11 +49,10 @@ def pretrain(
     is no number.
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
-    tokenizer = WordPieceTokenizer(store.vocabulary, **store.tokenizer_options)
     _check(store, config, settings)
     parts = [_part(store, settings, phase, schedule) for phase in settings.phases()]
     set_precision(settings.precision)
-    devices = strategy()
+    devices = engine().devices()
     _check_divides(settings, devices.num_replicas_in_sync)
     _claim(run, store, config, settings)
     keras.utils.set_random_seed(settings.seed)
@@ -67,7 +63,7 @@ def pretrain(
         elif settings.initialization == "corpus" and not saved_steps(run):
             start_from_corpus(model, store["train"].tokens)
         training_model = _training_model(model, settings)
-    checkpoint = Checkpoint(model, tokenizer, config)
+    checkpoint = Checkpoint(model, _Tokenizer(store.vocabulary, store.tokenizer_options), config)
     first_step, complaints = resume(run, training_model)
     for complaint in complaints:
         print(complaint)
@@ -97,6 +93,13 @@ def pretrain(
         "stopped_by": stopped_by,
         "held_out": held_out,
     }
+
+
+class _Tokenizer(NamedTuple):
+    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
+
+    vocabulary: list[str]
+    options: dict
 
 
 class _Part(NamedTuple):
@@ -163,7 +166,7 @@ def _scored_batches(rows, num_batches):
         inputs, targets, weights = batches[number]
         return inputs, targets, {name: value / num_batches for name, value in weights.items()}
 
-    return as_dataset(batch, num_batches)
+    return engine().as_dataset(batch, num_batches)
 
 
 def _claim(run, store, config, settings):
@@ -196,24 +199,24 @@ def _claim(run, store, config, settings):
 
 
 def _training_model(model, settings):
-    training_model = TrainingModel(
+    training_model = engine().TrainingModel(
         model,
         pretraining_objective,
         clip_norm=settings.clip_norm,
         accumulate=settings.accumulate,
         seed=settings.seed,
-        jit_step=compile_whole_step(settings.precision),
+        jit_step=engine().compile_whole_step(settings.precision),
     )
     rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
     training_model.compile(
-        FusedBertAdam(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
+        engine().Adam(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
     )
     return training_model
 
 
 def _fit(training_model, part, first_step, callbacks):
     """Train from a step to the end of a phase."""
-    steps = as_dataset(
+    steps = engine().as_dataset(
         part.rows.batch, part.phase.end_step - first_step, first_step - part.phase.first_step
     )
     # A step traced for two shapes would not be, bit for bit, the one of a run that is resumed here.

@@ -18,6 +18,7 @@ STEPS = "steps"
 
 def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
     """Write the state after the current step and drop all but the newest `keep`."""
+    training_model.synchronise()
     folder = run / STEPS / f"{steps_done(training_model):08d}"
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -3,71 +3,26 @@
 import keras
 import tensorflow as tf
 
-_FIRST_LOSS_SCALE = 2.0**15
-_GROWTH_STEPS = 2000  # without an overflow, before the loss scale doubles
-_MOST_GENERATORS, _MOST_DRAWS = 2**16, 2**10  # of a model, and of a generator in one pass
+from kbert.training.training_model import GROWTH_STEPS, BaseTrainingModel
 
 
-class TrainingModel(keras.Model):
-    """A model with its objective; `compile(optimizer)` and `fit` it like any Keras model.
+class TrainingModel(BaseTrainingModel):
+    """`BaseTrainingModel` under any tf.distribute strategy.
 
-    `fit` takes batches `(inputs, targets, weights)` whose weights sum to 1 over the global batch,
-    so the sums of replicas and of microbatches simply add up to those of the one big batch. Each
-    replica's forward and backward pass is a function of its own (compiled by XLA with `jit_step`);
-    the sum over replicas, the test that all is finite, clipping and the update stand outside,
-    because Keras's own `jit_compile` fails under MirroredStrategy (keras issue 19809), and its
-    optimizer clips before it reduces.
-
-    A gradient that is not finite leaves the weights as they were. Under float16 the loss is
-    multiplied by `loss_scale`, which halves at an overflow and doubles after 2,000 steps without
-    one.
-
-    Args:
-        model: what is trained.
-        objective: `(outputs, targets, weights) -> dict` of weighted sums, float32 scalars, with
-            "loss" among them.
-        clip_norm: longest gradient, over all weights together; None does not clip.
-        accumulate: microbatches that a batch is split into, to save memory.
-        seed: of dropout; its masks are a function of (seed, step, replica, microbatch).
-        jit_step: compile the pass with XLA.
+    Each replica's forward and backward pass is a function of its own (compiled by XLA with
+    `jit_step`); the sum over replicas, the test that all is finite, clipping and the update stand
+    outside, because Keras's own `jit_compile` fails under MirroredStrategy (keras issue 19809), and
+    its optimizer clips before it reduces.
     """
 
-    def __init__(
-        self, model, objective, clip_norm=1.0, accumulate=1, seed=0, jit_step=False, **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.model = model
-        self.objective = objective
-        self.clip_norm = clip_norm
-        self.accumulate = accumulate
-        self.seed = seed
-        self.scales_loss = keras.config.dtype_policy().compute_dtype == "float16"
-        self.data_step = self._counter("data_step", "int64", 0)
-        self.loss_scale = self._counter(
-            "loss_scale", "float32", _FIRST_LOSS_SCALE if self.scales_loss else 1.0
-        )
-        self.finite_steps = self._counter("finite_steps", "int64", 0)
-        self._seed_states = [v for v in model.variables if "seed_generator_state" in v.path]
-        self._differentiate = tf.function(self._microbatch, jit_compile=jit_step, autograph=False)
-        self.built = True
-
-    def _counter(self, name, dtype, value):
-        return self.add_weight(
-            name=name,
-            dtype=dtype,
-            initializer=keras.initializers.Constant(value),
-            trainable=False,
-            # All replicas write the same value.
-            aggregation="only_first_replica",
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._differentiate = tf.function(
+            self._microbatch, jit_compile=self.jit_step, autograph=False
         )
 
     def compile(self, optimizer):
-        # Keras's own loss scaling, automatic under float16, refuses to run outside the replicas.
-        super().compile(optimizer=optimizer, jit_compile=False, auto_scale_loss=False)
-        optimizer.build(self.model.trainable_variables)
-
-    def call(self, inputs, training=None):
-        return self.model(inputs, training=training)
+        super().compile(optimizer, jit_compile=False)
 
     def train_step(self, data):
         replica = tf.distribute.get_replica_context()
@@ -138,25 +93,12 @@ class TrainingModel(keras.Model):
     def _microbatch(self, data, number, loss_scale):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        with self._seeds(number), tf.GradientTape() as tape:
+        seeds = keras.StatelessScope(state_mapping=self._seeds(number))
+        with seeds, tf.GradientTape() as tape:
             sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
-
-    def _seeds(self, number):
-        """A scope in which dropout's generators start from (seed, generator, number of the pass).
-
-        Derived instead of kept, so that replicas differ, and a resumed run draws what the run that
-        was never stopped would have drawn.
-        """
-        states = []
-        for index, state in enumerate(self._seed_states):
-            first = self.seed * _MOST_GENERATORS + index
-            # A generator counts its draws in the second number.
-            second = number * _MOST_DRAWS
-            states.append((state, tf.stack([tf.cast(x, state.dtype) for x in (first, second)])))
-        return keras.StatelessScope(state_mapping=states)
 
     def _update(self, strategy, gradients, finite):
         """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
@@ -183,6 +125,6 @@ class TrainingModel(keras.Model):
         if not self.scales_loss:
             return
         steps = tf.where(finite, self.finite_steps.value + 1, 0)
-        grown = tf.where(steps >= _GROWTH_STEPS, 2.0, 1.0)
+        grown = tf.where(steps >= GROWTH_STEPS, 2.0, 1.0)
         self.loss_scale.assign(self.loss_scale.value * tf.where(finite, grown, 0.5))
-        self.finite_steps.assign(tf.where(steps >= _GROWTH_STEPS, tf.zeros_like(steps), steps))
+        self.finite_steps.assign(tf.where(steps >= GROWTH_STEPS, tf.zeros_like(steps), steps))

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kbert.errors import DataError
-from kbert.training.devices import set_precision, strategy
+from kbert.training.devices import strategy
+from kbert.training.precision import set_precision
 from tests.conftest import ROOT
 
 

@@ -1,0 +1,16 @@
+"""What trains under which Keras backend: TensorFlow, or JAX on a machine without TensorFlow."""
+
+import importlib
+
+import keras
+
+_ENGINES = {
+    "tensorflow": "kbert.training.tensorflow_engine",
+    "jax": "kbert.training.jax_engine",
+}
+
+
+def engine():
+    """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices` and
+    `compile_whole_step`; each means the same under both."""
+    return importlib.import_module(_ENGINES[keras.backend.backend()])
