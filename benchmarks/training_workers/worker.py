@@ -16,7 +16,7 @@ SIZES = {  # layers, width, heads
     "base": (12, 768, 12),
     "large": (24, 1024, 16),
 }
-WARM_UP = 3
+WARM_UP = 2
 
 
 @dataclasses.dataclass

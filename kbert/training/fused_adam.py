@@ -15,18 +15,16 @@ class FusedBertAdam(BertAdam):
     sqrt(d) / c x mean / (sqrt(square) + sqrt(d) x epsilon), which is TensorFlow's kernel for Adam.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+    def _move(self, variable, mean, square, gradient, learning_rate):
         weight = variable.value if isinstance(variable, keras.Variable) else variable
-        learning_rate = tf.cast(learning_rate, weight.dtype)
         mean_share, square_share = self._shares(weight.dtype)
         root = tf.sqrt(tf.cast(square_share, weight.dtype))
-        if self.decay and len(weight.shape) > 1:
+        if self._decays(weight):
             weight.assign_sub(learning_rate * self.decay * weight)
         tf.raw_ops.ResourceApplyAdam(
             var=weight.handle,
-            m=self.means[index].value.handle,
-            v=self.squares[index].value.handle,
+            m=mean.value.handle,
+            v=square.value.handle,
             # Of this kernel's own bias correction: none.
             beta1_power=tf.zeros((), weight.dtype),
             beta2_power=tf.zeros((), weight.dtype),
@@ -34,5 +32,5 @@ class FusedBertAdam(BertAdam):
             beta1=tf.cast(self.beta_1, weight.dtype),
             beta2=tf.cast(self.beta_2, weight.dtype),
             epsilon=root * self.epsilon,
-            grad=tf.cast(gradient, weight.dtype),
+            grad=gradient,
         )

@@ -84,7 +84,7 @@ class TrainingModel(BaseTrainingModel):
     def _microbatch(self, trainable, data, number, scale):
         inputs, targets, weights = data
         weights_now = zip(self.trainable_variables, trainable, strict=True)
-        with keras.StatelessScope([*weights_now, *self._seeds(number)]):
+        with keras.StatelessScope([*weights_now, *self._states(number)]):
             sums = self.objective(self.model(inputs, training=True), targets, weights)
         return sums["loss"] * scale, sums
 

@@ -1,4 +1,4 @@
-"""BERT's optimizer and learning-rate schedule, on every backend."""
+"""BERT's optimizers and learning-rate schedule, on every backend."""
 
 import keras
 from keras import ops
@@ -45,18 +45,27 @@ class BertAdam(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        mean, square = self.means[index], self.squares[index]
         gradient = ops.cast(gradient, variable.dtype)
         learning_rate = ops.cast(learning_rate, variable.dtype)
+        self._move(variable, self.means[index], self.squares[index], gradient, learning_rate)
+
+    def _move(self, variable, mean, square, gradient, learning_rate):
         new_mean = mean + (gradient - mean) * (1 - self.beta_1)
         new_square = square + (ops.square(gradient) - square) * (1 - self.beta_2)
         self.assign(mean, new_mean)
         self.assign(square, new_square)
         mean_share, square_share = self._shares(variable.dtype)
         step = new_mean / mean_share / (ops.sqrt(new_square / square_share) + self.epsilon)
-        if self.decay and len(variable.shape) > 1:
+        if self._decays(variable):
             step = step + self.decay * variable
-        self.assign_sub(variable, learning_rate * step)
+        self.assign_sub(variable, learning_rate * self._trust(variable, step) * step)
+
+    def _decays(self, variable):
+        return bool(self.decay) and len(variable.shape) > 1
+
+    def _trust(self, variable, step):
+        """What the learning rate of a weight is multiplied by."""
+        return 1.0
 
     def _shares(self, dtype):
         """How much of the gradient's mean and mean square the running values hold by now."""
@@ -72,6 +81,25 @@ class BertAdam(keras.optimizers.Optimizer):
             "weight_decay": self.decay,
             **{name: getattr(self, name) for name in names},
         }
+
+
+@keras.saving.register_keras_serializable("kbert")
+class BertLamb(BertAdam):
+    """LAMB (arXiv 1904.00962, algorithm 2): Adam's step, as long as the weight that it changes.
+
+    It holds for batches of many thousand rows. The step of a weight, decay included, is multiplied
+    by |weight| / |step|, or by 1 where one of them is 0. As in the paper's own code, norms and
+    biases, which do not decay, take Adam's step as it is. Arguments: as `BertAdam`.
+
+    Not `keras.optimizers.Lamb`: it decays weights apart from the step, so that the ratio misses it.
+    """
+
+    def _trust(self, variable, step):
+        if len(variable.shape) < 2:
+            return 1.0
+        weight, length = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, step))
+        known = ops.logical_and(weight > 0, length > 0)
+        return ops.where(known, weight / ops.where(known, length, 1.0), 1.0)
 
 
 @keras.saving.register_keras_serializable("kbert")

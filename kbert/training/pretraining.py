@@ -20,7 +20,7 @@ from kbert.training.engine import engine
 from kbert.training.initialization import start_from_corpus
 from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
-from kbert.training.optimizers import WarmupLinearDecay
+from kbert.training.optimizers import BertLamb, WarmupLinearDecay
 from kbert.training.precision import set_precision
 from kbert.training.saving import resume, save_step, saved_steps, steps_done
 from kbert.training.settings import Phase, PretrainingSettings, Schedule
@@ -208,8 +208,9 @@ def _training_model(model, settings):
         jit_step=engine().compile_whole_step(settings.precision),
     )
     rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
+    optimizer = BertLamb if settings.optimizer == "lamb" else engine().Adam
     training_model.compile(
-        engine().Adam(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
+        optimizer(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
     )
     return training_model
 

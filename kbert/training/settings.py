@@ -7,6 +7,7 @@ import re
 from kbert.errors import DataError
 
 INITIALIZATIONS = ("bert", "corpus")
+OPTIMIZERS = ("adam", "lamb")
 _CHANGE = re.compile(r"(\d+):(\d+)x(\d+)")
 
 
@@ -46,6 +47,7 @@ class PretrainingSettings:
     )
     learning_rate: float = _setting(1e-4, "at the end of the warm-up; falls to 0 in a line")
     warmup_steps: int = _setting(10_000, "steps over which the rate rises")
+    optimizer: str = _setting("adam", "adam, or lamb for batches of many thousand rows")
     weight_decay: float = _setting(0.01, "of all weights but norms and biases")
     beta_2: float = _setting(0.999, "Adam's memory of squared gradients")
     clip_norm: float = _setting(1.0, "longest gradient over all weights")
@@ -58,10 +60,9 @@ class PretrainingSettings:
     seed: int = _setting(0, "of the weights, the rows and dropout")
 
     def __post_init__(self):
-        if self.initialization not in INITIALIZATIONS:
-            raise DataError(
-                f"initialization must be one of {INITIALIZATIONS}. Received: {self.initialization}."
-            )
+        for name, known in (("initialization", INITIALIZATIONS), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in known:
+                raise DataError(f"{name} must be one of {known}. Received: {getattr(self, name)}.")
         for name in ("num_steps", "batch_size", "sequence_length", "accumulate"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")

@@ -93,7 +93,7 @@ class TrainingModel(BaseTrainingModel):
     def _microbatch(self, data, number, loss_scale):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        seeds = keras.StatelessScope(state_mapping=self._seeds(number))
+        seeds = keras.StatelessScope(state_mapping=self._states(number))
         with seeds, tf.GradientTape() as tape:
             sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale

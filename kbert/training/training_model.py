@@ -70,7 +70,7 @@ class BaseTrainingModel(keras.Model):
     def synchronise(self) -> None:
         """Write the state of a running `fit` into the variables, if the backend keeps it apart."""
 
-    def _seeds(self, number):
+    def _states(self, number):
         """(variable, value) of each dropout generator, from (seed, generator, number of the pass).
 
         Derived instead of kept, so that replicas differ, and a resumed run draws what the run that

@@ -1,10 +1,10 @@
-"""BertAdam against NumPy, Keras's AdamW and the paper's rule; the schedule by hand."""
+"""BertAdam and BertLamb against NumPy, AdamW and the papers; the schedule by hand."""
 
 import keras
 import numpy as np
 import pytest
 
-from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+from kbert.training.optimizers import BertAdam, BertLamb, WarmupLinearDecay
 
 RNG = np.random.default_rng(0)
 START = [RNG.normal(size=(3, 4)), RNG.normal(size=4)]  # a kernel and a bias
@@ -45,6 +45,38 @@ def test_equals_numpy(decay, bias_correction):
     result = run(BertAdam(0.05, weight_decay=decay, **values))
     for ours, expected in zip(result, adam_in_numpy(0.05, decay, **values), strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def lamb_in_numpy(rate, decay, beta_1, beta_2, epsilon):
+    """Algorithm 2 of arXiv 1904.00962, in float64; biases neither decay nor adapt."""
+    weights = [w.copy() for w in START]
+    means, squares = ([np.zeros_like(w) for w in START] for _ in range(2))
+    for t, step in enumerate(GRADIENTS, start=1):
+        for i, gradient in enumerate(step):
+            means[i] = beta_1 * means[i] + (1 - beta_1) * gradient
+            squares[i] = beta_2 * squares[i] + (1 - beta_2) * gradient**2
+            mean, square = means[i] / (1 - beta_1**t), squares[i] / (1 - beta_2**t)
+            update, ratio = mean / (np.sqrt(square) + epsilon), 1.0
+            if weights[i].ndim > 1:
+                update = update + decay * weights[i]
+                ratio = np.linalg.norm(weights[i]) / np.linalg.norm(update)
+            weights[i] = weights[i] - rate * ratio * update
+    return weights
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_lamb_equals_numpy(decay):
+    values = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
+    result = run(BertLamb(0.05, weight_decay=decay, **values))
+    for ours, expected in zip(result, lamb_in_numpy(0.05, decay, **values), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_lamb_moves_a_weight_of_zeros_and_leaves_one_without_a_gradient():
+    start, none = [np.zeros((2, 2)), np.ones((2, 2))], np.zeros((2, 2))
+    moved, left = run(BertLamb(0.1, weight_decay=0.0), start, [[np.ones((2, 2)), none]])
+    np.testing.assert_allclose(moved, -0.1, rtol=1e-4)
+    np.testing.assert_array_equal(left, 1)
 
 
 def test_equals_keras_adamw():

@@ -1,0 +1,26 @@
+"""The fused update beside BertAdam's own formula, through many steps of warm-up and decay."""
+
+import keras
+import numpy as np
+import pytest
+
+from kbert.training.fused_adam import FusedBertAdam
+from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+
+
+@pytest.mark.parametrize("bias_correction", [True, False])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_equals_bert_adam(decay, bias_correction):
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=(3, 4)), rng.normal(size=4)]
+    gradients = [[rng.normal(size=w.shape) * 10.0**-k for w in start] for k in range(6)]
+    results = []
+    for optimizer in (BertAdam, FusedBertAdam):
+        adam = optimizer(WarmupLinearDecay(0.05, 2, 8), decay, bias_correction=bias_correction)
+        variables = [keras.Variable(w, dtype="float32") for w in start]
+        for step in gradients:
+            adam.apply([keras.ops.convert_to_tensor(g, "float32") for g in step], variables)
+        results.append([keras.ops.convert_to_numpy(v) for v in variables + adam.variables[1:]])
+    assert len(results[0]) == 6
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
