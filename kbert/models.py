@@ -42,19 +42,20 @@ def build_encoder(
     return keras.Model(inputs, {name: results[name] for name in outputs}, name="encoder")
 
 
-def build_pretraining_model(config: BertConfig) -> keras.Model:
+def build_pretraining_model(config: BertConfig, rematerialize: bool = False) -> keras.Model:
     """BERT with both pre-training heads.
 
     Inputs: the encoder's, and `mask_positions` (batch, predictions) and `cls_positions` (batch,
     sequences a row), int32.
     Outputs, float32 logits: `masked_lm` (batch, predictions, vocabulary) and `next_sentence`
     (batch, sequences a row, 2), where class 0 means that the second text follows the first.
+    `rematerialize`: of every block; it changes the memory of training, not its results.
     """
     inputs = encoder_inputs() | {
         name: keras.Input((None,), dtype="int32", name=name)
         for name in ("mask_positions", "cls_positions")
     }
-    embedding, hidden_states, _ = _encode(config, inputs)
+    embedding, hidden_states, _ = _encode(config, inputs, rematerialize=rematerialize)
     transformed = MaskedLMHead(
         activation=config.activation,
         layer_norm_epsilon=config.layer_norm_epsilon,
@@ -79,7 +80,7 @@ def encoder_inputs() -> dict:
     return {name: keras.Input((None,), dtype="int32", name=name) for name in names}
 
 
-def _encode(config, inputs, with_scores=False):
+def _encode(config, inputs, with_scores=False, rematerialize=False):
     """-> the embedding layer, num_layers + 1 hidden states, num_layers attention scores."""
     embedding = BertEmbedding(
         vocabulary_size=config.vocabulary_size,
@@ -103,6 +104,7 @@ def _encode(config, inputs, with_scores=False):
             activation=config.activation,
             layer_norm_epsilon=config.layer_norm_epsilon,
             initializer_stddev=config.initializer_stddev,
+            rematerialize=rematerialize,
             name=f"block_{index}",
         )
         if with_scores:

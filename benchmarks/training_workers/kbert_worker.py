@@ -1,4 +1,7 @@
-"""kbert's pre-training step with the settings that `kbert pretrain` uses."""
+"""kbert's pre-training step with the settings that `kbert pretrain` uses.
+
+A further argument `rematerialize` computes blocks again for their gradients.
+"""
 
 import os
 import sys
@@ -37,7 +40,9 @@ def main():
     cell = Cell.of(sys.argv[1:])
     set_precision(cell.precision)
     model = TrainingModel(
-        build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY)),
+        build_pretraining_model(
+            BertConfig.preset(cell.model, VOCABULARY), "rematerialize" in sys.argv
+        ),
         pretraining_objective,
         jit_step=compile_whole_step(cell.precision),
     )

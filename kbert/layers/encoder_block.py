@@ -19,6 +19,8 @@ class TransformerEncoderBlock(keras.layers.Layer):
         activation: "gelu_tanh", "gelu_erf" or "relu".
         layer_norm_epsilon: added to the variance.
         initializer_stddev: of the kernels.
+        rematerialize: keep only the input for the backward pass of training, and compute the rest
+            again there.
 
     Call arguments and result: as `MultiHeadSelfAttention`.
     """
@@ -32,6 +34,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         activation="gelu_tanh",
         layer_norm_epsilon=1e-12,
         initializer_stddev=0.02,
+        rematerialize=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -42,6 +45,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_stddev = initializer_stddev
+        self.rematerialize = rematerialize
         self.attention = MultiHeadSelfAttention(
             num_heads,
             dropout=attention_dropout,
@@ -80,6 +84,37 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.output_norm.build(input_shape)
 
     def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
+        if self.rematerialize and training and not return_attention_scores:
+            return self._call_again_for_gradients(x, padding_mask)
+        return self._call(x, padding_mask, training, return_attention_scores)
+
+    def _call_again_for_gradients(self, x, padding_mask):
+        """The block in training as a pure function, so that it can be computed twice.
+
+        The weights and the states of dropout's generators go in and out by hand: Keras's own scope
+        for this (`keras.RematScope`) draws other masks the second time.
+        """
+        weights = [v for v in self.variables if v.trainable]
+        states = [v for v in self.variables if "seed_generator_state" in v.path]
+
+        def run(x, padding_mask, weight_values, state_values):
+            mapping = [
+                *zip(weights, weight_values, strict=True),
+                *zip(states, state_values, strict=True),
+            ]
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                x = self._call(x, padding_mask, True, False)
+                return x, [scope.get_current_value(state) for state in states]
+
+        values = (
+            [keras.ops.convert_to_tensor(v.value) for v in part] for part in (weights, states)
+        )
+        x, new_states = keras.remat(run)(x, padding_mask, *values)
+        for state, value in zip(states, new_states, strict=True):
+            state.assign(value)
+        return x
+
+    def _call(self, x, padding_mask, training, return_attention_scores):
         attended = self.attention(
             x, padding_mask, training=training, return_attention_scores=return_attention_scores
         )
@@ -92,5 +127,5 @@ class TransformerEncoderBlock(keras.layers.Layer):
 
     def get_config(self):
         names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout", "activation")
-        names += ("layer_norm_epsilon", "initializer_stddev")
+        names += ("layer_norm_epsilon", "initializer_stddev", "rematerialize")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

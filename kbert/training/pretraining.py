@@ -57,7 +57,7 @@ def pretrain(
     _claim(run, store, config, settings)
     keras.utils.set_random_seed(settings.seed)
     with devices.scope():
-        model = build_pretraining_model(config)
+        model = build_pretraining_model(config, settings.rematerialize)
         if start is not None:
             copy_weights(start, model)
         elif settings.initialization == "corpus" and not saved_steps(run):

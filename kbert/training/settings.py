@@ -52,6 +52,7 @@ class PretrainingSettings:
     beta_2: float = _setting(0.999, "Adam's memory of squared gradients")
     clip_norm: float = _setting(1.0, "longest gradient over all weights")
     accumulate: int = _setting(1, "microbatches of an update, to save memory")
+    rematerialize: bool = _setting(False, "compute blocks again for gradients, to save memory")
     masking_rate: float = _setting(0.15, "share of the tokens to predict")
     short_probability: float = _setting(0.1, "share of the examples of a random smaller length")
     packing: bool = _setting(True, "several examples in a row, so that little of it is padding")

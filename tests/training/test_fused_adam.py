@@ -23,4 +23,5 @@ def test_equals_bert_adam(decay, bias_correction):
         results.append([keras.ops.convert_to_numpy(v) for v in variables + adam.variables[1:]])
     assert len(results[0]) == 6
     for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        # The kernel takes 1 - 0.999 in float32, which is off by 1.3e-5 of it.
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-5)

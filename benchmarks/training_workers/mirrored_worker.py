@@ -1,0 +1,72 @@
+"""Two logical CPU devices under MirroredStrategy: kbert's step, or Keras's own `fit` of its model.
+
+mirrored_worker.py MODEL ROWS LENGTH PREDICTIONS PRECISION kbert|keras
+"""
+
+import os
+import sys
+
+from worker import VOCABULARY, Cell, serve
+
+from apps.cli import import_tensorflow_quietly
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+import_tensorflow_quietly()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from kbert_worker import batch_of  # noqa: E402
+
+from kbert.config import BertConfig  # noqa: E402
+from kbert.models import build_pretraining_model  # noqa: E402
+from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
+from kbert.training.objectives import pretraining_objective  # noqa: E402
+from kbert.training.step import TrainingModel  # noqa: E402
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+def kbert_model(cell):
+    model = TrainingModel(
+        build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY)),
+        pretraining_objective,
+        jit_step=True,
+    )
+    model.compile(FusedBertAdam(1e-4))
+    return model
+
+
+def keras_model(cell):
+    """The same layers and losses, compiled as Keras's guide says; "auto" means no XLA here."""
+    model = build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY))
+    losses = {
+        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        for name in ("masked_lm", "next_sentence")
+    }
+    model.compile(
+        loss=losses, optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.01, global_clipnorm=1.0)
+    )
+    return model
+
+
+def main():
+    cell = Cell.of(sys.argv[1:])
+    strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices()])
+    with strategy.scope():
+        model = kbert_model(cell) if "kbert" in sys.argv else keras_model(cell)
+        model.optimizer.build(model.trainable_variables)  # as `fit` does
+    inputs, targets, weights = batch_of(cell)
+    if "keras" in sys.argv:
+        weights = {name: np.ones_like(weight) for name, weight in weights.items()}
+    data = tf.data.Dataset.from_tensors((inputs, targets, weights)).repeat()
+    batches = iter(strategy.experimental_distribute_dataset(data))
+    model.make_train_function()
+    train = model.train_function  # what `fit` calls
+    serve(lambda: float(train(batches)["loss"]), devices=strategy.num_replicas_in_sync)
+
+
+if __name__ == "__main__":
+    main()

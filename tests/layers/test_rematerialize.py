@@ -1,0 +1,41 @@
+"""A block that computes again for its gradients gives the same ones, dropout included."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from kbert.models import build_pretraining_model
+from kbert.training.engine import engine
+from kbert.training.objectives import pretraining_objective
+
+
+def one_step(config, rematerialize, jit_step):
+    """The weights after two steps with dropout."""
+    keras.utils.set_random_seed(0)
+    model = build_pretraining_model(config, rematerialize)
+    trainer = engine().TrainingModel(model, pretraining_objective, jit_step=jit_step, seed=3)
+    trainer.compile(engine().Adam(0.01))
+    rng = np.random.default_rng(0)
+    inputs = {
+        "token_ids": rng.integers(5, config.vocabulary_size, (4, 8)),
+        "segment_ids": np.zeros((4, 8)),
+        "padding_mask": np.ones((4, 8)),
+        "mask_positions": np.tile([1, 3], (4, 1)),
+        "cls_positions": np.zeros((4, 1)),
+    }
+    inputs = {name: array.astype("int32") for name, array in inputs.items()}
+    targets = {"masked_lm": np.full((4, 2), 7), "next_sentence": np.ones((4, 1), int)}
+    weights = {name: np.full(t.shape, 1 / t.size, "float32") for name, t in targets.items()}
+    batches = engine().as_dataset(lambda _: (inputs, targets, weights), 2)
+    trainer.fit(batches, verbose=0, shuffle=False)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("jit_step", [False, True])
+def test_same_weights(tiny_config, jit_step):
+    config = dataclasses.replace(tiny_config, num_layers=2, dropout=0.3, attention_dropout=0.3)
+    plain, again = (one_step(config, flag, jit_step) for flag in (False, True))
+    for one, other in zip(plain, again, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
