@@ -1,7 +1,7 @@
-"""Hugging Face's BertForPreTraining on PyTorch's CPU, attention by SDPA.
+"""Hugging Face's BertForPreTraining on PyTorch, attention by SDPA; on the GPU where there is one.
 
 As it is, it scores every position over the vocabulary; "gather" is a variant of ours, with the same
-modules, that scores the masked positions only.
+modules, that scores the masked positions only; "compile" is torch.compile.
 """
 
 import os
@@ -18,6 +18,7 @@ from worker import VOCABULARY, Cell, serve  # noqa: E402
 def main():
     cell = Cell.of(sys.argv[1:])
     torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     config = transformers.BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=cell.width,
@@ -26,16 +27,18 @@ def main():
         intermediate_size=4 * cell.width,
         attn_implementation="sdpa",
     )
-    model = transformers.BertForPreTraining(config).train()
+    model = transformers.BertForPreTraining(config).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
-    arrays = {name: torch.from_numpy(array).long() for name, array in cell.batch().items()}
+    arrays = {
+        name: torch.from_numpy(array).long().to(device) for name, array in cell.batch().items()
+    }
     inputs = {
         "input_ids": arrays["token_ids"],
         "token_type_ids": arrays["segment_ids"],
         "attention_mask": arrays["padding_mask"],
     }
-    rows = torch.arange(cell.rows)[:, None]
-    labels = torch.full((cell.rows, cell.length), -100)
+    rows = torch.arange(cell.rows, device=device)[:, None]
+    labels = torch.full((cell.rows, cell.length), -100, device=device)
     labels[rows, arrays["mask_positions"]] = arrays["masked_lm"]
 
     def stock():
@@ -50,9 +53,11 @@ def main():
         return loss + cross_entropy(next_sentence.float(), arrays["next_sentence"][:, 0])
 
     forward = gather if "gather" in sys.argv else stock
+    if "compile" in sys.argv:
+        forward = torch.compile(forward)
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=cell.precision == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=cell.precision == "bfloat16"):
             loss = forward()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -60,7 +65,10 @@ def main():
         optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
-    serve(step, transformers=transformers.__version__, torch=torch.__version__)
+    def device_memory_mb():
+        return torch.cuda.max_memory_allocated() // 2**20 if device == "cuda" else 0
+
+    serve(step, device_memory_mb, transformers=transformers.__version__, torch=torch.__version__)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,9 @@ class Cell:
         return {name: np.ascontiguousarray(array, "int32") for name, array in arrays.items()}
 
 
-def serve(step: Callable[[], object], **about) -> None:
+def serve(
+    step: Callable[[], object], device_memory_mb: Callable[[], int] = lambda: 0, **about
+) -> None:
     """Warm up, then answer each line "N" with the seconds of N steps; at the end, with memory.
 
     `step` returns when its work is done.
@@ -96,7 +98,7 @@ def serve(step: Callable[[], object], **about) -> None:
             seconds.append(time.perf_counter() - start)
         _answer(seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _answer({"peak_memory_mb": round(peak / 1024)})
+    _answer({"peak_memory_mb": round(peak / 1024), "device_memory_mb": device_memory_mb()})
 
 
 def _answer(value) -> None:
