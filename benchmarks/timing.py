@@ -93,12 +93,20 @@ def versions(*packages: str, python: str | os.PathLike | None = None) -> dict[st
     return found
 
 
-def write_results(name: str, results: Mapping) -> pathlib.Path:
-    """Write `benchmarks/results/NAME.json`, with the machine."""
+def write_results(name: str, about: Mapping, results: Mapping) -> dict:
+    """Write `benchmarks/results/NAME.json`: the machine, `about`, `results` by title.
+
+    Results of earlier runs stay, so that a long benchmark can be run in parts, unless they are of
+    another machine or other versions. Returns all that are in the file now.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
-    return path
+    about = json.loads(json.dumps({"machine": machine(), **about}))
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    if {key: earlier.get(key) for key in about} == about:
+        results = earlier["results"] | dict(results)
+    path.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
+    return dict(results)
 
 
 def draw_bars(name: str, title: str, groups: Mapping[str, Mapping[str, float]], unit: str) -> None:

@@ -2,7 +2,8 @@
 
 import sys
 
-from benchmarks.timing import interleave, machine, summary, versions
+from benchmarks import timing
+from benchmarks.timing import interleave, machine, summary, versions, write_results
 
 
 def test_contenders_take_turns_and_the_warmup_does_not_count():
@@ -36,3 +37,10 @@ def test_versions_here_and_in_another_environment():
     assert list(here) == ["numpy"]
     assert versions("numpy", "no-such-package", python=sys.executable) == here
     assert machine()["cores"] >= 1
+
+
+def test_a_benchmark_runs_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    assert write_results("x", {"model": "tiny"}, {"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    assert write_results("x", {"model": "tiny"}, {"b": 3}) == {"a": 1, "b": 3}
+    assert write_results("x", {"model": "base"}, {"b": 4}) == {"b": 4}
