@@ -45,6 +45,16 @@ class Feature(NamedTuple):
         return self.inputs["token_ids"].shape[-1]
 
 
+def single_segment(token_ids: Sequence[int]) -> Arrays:
+    """The model's inputs (sequence,) for the tokens of one text."""
+    token_ids = np.asarray(token_ids, "int32")
+    return {
+        "token_ids": token_ids,
+        "segment_ids": np.zeros_like(token_ids),
+        "padding_mask": np.ones_like(token_ids),
+    }
+
+
 def padded_length(length: int, limit: int) -> int:
     """`length` rounded up to a multiple of `MULTIPLE`, but not above `limit`."""
     return min(-(-length // MULTIPLE) * MULTIPLE, limit)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights
 from kbert.checkpoints.pooling import Pooling
-from kbert.data.examples import Feature
+from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
 from kbert.layers.pooling import pool
 from kbert.models import build_encoder
@@ -95,13 +95,8 @@ class TextEncoder:
 
     def _feature(self, ids, number) -> Feature:
         tokenizer = self.checkpoint.tokenizer
-        row = np.concatenate([[tokenizer.cls_id], ids, [tokenizer.sep_id]]).astype("int32")
-        inputs = {
-            "token_ids": row,
-            "segment_ids": np.zeros_like(row),
-            "padding_mask": np.ones_like(row),
-        }
-        return Feature(inputs, number, {}, {})
+        row = [tokenizer.cls_id, *ids, tokenizer.sep_id]
+        return Feature(single_segment(row), number, {}, {})
 
 
 def _embedding_model(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:

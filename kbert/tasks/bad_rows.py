@@ -1,6 +1,6 @@
 """Rows that do not fit: an error at once, or counted and reported; never dropped in silence."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kbert.errors import DataError
 
@@ -40,6 +40,16 @@ def add_argument(parser) -> None:
         action="store_true",
         help="count rows that do not fit and leave them out, instead of stopping at the first",
     )
+
+
+def not_empty(rows: Iterable, name: str, path, bad: BadRows) -> Iterator:
+    """The rows of a file, as they come. Raises DataError at the end where there was none."""
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty and not bad.messages:
+        raise DataError(f"{path}: expected {name}, found none.")
 
 
 def check_any_left(examples: list, bad: BadRows, path) -> None:

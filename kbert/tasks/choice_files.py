@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from kbert.errors import DataError
 from kbert.tasks import tables
-from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.bad_rows import BadRows, not_empty
 
 JSON_LINES = (".jsonl", ".ndjson")
 _ENDING = re.compile(r"ending(\d+)")
@@ -46,12 +46,7 @@ def read_choices(path: str | pathlib.Path, labelled: bool, bad: BadRows) -> Iter
     if not files:
         raise DataError(f"{path}: expected files of multiple choice. The folder is empty.")
     for file in files:
-        empty = True
-        for example in read_file(file, labelled, bad):
-            empty = False
-            yield example
-        if empty and not bad.messages:
-            raise DataError(f"{file}: expected rows, found none.")
+        yield from not_empty(read_file(file, labelled, bad), "rows", file, bad)
 
 
 def read_file(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[ChoiceExample]:

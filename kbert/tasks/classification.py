@@ -12,9 +12,11 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.metrics.probabilities import log_loss, softmax
 from kbert.tasks.bad_rows import BadRows, quoted, with_known_labels
 from kbert.tasks.base import Named
-from kbert.tasks.texts import TextExample, TextTask, sort_labels
+from kbert.tasks.labels import check_column, sort_labels
+from kbert.tasks.texts import TextExample, TextTask
 
 BALANCED = "balanced"
 
@@ -65,11 +67,7 @@ class ClassificationTask(TextTask):
         counts = collections.Counter(example.label for example in examples)
         if len(counts) < 2:
             raise DataError(f"{where}: expected two labels at least. Found: {quoted(counts)}.")
-        if len(counts) > 20 and len(counts) > len(examples) / 2:
-            raise DataError(
-                f"{where}: found {len(counts)} different labels in {len(examples)} rows; "
-                f"is {self.label_column!r} the column of labels?"
-            )
+        check_column(counts, len(examples), where, repr(self.label_column))
         weights = self.class_weights
         if weights == BALANCED:
             weights = {
@@ -95,17 +93,12 @@ class ClassificationTask(TextTask):
         return self.build_on_pooled(encoder, "logits", len(self.labels))
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
-        import keras
-        from keras import ops
+        from kbert.layers.losses import weighted_cross_entropy
 
-        logits = ops.cast(outputs["logits"], "float32")  # (batch, labels)
-        label, weight = targets["label"], weights["label"]  # (batch,)
-        losses = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
-        right = ops.equal(ops.argmax(logits, axis=-1), label)
-        return {
-            "loss": ops.sum(weight * losses),
-            "accuracy": ops.sum(weight * ops.cast(right, "float32")),
-        }
+        loss, accuracy = weighted_cross_entropy(
+            outputs["logits"], targets["label"], weights["label"]
+        )
+        return {"loss": loss, "accuracy": accuracy}
 
     def decode(
         self,
@@ -114,10 +107,8 @@ class ClassificationTask(TextTask):
         features: Sequence[Feature] = (),
     ) -> dict:
         """{"label": the likeliest, "score": its probability, "probabilities": of all labels}."""
-        logits = np.asarray(outputs[0]["logits"], "float64")  # (labels,)
-        exponentials = np.exp(logits - logits.max())
-        probabilities = (exponentials / exponentials.sum()).tolist()
-        best = int(np.argmax(logits))
+        probabilities = softmax(outputs[0]["logits"]).tolist()  # (labels,)
+        best = int(np.argmax(probabilities))
         return {
             "label": self.labels[best],
             "score": probabilities[best],
@@ -144,10 +135,8 @@ class ClassificationTask(TextTask):
         right = [
             answer["probabilities"][label] for answer, label in zip(answers, gold, strict=True)
         ]
-        # A probability may underflow to 0; the smallest float keeps the logarithm finite.
-        loss = -np.log(np.maximum(right, np.finfo("float64").tiny)).mean()
         scores = classification_scores(gold, [answer["label"] for answer in answers], self.labels)
-        return scores | {"loss": float(loss)}
+        return scores | {"loss": log_loss(right)}
 
     def report(self, metrics: Mapping) -> str:
         from kbert.metrics.classification import format_confusion_matrix

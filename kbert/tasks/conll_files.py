@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from kbert.errors import DataError
 from kbert.tasks import tables
-from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.bad_rows import BadRows, not_empty
 from kbert.tasks.tag_schemes import BadTag, Entity, from_entities, to_bio
 from kbert.text.words import word_spans
 
@@ -73,12 +73,7 @@ def read_sentences(
         sentences = read_table(path, labelled, bad)
     else:
         sentences = read_columns(path, columns, labelled, bad)
-    empty = True
-    for sentence in sentences:
-        empty = False
-        yield sentence
-    if empty and not bad.messages:
-        raise DataError(f"{path}: expected sentences, found none.")
+    yield from not_empty(sentences, "sentences", path, bad)
 
 
 # Columns.

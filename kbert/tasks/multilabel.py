@@ -16,8 +16,10 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.metrics.probabilities import log_loss
 from kbert.tasks.bad_rows import BadRows, with_known_labels
-from kbert.tasks.texts import TextExample, TextTask, sort_labels
+from kbert.tasks.labels import check_column, sort_labels
+from kbert.tasks.texts import TextExample, TextTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +89,8 @@ class MultiLabelTask(TextTask):
         counts = collections.Counter(label for example in examples for label in example.label)
         if not counts:
             raise DataError(f"{where}: expected labels. No row has one.")
-        if len(counts) > 20 and len(counts) > len(examples) / 2:
-            raise DataError(
-                f"{where}: found {len(counts)} different labels in {len(examples)} rows; "
-                f"is {self.label_column!r} the column of labels, with {self.label_separator!r} "
-                "between them?"
-            )
+        column = f"{self.label_column!r}, with {self.label_separator!r} between labels,"
+        check_column(counts, len(examples), where, column)
         return dataclasses.replace(self, labels=sort_labels(counts))
 
     def target(self, example: TextExample) -> tuple[dict, dict]:
@@ -148,7 +146,5 @@ class MultiLabelTask(TextTask):
             found,
             1 - np.array(found),
         )
-        # A probability may underflow to 0; the smallest float keeps the logarithm finite.
-        loss = -np.log(np.maximum(right, np.finfo("float64").tiny)).mean()
         scores = multilabel_scores(gold, [answer["labels"] for answer in answers], self.labels)
-        return scores | {"loss": float(loss)}
+        return scores | {"loss": log_loss(right)}

@@ -16,10 +16,12 @@ import numpy as np
 
 from kbert.data.examples import Feature, stack
 from kbert.errors import DataError
+from kbert.metrics.probabilities import log_loss, softmax
+from kbert.tasks import output_layer
 from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
 from kbert.tasks.choice_files import ChoiceExample, from_object, read_choices
-from kbert.tasks.texts import output_layer, tokenize
+from kbert.tasks.texts import tokenize
 
 # Examples given to the tokenizer at once.
 CHUNK = 256
@@ -43,23 +45,12 @@ class MultipleChoiceTask(Task):
     sequence_length: int = 128
 
     def __post_init__(self):
-        if not 0 <= self.dropout < 1:
-            raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
-        if self.sequence_length < 8:
-            raise DataError(
-                f"Expected a sequence length of at least 8. Received: {self.sequence_length}."
-            )
+        output_layer.check_settings(self.dropout, self.sequence_length, shortest=8)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
-        )
-        parser.add_argument(
-            "--sequence-length",
-            type=int,
-            default=cls.sequence_length,
-            help="tokens of context, question and one choice; longer ones are cut",
+        output_layer.add_arguments(
+            parser, cls, "tokens of context, question and one choice; longer ones are cut"
         )
 
     def read_examples(
@@ -113,23 +104,18 @@ class MultipleChoiceTask(Task):
             name: keras.Input((None, None), dtype="int32", name=name) for name in encoder.input
         }
         folded = {name: FoldChoices(name=f"fold_{name}")(x) for name, x in inputs.items()}
-        x = encoder(folded)["pooled_output"]  # (batch * choices, hidden)
-        x = keras.layers.Dropout(self.dropout, name="classifier_dropout")(x)
-        logits = ChoiceScores(name="scores")(output_layer(1)(x), inputs["padding_mask"])
+        pooled = encoder(folded)["pooled_output"]  # (batch * choices, hidden)
+        scores = output_layer.classifier(pooled, 1, self.dropout)
+        logits = ChoiceScores(name="scores")(scores, inputs["padding_mask"])
         return keras.Model(inputs, {"logits": logits}, name=self.name)
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
-        import keras
-        from keras import ops
+        from kbert.layers.losses import weighted_cross_entropy
 
-        logits = ops.cast(outputs["logits"], "float32")  # (batch, choices)
-        label, weight = targets["label"], weights["label"]  # (batch,)
-        losses = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
-        right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(label, "int32"))
-        return {
-            "loss": ops.sum(weight * losses),
-            "accuracy": ops.sum(weight * ops.cast(right, "float32")),
-        }
+        loss, accuracy = weighted_cross_entropy(
+            outputs["logits"], targets["label"], weights["label"]
+        )
+        return {"loss": loss, "accuracy": accuracy}
 
     def decode(
         self,
@@ -139,10 +125,8 @@ class MultipleChoiceTask(Task):
     ) -> dict:
         """{"label": the number of the likeliest, "choice": its text, "score": its probability,
         "probabilities": of all choices}."""
-        logits = np.asarray(outputs[0]["logits"][: len(example.choices)], "float64")
-        exponentials = np.exp(logits - logits.max())
-        probabilities = (exponentials / exponentials.sum()).tolist()
-        best = int(np.argmax(logits))
+        probabilities = softmax(outputs[0]["logits"][: len(example.choices)]).tolist()
+        best = int(np.argmax(probabilities))
         return {
             "label": best,
             "choice": example.choices[best],
@@ -155,11 +139,9 @@ class MultipleChoiceTask(Task):
         pairs = list(zip(answers, examples, strict=True))
         right = [answer["label"] == example.label for answer, example in pairs]
         likelihood = [answer["probabilities"][example.label] for answer, example in pairs]
-        # A probability may underflow to 0; the smallest float keeps the logarithm finite.
-        losses = -np.log(np.maximum(likelihood, np.finfo("float64").tiny))
         return {
             "accuracy": float(np.mean(right)),
-            "loss": float(losses.mean()),
+            "loss": log_loss(likelihood),
             "chance": float(np.mean([1 / len(example.choices) for example in examples])),
         }
 

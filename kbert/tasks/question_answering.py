@@ -198,16 +198,14 @@ class QuestionAnsweringTask(Task):
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean of the cross-entropies of start and end, over the tokens of a window."""
-        import keras
         from keras import ops
+
+        from kbert.layers.losses import weighted_cross_entropy
 
         loss, right = 0.0, True
         for name in ("start", "end"):
-            logits = ops.cast(outputs[f"{name}_logits"], "float32")  # (batch, sequence)
-            losses = keras.losses.sparse_categorical_crossentropy(
-                targets[name], logits, from_logits=True
-            )
-            loss = loss + ops.sum(weights[name] * losses) / 2
+            logits = outputs[f"{name}_logits"]  # (batch, sequence)
+            loss = loss + weighted_cross_entropy(logits, targets[name], weights[name])[0] / 2
             right = ops.logical_and(right, ops.equal(ops.argmax(logits, axis=-1), targets[name]))
         return {"loss": loss, "exact": ops.sum(weights["start"] * ops.cast(right, "float32"))}
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from kbert.errors import DataError
-from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.bad_rows import BadRows, not_empty
 
 TABS = (".tsv", ".txt")
 COMMAS = (".csv",)
@@ -60,12 +60,7 @@ def read_rows(
         rows = read_objects(path, columns, bad, lists)
     else:
         rows = read_cells(path, columns, header, bad)
-    empty = True
-    for row in rows:
-        empty = False
-        yield row
-    if empty and not bad.messages:
-        raise DataError(f"{path}: expected rows, found none.")
+    yield from not_empty(rows, "rows", path, bad)
 
 
 def read_cells(

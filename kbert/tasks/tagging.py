@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.data.examples import Feature
+from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
 from kbert.metrics import conll
+from kbert.tasks import output_layer
 from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.base import Named, Task
 from kbert.tasks.conll_files import Columns, Sentence, from_text, from_words, read_sentences
@@ -29,7 +30,6 @@ from kbert.tasks.sentence_context import (
     word_pieces,
 )
 from kbert.tasks.tag_schemes import bio_tags, entities, marginals, valid_transitions, viterbi
-from kbert.tasks.texts import output_layer
 from kbert.tasks.word_windows import choose_windows, plan_windows
 from kbert.text.joining import join_words
 
@@ -73,12 +73,7 @@ class TaggingTask(Task):
     crf: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.dropout < 1:
-            raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
-        if self.sequence_length < 4:
-            raise DataError(
-                f"Expected a sequence length of at least 4. Received: {self.sequence_length}."
-            )
+        output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -101,14 +96,8 @@ class TaggingTask(Task):
         parser.add_argument(
             "--crf", action="store_true", help="learn which tags follow each other, too"
         )
-        parser.add_argument(
-            "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
-        )
-        parser.add_argument(
-            "--sequence-length",
-            type=int,
-            default=cls.sequence_length,
-            help="tokens a window; longer sentences become several windows, no word is lost",
+        output_layer.add_arguments(
+            parser, cls, "tokens a window; longer sentences become several windows, no word is lost"
         )
 
     @property
@@ -181,7 +170,7 @@ class TaggingTask(Task):
                 row = [tokenizer.cls_id, *ids[start : start + size], tokenizer.sep_id]
                 scored = WindowWords(words, places[words] - start + 1)
                 targets, weights = self.target(example.sentence, scored, len(row))
-                yield Feature(model_inputs(row), number, targets, weights, context=scored)
+                yield Feature(single_segment(row), number, targets, weights, context=scored)
 
     def target(self, sentence: Sentence, scored: WindowWords, length: int) -> tuple[dict, dict]:
         """The tags' numbers at the first piece of each word, and where they stand: (sequence,)."""
@@ -201,31 +190,28 @@ class TaggingTask(Task):
 
         from kbert.layers.crf import Transitions
 
-        x = encoder.output["sequence_output"]
-        x = keras.layers.Dropout(self.dropout, name="classifier_dropout")(x)
-        outputs = {"logits": output_layer(len(self.tags))(x)}
+        sequence = encoder.output["sequence_output"]
+        logits = output_layer.classifier(sequence, len(self.tags), self.dropout)
+        outputs = {"logits": logits}
         if self.crf:
-            outputs["transitions"] = Transitions(name="crf")(outputs["logits"])
+            outputs["transitions"] = Transitions(name="crf")(logits)
         return keras.Model(encoder.input, outputs, name=self.name)
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean over the batch's words; a CRF's is of their joint probability."""
-        import keras
         from keras import ops
 
         from kbert.layers.crf import log_likelihood
+        from kbert.layers.losses import weighted_cross_entropy
 
         logits = ops.cast(outputs["logits"], "float32")  # (batch, sequence, tags)
         tags, weight = targets["tags"], weights["tags"]  # (batch, sequence)
-        right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(tags, "int32"))
+        loss, accuracy = weighted_cross_entropy(logits, tags, weight)
         if self.crf:
             # All words weigh the same, so one weight stands for those of a row.
             likelihood = log_likelihood(logits, outputs["transitions"][0], tags, weight > 0)
             loss = -ops.sum(ops.max(weight, axis=-1) * likelihood)
-        else:
-            losses = keras.losses.sparse_categorical_crossentropy(tags, logits, from_logits=True)
-            loss = ops.sum(weight * losses)
-        return {"loss": loss, "accuracy": ops.sum(weight * ops.cast(right, "float32"))}
+        return {"loss": loss, "accuracy": accuracy}
 
     # Answers.
 
@@ -305,15 +291,6 @@ def shares(scores: Mapping) -> dict:
 def types_of(example: TaggedExample) -> list[str]:
     """The types of the entities in a sentence."""
     return sorted({entity.type for entity in entities(example.sentence.tags)})
-
-
-def model_inputs(row: Sequence[int]) -> dict[str, np.ndarray]:
-    token_ids = np.array(row, "int32")
-    return {
-        "token_ids": token_ids,
-        "segment_ids": np.zeros_like(token_ids),
-        "padding_mask": np.ones_like(token_ids),
-    }
 
 
 def named_entities(

@@ -15,7 +15,7 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
-from kbert.tasks import glue, tables
+from kbert.tasks import glue, output_layer, tables
 from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
 
@@ -46,8 +46,8 @@ class TextTask(Task):
         header: whether the first line of a TSV or CSV file names the columns.
     """
 
-    # Whether a label may be a list in JSON.
     reading_options = ("text_column", "second_column", "label_column", "header")
+    # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
     dropout: float = 0.1
@@ -58,13 +58,7 @@ class TextTask(Task):
     header: bool = True
 
     def __post_init__(self):
-        if not 0 <= self.dropout < 1:
-            raise DataError(f"Expected a dropout from 0 up to 1. Received: {self.dropout}.")
-
-        if self.sequence_length < 4:
-            raise DataError(
-                f"Expected a sequence length of at least 4. Received: {self.sequence_length}."
-            )
+        output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
 
     # What differs between these tasks.
 
@@ -94,14 +88,8 @@ class TextTask(Task):
             "--no-header", action="store_true", help="the first line is a row like the others"
         )
         glue.add_argument(columns, glue.trainable(cls.name), "labelled")
-        parser.add_argument(
-            "--dropout", type=float, default=cls.dropout, help="rate before the output layer"
-        )
-        parser.add_argument(
-            "--sequence-length",
-            type=int,
-            default=cls.sequence_length,
-            help="tokens of a text, or of both texts of a pair; longer ones are cut",
+        output_layer.add_arguments(
+            parser, cls, "tokens of a text, or of both texts of a pair; longer ones are cut"
         )
 
     @classmethod
@@ -180,22 +168,9 @@ class TextTask(Task):
         """Adds an output (batch, size), float32 in every precision."""
         import keras
 
-        x = encoder.output["pooled_output"]  # (batch, hidden)
-        x = keras.layers.Dropout(self.dropout, name="classifier_dropout")(x)
-        return keras.Model(encoder.input, {output: output_layer(size)(x)}, name=self.name)
-
-
-def output_layer(size: int):
-    """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
-    import keras
-
-    return keras.layers.Dense(
-        size,
-        # As all other weights of BERT (modeling.py and run_classifier.py of google-research).
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-        dtype="float32",
-        name="classifier",
-    )
+        pooled = encoder.output["pooled_output"]  # (batch, hidden)
+        outputs = {output: output_layer.classifier(pooled, size, self.dropout)}
+        return keras.Model(encoder.input, outputs, name=self.name)
 
 
 def check_texts(text: str, second: str | None, where: str) -> None:
@@ -229,11 +204,3 @@ def arrays(tokenizer, texts, seconds, sequence_length) -> tuple[dict[str, np.nda
     inputs = tokenizer(texts, seconds, sequence_length=sequence_length)
     inputs = {name: np.asarray(tensor) for name, tensor in inputs.items()}
     return inputs, (inputs["padding_mask"] != 0).sum(axis=1)
-
-
-def sort_labels(labels) -> tuple[str, ...]:
-    """Names by the alphabet; by size where all are numbers ("2" before "10")."""
-    try:
-        return tuple(sorted(labels, key=lambda label: (float(label), label)))
-    except ValueError:
-        return tuple(sorted(labels))

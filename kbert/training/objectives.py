@@ -1,6 +1,6 @@
 """The pre-training loss: masked LM plus next sentence (arXiv 1810.04805, appendix A.2)."""
 
-from keras import ops
+from kbert.layers.losses import weighted_cross_entropy
 
 
 def pretraining_objective(outputs, targets, weights) -> dict:
@@ -18,11 +18,3 @@ def pretraining_objective(outputs, targets, weights) -> dict:
         loss, accuracy = weighted_cross_entropy(logits, targets[name], weights[name])
         sums[f"{name}_loss"], sums[f"{name}_accuracy"] = loss, accuracy
     return {"loss": sum(sums[f"{name}_loss"] for name in outputs), **sums}
-
-
-def weighted_cross_entropy(logits, targets, weights):
-    """Weighted sums of the cross-entropy in nats, and of 1 where the highest logit is right."""
-    logits = ops.cast(logits, "float32")
-    losses = ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-    hits = ops.cast(ops.equal(ops.argmax(logits, axis=-1), targets), "float32")
-    return ops.sum(losses * weights), ops.sum(hits * weights)

@@ -14,35 +14,13 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from kbert.errors import DataError
 from kbert.tasks import TASKS
-from kbert.tasks.classification import ClassificationTask, TextExample, sort_labels
+from kbert.tasks.classification import ClassificationTask, TextExample
+from kbert.tasks.labels import sort_labels
+from tests.tasks.rows import tokenizer, write
 
 DATA = Path(os.environ.get("KBERT_DATA", "../shared/data"))
 PAIRS = ClassificationTask(second_column="second", labels=("no", "yes"))
 SINGLE = ClassificationTask(labels=("no", "yes"))
-
-
-def tokenizer(texts, seconds=None, sequence_length=None):
-    """[CLS] words [SEP] (words [SEP]); every word's id is its length + 10."""
-    rows = []
-    for number, text in enumerate(texts):
-        row = [1, *(len(word) + 10 for word in text.split()), 2]
-        if seconds is not None:
-            row += [*(len(word) + 10 for word in seconds[number].split()), 2]
-        rows.append(row[:sequence_length])
-    ids = np.zeros((len(rows), max(map(len, rows))), "int32")
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
-    return {
-        "token_ids": ids,
-        "segment_ids": np.zeros_like(ids),
-        "padding_mask": (ids > 0).astype("int32"),
-    }
-
-
-def write(folder, content, name="rows.tsv"):
-    path = folder / name
-    path.write_text(content, encoding="utf-8")
-    return path
 
 
 def example(text="a", second=None, label=None):

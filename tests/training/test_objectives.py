@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from kbert.training.objectives import pretraining_objective, weighted_cross_entropy
+from kbert.layers.losses import weighted_cross_entropy
+from kbert.training.objectives import pretraining_objective
 
 RNG = np.random.default_rng(0)
 

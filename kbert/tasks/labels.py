@@ -1,0 +1,25 @@
+"""The names of the labels that a training file has."""
+
+from collections.abc import Collection
+
+from kbert.errors import DataError
+
+# So many different labels, and each in hardly two rows, are texts or numbers of rows.
+MANY = 20
+
+
+def sort_labels(labels: Collection[str]) -> tuple[str, ...]:
+    """Names by the alphabet; by size where all are numbers ("2" before "10")."""
+    try:
+        return tuple(sorted(labels, key=lambda label: (float(label), label)))
+    except ValueError:
+        return tuple(sorted(labels))
+
+
+def check_column(labels: Collection[str], rows: int, where: str, column: str) -> None:
+    """Raises DataError where the labels look like something else; `column` says where they are."""
+    if len(labels) > MANY and len(labels) > rows / 2:
+        raise DataError(
+            f"{where}: found {len(labels)} different labels in {rows} rows; "
+            f"is {column} the column of labels?"
+        )

@@ -1,0 +1,46 @@
+"""What tasks put on the encoder, dropout and one dense layer, and the settings of both."""
+
+import argparse
+
+from kbert.errors import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser, task: type, length_help: str) -> None:
+    """Add --dropout and --sequence-length, with the defaults of a class of tasks."""
+    parser.add_argument(
+        "--dropout", type=float, default=task.dropout, help="rate before the output layer"
+    )
+    parser.add_argument(
+        "--sequence-length", type=int, default=task.sequence_length, help=length_help
+    )
+
+
+def check_settings(dropout: float, sequence_length: int, shortest: int) -> None:
+    """Raises DataError for a dropout that is no rate, and for too short a sequence."""
+    if not 0 <= dropout < 1:
+        raise DataError(f"Expected a dropout from 0 up to 1. Received: {dropout}.")
+    if sequence_length < shortest:
+        raise DataError(
+            f"Expected a sequence length of at least {shortest}. Received: {sequence_length}."
+        )
+
+
+def classifier(x, size: int, dropout: float):
+    """x (..., hidden) -> dropout -> dense -> (..., size), float32 in every precision."""
+    import keras
+
+    x = keras.layers.Dropout(dropout, name="classifier_dropout")(x)
+    return output_layer(size)(x)
+
+
+def output_layer(size: int):
+    """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
+    import keras
+
+    return keras.layers.Dense(
+        size,
+        # As all other weights of BERT (modeling.py and run_classifier.py of google-research).
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        dtype="float32",
+        name="classifier",
+    )
