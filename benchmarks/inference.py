@@ -11,6 +11,7 @@ docs/images/inference_MODEL.png.
 """
 
 import argparse
+import itertools
 import json
 import lzma
 import os
@@ -147,28 +148,34 @@ def main() -> None:
     vocabulary = args.data / "vocab" / "bert-base-uncased.vocab.txt"
     if not vocabulary.is_file():
         raise SystemExit(f"--data: expected the sets, and {vocabulary.name}, in {args.data}.")
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        write_models(pathlib.Path(folder), args.model, vocabulary.read_text("utf-8").split())
-        workers = start_workers(pathlib.Path(folder), args.peer_python)
-        for name in args.file:
-            texts = read_texts(args.data, name, args.rows)
-            for precision in args.precision:
-                found = measure(workers, texts, name, precision, args.rounds)
-                results[f"{name}, {precision}"] = found
-                print(name, precision, json.dumps(found, indent=1), flush=True)
-        for worker in workers.values():
-            worker.process.stdin.close()
-            worker.process.wait()
     about = versions("kbert", "tensorflow", "keras", "keras-hub", "keras-nlp") | versions(
         "torch", "transformers", python=args.peer_python
     )
-    results = write_results(args.name, {"model": args.model, "versions": about}, results)
+    with tempfile.TemporaryDirectory() as folder:
+        write_models(pathlib.Path(folder), args.model, vocabulary.read_text("utf-8").split())
+        workers = start_workers(pathlib.Path(folder), args.peer_python)
+        for name, precision in itertools.product(args.file, args.precision):
+            texts = read_texts(args.data, name, args.rows)
+            found = measure(workers, texts, name, precision, args.rounds)
+            print(name, precision, json.dumps(found, indent=1), flush=True)
+            # At once: what comes after it may be stopped.
+            results = write_results(
+                args.name,
+                {"model": args.model, "versions": about},
+                {f"{name}, {precision}": found},
+            )
+        for worker in workers.values():
+            worker.process.stdin.close()
+            worker.process.wait()
+    draw(args.name, args.model, results)
+
+
+def draw(name: str, model: str, results: dict) -> None:
     bars = {
-        title: {name: one["rate"] for name, one in found["contenders"].items()}
+        title: {worker: one["rate"] for worker, one in found["contenders"].items()}
         for title, found in results.items()
     }
-    draw_bars(args.name, f"{args.model}: texts classified", bars, "texts a second")
+    draw_bars(name, f"{model}: texts classified", bars, "texts a second")
 
 
 if __name__ == "__main__":
