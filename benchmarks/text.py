@@ -117,7 +117,7 @@ def train_vocabularies(data, language, folder, megabytes: float, rounds: int) ->
 
 
 def compare_tensorflow_text(data, folder, megabytes: float) -> dict:
-    """As many pieces by kbert as tensorflow-text's learner finds, from the same megabyte."""
+    """As many pieces by kbert as tensorflow-text's learner finds, from the same text."""
     text = folder / "little.txt"
     documents = read_documents(data / CORPORA["English"], HELD_OUT_MEGABYTES, megabytes)
     text.write_text("\n\n".join(documents), encoding="utf-8")
@@ -256,7 +256,7 @@ def main() -> None:
                 found = google_script(args.data, args.google, folder, copies)
                 note(f"Google's script, copies: {copies}", found)
         if "tensorflow-text" in args.part:
-            note("tensorflow-text's learner", compare_tensorflow_text(args.data, folder, 1.0))
+            note("tensorflow-text's learner", compare_tensorflow_text(args.data, folder, 0.5))
     packages = ("tensorflow", "tensorflow-text", "tokenizers", "numpy")
     results = write_results("text", {"versions": versions(*packages)}, results)
     draw(results)
