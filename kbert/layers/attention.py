@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from kbert.layers.activation import initializer
+from kbert.layers.initializer import initializer
 from kbert.layers.token_dense import TokenDense
 
 # Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
