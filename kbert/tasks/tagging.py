@@ -2,6 +2,8 @@
 
     sequence_output -> dropout -> dense -> logits of each piece, one for each tag
 
+or, of a frozen encoder, features -> two-layer BiLSTM -> dropout -> dense (paper, table 7).
+
 The first piece of a word is its word's, the others count for nothing. Files: see
 kbert/tasks/conll_files.py.
 """
@@ -18,7 +20,7 @@ import numpy as np
 from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
 from kbert.metrics import conll
-from kbert.tasks import output_layer
+from kbert.tasks import encoder_features, output_layer
 from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.base import Named, Task
 from kbert.tasks.conll_files import Columns, Sentence, from_text, from_words, read_sentences
@@ -55,6 +57,9 @@ class TaggingTask(Task):
         document_context: fill the window with the neighbouring sentences of the document.
         valid_tags: answer only sequences that BIO allows.
         crf: score neighbouring tags too (kbert/layers/crf.py).
+        features: freeze the encoder, and put a two-layer BiLSTM on these of its hidden layers
+            (kbert/tasks/encoder_features.py).
+        lstm_size: width of each of its directions; None for the encoder's width.
     """
 
     name = "tagging"
@@ -71,9 +76,12 @@ class TaggingTask(Task):
     document_context: bool = False
     valid_tags: bool = False
     crf: bool = False
+    features: str | None = None
+    lstm_size: int | None = None
 
     def __post_init__(self):
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
+        encoder_features.check_settings(self.features, self.lstm_size)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -95,6 +103,9 @@ class TaggingTask(Task):
         )
         parser.add_argument(
             "--crf", action="store_true", help="learn which tags follow each other, too"
+        )
+        encoder_features.add_arguments(
+            parser, "width of each direction of the BiLSTM; the encoder's, if it is not said"
         )
         output_layer.add_arguments(
             parser, cls, "tokens a window; longer sentences become several windows, no word is lost"
@@ -188,10 +199,14 @@ class TaggingTask(Task):
         """Adds "logits" (batch, sequence, tags), with a CRF "transitions", both float32."""
         import keras
 
+        from kbert.layers.bilstm import BiLSTM
         from kbert.layers.crf import Transitions
 
-        sequence = encoder.output["sequence_output"]
-        logits = output_layer.classifier(sequence, len(self.tags), self.dropout)
+        vectors = encoder_features.token_vectors(encoder, self.features)
+        if self.features is not None:
+            lstm_size = encoder_features.lstm_width(encoder, self.lstm_size)
+            vectors = BiLSTM(lstm_size, name="bilstm")(vectors, encoder.input["padding_mask"])
+        logits = output_layer.classifier(vectors, len(self.tags), self.dropout)
         outputs = {"logits": logits}
         if self.crf:
             outputs["transitions"] = Transitions(name="crf")(logits)
