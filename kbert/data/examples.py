@@ -15,6 +15,8 @@ MULTIPLE = 8
 # Batches a window in which texts are sorted by length. More would pad less, but put the same texts
 # together every epoch.
 WINDOW = 50
+# The input that has a vector for every token, (sequence, width), instead of a number.
+TOKEN_VECTORS = "token_vectors"
 
 Arrays = dict[str, np.ndarray]
 
@@ -23,7 +25,8 @@ class Feature(NamedTuple):
     """What the model sees of one example, without batch axis and padding.
 
     Attributes:
-        inputs: the model's inputs, the sequence as last axis: (sequence,), or (choices, sequence).
+        inputs: the model's inputs, the sequence as last axis: (sequence,), or (choices, sequence);
+            of `TOKEN_VECTORS` (sequence, width).
         example: number of the example in the list that was encoded. A long document may become
             several features (windows) of one example.
         targets: what `Task.objective` compares with; empty where the answer is not known.
@@ -42,6 +45,8 @@ class Feature(NamedTuple):
     @property
     def length(self) -> int:
         """Tokens in the sequence."""
+        if TOKEN_VECTORS in self.inputs:
+            return self.inputs[TOKEN_VECTORS].shape[0]
         return self.inputs["token_ids"].shape[-1]
 
 
@@ -79,7 +84,8 @@ def pad_batch(
 
     def column(part: str, name: str) -> np.ndarray:
         size = length if part == "inputs" or name in token_targets else None
-        return stack([getattr(feature, part)[name] for feature in features], rows, size)
+        axis = -2 if name == TOKEN_VECTORS else -1
+        return stack([getattr(feature, part)[name] for feature in features], rows, size, axis)
 
     inputs, targets, weights = (
         {name: column(part, name) for name in getattr(features[0], part)}
@@ -91,15 +97,17 @@ def pad_batch(
     return inputs, targets, weights
 
 
-def stack(arrays: Sequence[np.ndarray], rows: int, length: int | None = None) -> np.ndarray:
+def stack(
+    arrays: Sequence[np.ndarray], rows: int, length: int | None = None, axis: int = -1
+) -> np.ndarray:
     """Arrays of one rank -> (rows, ...), zeros where one is smaller than the largest.
 
     Args:
-        length: size of the last axis; None for the largest there is.
+        length: size of the axis `axis`; None for the largest there is.
     """
     shape = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
     if length is not None:
-        shape[-1] = length
+        shape[axis] = length
     stacked = np.zeros((rows, *shape), arrays[0].dtype)
     for row, array in enumerate(arrays):
         stacked[(row, *map(slice, array.shape))] = array

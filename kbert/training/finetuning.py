@@ -20,6 +20,7 @@ from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import set_precision, strategy
+from kbert.training.feature_cache import as_vectors, cache_of, split
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay
 from kbert.training.step import TrainingModel
 
@@ -47,6 +48,8 @@ def finetune(
     seed: int = 0,
     precision: str = "float32",
     encoder_dropout: float = 0.1,
+    feature_cache: str | pathlib.Path | None = None,
+    feature_type: str = "float32",
     overwrite: bool = False,
     skip_bad: bool = False,
     verbose: int = 1,
@@ -74,6 +77,9 @@ def finetune(
             configuration and vocabulary.
         precision: float32, bfloat16 or float16.
         encoder_dropout: of hidden values and attention, whatever pre-training had.
+        feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
+            other runs; None computes them for this one, in memory.
+        feature_type: as which they are kept: float32, or float16 in half of the room.
         overwrite: allow an `output` that is not empty.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
@@ -85,6 +91,7 @@ def finetune(
     """
     metric = check_settings(task, epochs, batch_size, warmup_share, metric)
     output = check_output(output, checkpoint, overwrite)
+    cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     examples = task.read_examples(train_path, bad=bad)
     task = task.prepare(examples, str(train_path))
@@ -102,10 +109,18 @@ def finetune(
         model = task.build_model(encoder)
     features = encode(task, train, start.tokenizer, bad)
     held_out = encode(task, validation, start.tokenizer, bad)
+    trained = model
+    if task.features is not None:
+        with devices.scope():
+            extractor, trained = split(model)
+        features, held_out = (
+            as_vectors(extractor, part, start.config, cache, batch_size, verbose)
+            for part in (features, held_out)
+        )
 
     def score() -> dict:
         nonlocal task
-        answers = answer_features(task, model, held_out, validation, batch_size)
+        answers = answer_features(task, trained, held_out, validation, batch_size)
         task = task.tune(answers, validation)
         return task.metrics(answers, validation)
 
@@ -125,7 +140,7 @@ def finetune(
     }
     board = keras.callbacks.TensorBoard(str(output / "logs"), write_graph=False)
     began = time.monotonic()
-    steps = fit(devices, model, task, features, [best, board], verbose, **settings)
+    steps = fit(devices, trained, task, features, [best, board], verbose, **settings)
     summary = {
         "task": task.name,
         "from": "random weights" if from_random else str(checkpoint),
