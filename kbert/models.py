@@ -7,10 +7,10 @@ masked-LM output stays tied to the token table.
 import keras
 
 from kbert.config import BertConfig
-from kbert.layers.activation import initializer
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
+from kbert.layers.initializer import initializer
 
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
 
@@ -72,6 +72,12 @@ def build_pretraining_model(config: BertConfig, rematerialize: bool = False) -> 
     )(pooled)
     outputs = {"masked_lm": masked_lm, "next_sentence": next_sentence}
     return keras.Model(inputs, outputs, name="pretraining")
+
+
+def hidden_states(encoder: keras.Model) -> list:
+    """The symbolic hidden states of what `build_encoder` built, the embedding's first."""
+    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
+    return [encoder.get_layer("embedding").output, *(block.output for block in blocks)]
 
 
 def encoder_inputs() -> dict:

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from kbert.layers.activation import initializer
 from kbert.layers.dropout import Dropout
+from kbert.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable("kbert")

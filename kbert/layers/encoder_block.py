@@ -2,9 +2,11 @@
 
 import keras
 
-from kbert.layers.activation import ACTIVATIONS, initializer
+from kbert.layers.activation import ACTIVATIONS
 from kbert.layers.attention import MultiHeadSelfAttention
 from kbert.layers.dropout import Dropout
+from kbert.layers.initializer import initializer
+from kbert.layers.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -63,7 +65,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         )
 
     def _dense(self, units, name, activation=None):
-        return keras.layers.Dense(
+        return TokenDense(
             units,
             activation=activation,
             kernel_initializer=initializer(self.initializer_stddev),

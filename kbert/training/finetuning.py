@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of, load, save
 from kbert.data.examples import Feature, TrainingBatches
@@ -19,6 +20,7 @@ from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import strategy
+from kbert.training.feature_cache import as_vectors, cache_of, split
 from kbert.training.fused_adam import FusedBertAdam
 from kbert.training.optimizers import WarmupLinearDecay
 from kbert.training.precision import set_precision
@@ -48,6 +50,8 @@ def finetune(
     seed: int = 0,
     precision: str = "float32",
     encoder_dropout: float = 0.1,
+    feature_cache: str | pathlib.Path | None = None,
+    feature_type: str = "float32",
     overwrite: bool = False,
     skip_bad: bool = False,
     verbose: int = 1,
@@ -75,6 +79,9 @@ def finetune(
             configuration and vocabulary.
         precision: float32, bfloat16 or float16.
         encoder_dropout: of hidden values and attention, whatever pre-training had.
+        feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
+            other runs; None computes them for this one, in memory.
+        feature_type: as which they are kept: float32, or float16 in half of the room.
         overwrite: allow an `output` that is not empty.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
@@ -86,6 +93,7 @@ def finetune(
     """
     metric = check_settings(task, epochs, batch_size, warmup_share, metric)
     output = check_output(output, checkpoint, overwrite)
+    cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     examples = task.read_examples(train_path, bad=bad)
     task = task.prepare(examples, str(train_path))
@@ -103,10 +111,18 @@ def finetune(
         model = task.build_model(encoder)
     features = encode(task, train, start.tokenizer, bad)
     held_out = encode(task, validation, start.tokenizer, bad)
+    trained = model
+    if task.features is not None:
+        with devices.scope():
+            extractor, trained = split(model)
+        features, held_out = (
+            as_vectors(extractor, part, start.config, cache, batch_size, verbose)
+            for part in (features, held_out)
+        )
 
     def score() -> dict:
         nonlocal task
-        answers = answer_features(task, model, held_out, validation, batch_size)
+        answers = answer_features(task, trained, held_out, validation, batch_size)
         task = task.tune(answers, validation)
         return task.metrics(answers, validation)
 
@@ -126,7 +142,7 @@ def finetune(
     }
     board = keras.callbacks.TensorBoard(str(output / "logs"), write_graph=False)
     began = time.monotonic()
-    steps = fit(devices, model, task, features, [best, board], verbose, **settings)
+    steps = fit(devices, trained, task, features, [best, board], verbose, **settings)
     summary = {
         "task": task.name,
         "from": "random weights" if from_random else str(checkpoint),
@@ -193,19 +209,23 @@ def evaluate(
     path: str | pathlib.Path,
     batch_size: int = 64,
     skip_bad: bool = False,
+    progress: bool = False,
 ) -> dict:
     """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
 
     Args:
         task: the checkpoint's own, or that with other options for reading files.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
+        progress: show a bar on a terminal.
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
     bad = BadRows(skip_bad)
     examples = task.read_examples(path, bad=bad)
     features = encode(task, examples, checkpoint.tokenizer, bad)
-    answers = answer_features(task, checkpoint.model, features, examples, batch_size)
+    hidden = None if progress else True  # None: where there is no terminal.
+    with tqdm(total=len(examples), desc="evaluate", unit=" rows", disable=hidden) as bar:
+        answers = answer_features(task, checkpoint.model, features, examples, batch_size, bar)
     scores = task.metrics(answers, examples)
     counts = {"rows": len(examples), "rows_cut": count_cut(features)}
     counted = bad.report() if skip_bad else {}

@@ -86,4 +86,7 @@ def keywords(args: argparse.Namespace) -> dict:
     return {name: getattr(args, name) for name in SAME_NAMES} | {
         "validation_path": args.validation,
         "bias_correction": not args.original_adam,
+        # Only tasks with `features` have these.
+        "feature_cache": getattr(args, "feature_cache", None),
+        "feature_type": getattr(args, "feature_type", "float32"),
     }
