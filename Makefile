@@ -8,7 +8,7 @@ OUT := quickstart
 # Those that are there, of the benchmarks that need no GPU. Each says what it lacks (docs/benchmarks.md).
 BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing)))
 
-.PHONY: quickstart test test-all lint bench clean
+.PHONY: quickstart test test-all lint bench bench-gpu clean
 
 $(USER): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kbert needs Python 3.11 or later, set PYTHON=")'
@@ -38,6 +38,10 @@ lint: $(DEV)
 
 bench: $(DEV)
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || echo "$$script: not run"; done
+
+# On a machine with an NVIDIA GPU, after .venv/bin/pip install "jax[cuda12]".
+bench-gpu: $(DEV)
+	KERAS_BACKEND=jax $(BIN)/python benchmarks/gpu.py --install
 
 clean:
 	rm -rf .venv $(OUT) build *.egg-info

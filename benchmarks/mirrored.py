@@ -10,7 +10,8 @@ import argparse
 import json
 import sys
 
-from side_by_side import HERE, Worker, machine, summary, take_turns
+from side_by_side import HERE, Worker, summary, take_turns
+from timing import machine
 
 sys.path.insert(0, str(HERE / "training_workers"))
 from worker import Cell  # noqa: E402

@@ -85,10 +85,3 @@ def find_python(environments: pathlib.Path, name: str, packages: list[str], inst
         file=sys.stderr,
     )
     return None
-
-
-def machine() -> str:
-    """The processor's name and how many of it are visible."""
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}"

@@ -13,7 +13,8 @@ import pathlib
 import statistics
 import sys
 
-from side_by_side import HERE, Worker, find_python, machine, summary, take_turns
+from side_by_side import HERE, Worker, find_python, summary, take_turns
+from timing import machine
 
 sys.path.insert(0, str(HERE / "training_workers"))
 from worker import Cell  # noqa: E402
@@ -103,7 +104,7 @@ def draw(results: dict) -> None:
     labels = ["{model}\n{rows} x {length}\n{precision}".format(**cell["cell"]) for cell in cells]
     axis.set_xticks(range(len(cells)), labels)
     axis.set_ylabel("tokens a second, kbert = 1")
-    axis.set_title(f"A pre-training step, {results['machine']}")
+    axis.set_title(f"A pre-training step, {results['machine']['processor']}")
     axis.legend(ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, -0.2))
     axis.grid(axis="y", alpha=0.3)
     PLOT.parent.mkdir(parents=True, exist_ok=True)
