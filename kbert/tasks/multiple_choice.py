@@ -35,6 +35,7 @@ class MultipleChoiceTask(Task):
         dropout: rate before the output layer.
         sequence_length: tokens of context, question and one choice; of longer ones the longer text
             loses its end.
+        label_smoothing: share of the right choice that the loss gives to all of its row alike.
     """
 
     name = "choice"
@@ -43,8 +44,10 @@ class MultipleChoiceTask(Task):
 
     dropout: float = 0.1
     sequence_length: int = 128
+    label_smoothing: float = 0.0
 
     def __post_init__(self):
+        output_layer.check_label_smoothing(self.label_smoothing)
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=8)
 
     @classmethod
@@ -52,6 +55,7 @@ class MultipleChoiceTask(Task):
         output_layer.add_arguments(
             parser, cls, "tokens of context, question and one choice; longer ones are cut"
         )
+        output_layer.add_label_smoothing(parser)
 
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
@@ -113,7 +117,7 @@ class MultipleChoiceTask(Task):
         from kbert.layers.losses import weighted_cross_entropy
 
         loss, accuracy = weighted_cross_entropy(
-            outputs["logits"], targets["label"], weights["label"]
+            outputs["logits"], targets["label"], weights["label"], self.label_smoothing
         )
         return {"loss": loss, "accuracy": accuracy}
 
