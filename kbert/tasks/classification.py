@@ -143,6 +143,11 @@ class ClassificationTask(TextTask):
         scores = classification_scores(gold, [answer["label"] for answer in answers], self.labels)
         return scores | {"loss": log_loss(right)}
 
+    def trivial_score(self, examples: Sequence[TextExample]) -> float:
+        """The share of the most frequent label: its accuracy (arXiv 2006.04884)."""
+        counts = collections.Counter(example.label for example in examples)
+        return max(counts.values()) / len(examples)
+
     def report(self, metrics: Mapping) -> str:
         from kbert.metrics.classification import format_confusion_matrix
 

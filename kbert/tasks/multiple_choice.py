@@ -7,6 +7,7 @@ Files: see kbert/tasks/choice_files.py.
 """
 
 import argparse
+import collections
 import dataclasses
 import json
 import pathlib
@@ -148,6 +149,11 @@ class MultipleChoiceTask(Task):
             "loss": log_loss(likelihood),
             "chance": float(np.mean([1 / len(example.choices) for example in examples])),
         }
+
+    def trivial_score(self, examples: Sequence[ChoiceExample]) -> float:
+        """The accuracy of the most frequent number."""
+        counts = collections.Counter(example.label for example in examples)
+        return max(counts.values()) / len(examples)
 
 
 def seconds_of(examples: Sequence[ChoiceExample]) -> list[str]:

@@ -1,5 +1,6 @@
 """Fine-tuning: what can be learnt is learnt; what is kept, what is repeated, what is refused."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ from kbert import evaluate, finetune, load
 from kbert.errors import DataError, TrainingError
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.best_epoch import BestEpoch
-from kbert.training.finetuning import load_finetuned, split_rows
+from kbert.training.finetuning import load_finetuned
+from kbert.training.finetuning_rows import split_rows
+from kbert.training.finetuning_settings import FinetuningSettings
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
 TASK = ClassificationTask(dropout=0.0, sequence_length=16)
@@ -39,8 +42,11 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, task=TASK, **changes):
+    values = SETTINGS | changes
+    names = {field.name for field in dataclasses.fields(FinetuningSettings)} & set(values)
+    settings = FinetuningSettings(**{name: values.pop(name) for name in names})
     return finetune(
-        task, folder / "start", folder / "train.tsv", folder / output, **SETTINGS | changes
+        task, folder / "start", folder / "train.tsv", folder / output, settings, **values
     )
 
 
@@ -191,10 +197,9 @@ def test_two_devices_train_and_score_too(folder, finished):
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from kbert import finetune
-from tests.training.test_finetuning import SETTINGS, TASK
-summary = finetune(TASK, "{folder}/start", "{folder}/train.tsv", "{folder}/two",
-                   validation_path="{folder}/dev.tsv", **SETTINGS)
+from pathlib import Path
+from tests.training.test_finetuning import run
+summary = run(Path("{folder}"), "two", validation_path="{folder}/dev.tsv")
 print(summary["scores"]["loss"])
 """
     done = subprocess.run(
