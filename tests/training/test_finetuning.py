@@ -91,6 +91,33 @@ def test_held_out_rows_cut_texts_and_a_rate_of_zero(folder):
     assert np.array_equal(token_table(folder / "start"), token_table(folder / "still"))
 
 
+def layer_weights(path, name):
+    return load(path).model.get_layer(name).get_weights()
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_frozen_layers_stay_while_the_pooler_learns(folder):
+    run(folder, "frozen", epochs=1, limit=16, freeze_layers=1)
+    for name, stays in (("embedding", True), ("block_0", True), ("pooler", False)):
+        before, after = (
+            layer_weights(folder / "start", name),
+            layer_weights(folder / "frozen", name),
+        )
+        assert same(before, after) == stays, name
+
+
+def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
+    changes = {"learning_rate": 0.0, "reinitialize": 1, "adversary": "pgd", "pgd_steps": 1}
+    summary = run(folder, "drawn", epochs=1, limit=16, **changes)
+    assert (summary["adversary"], summary["reinitialize"]) == ("pgd", 1)
+    for name, stays in (("embedding", True), ("block_0", False), ("pooler", False)):
+        before, after = (layer_weights(folder / run, name) for run in ("start", "drawn"))
+        assert same(before, after) == stays, name
+
+
 @pytest.mark.slow
 def test_random_weights_are_not_the_checkpoint(folder):
     still = {"epochs": 1, "learning_rate": 0.0, "limit": 20, "validation_share": 0.2}
@@ -166,6 +193,7 @@ def test_rows_are_split_by_the_seed():
         ({"limit": 161}, "limit from 1 to the 160 rows. Received: 161"),
         ({"validation_share": 1.0}, "held-out share from 0 up to 1"),
         ({"limit": 1, "validation_share": 0.5}, "1 rows are too few to hold out 50%"),
+        ({"freeze_layers": 2}, "has 1 layers. Received: 0 to draw again and 2 to freeze"),
         ({"precision": "float8"}, "precision must be one of"),
         ({"task": ClassificationTask(sequence_length=64)}, "32 positions. .* length of 64"),
         ({"task": ClassificationTask(text_column="x")}, "no column 'x'"),
