@@ -17,6 +17,7 @@ from kbert.checkpoints.weights import load_weights, model_weights, save_weights
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json
+from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder, build_pretraining_model
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task
@@ -92,16 +93,17 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task |
     path = pathlib.Path(path)
     config, task = load_config(path), None
     kind = _read(path)["model"]
-    if kind == "task":
-        task = _read_task(path / "task.json")
-        model = task.build_model(build_encoder(config))
-    elif kind in BUILDERS:
-        model = BUILDERS[kind](config)
-    else:
+    if kind not in (*BUILDERS, "task"):
         raise DataError(
             f"{path / 'config.json'} must name one of the models {[*BUILDERS, 'task']}. "
             f"Received: {kind!r}."
         )
+    with blank_weights():
+        if kind == "task":
+            task = _read_task(path / "task.json")
+            model = task.build_model(build_encoder(config))
+        else:
+            model = BUILDERS[kind](config)
     weights = path / "model.safetensors"
     if not weights.is_file():
         raise DataError(f"{path} has no model.safetensors: the checkpoint is not whole.")

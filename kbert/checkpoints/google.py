@@ -4,6 +4,7 @@ The checkpoint is TensorFlow 1's, by variable names (google-research/bert), or T
 objects (tensorflow/models); TensorFlow reads both.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -20,6 +21,7 @@ from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json
+from kbert.layers.initializer import blank_weights
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import save_vocabulary
 
@@ -52,7 +54,9 @@ def from_google(
     if tf2:
         source = _plainly_named(source)
     heads = any(name.startswith(("cls/", "masked_lm/")) for name in source.shapes)
-    model = BUILDERS["pretraining" if heads else "encoder"](config)
+    # A head that is not in the file begins as a new one.
+    with contextlib.nullcontext() if allow_missing_heads else blank_weights():
+        model = BUILDERS["pretraining" if heads else "encoder"](config)
     absent = fill(model, _places(config, tf2), source, (), allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)

@@ -7,6 +7,7 @@ vocab.txt or tokenizer.json                  the vocabulary
 tokenizer_config.json                        the tokenizer's options
 """
 
+import contextlib
 import os
 import pathlib
 import warnings
@@ -35,6 +36,7 @@ from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json
+from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
 
@@ -77,13 +79,15 @@ def from_huggingface(
             f"Received: {architecture}."
         )
     task = None
-    if architecture in ARCHITECTURES:
-        task, order = read_task(path / "config.json", fields, config, second_column)
-        source = reordered(source, architecture, order)
-        model = task.build_model(build_encoder(config))
-    else:
-        heads = any(name.startswith("cls.") for name in source.shapes)
-        model = BUILDERS["pretraining" if heads else "encoder"](config)
+    # A head that is not in the file begins as a new one.
+    with contextlib.nullcontext() if allow_missing_heads else blank_weights():
+        if architecture in ARCHITECTURES:
+            task, order = read_task(path / "config.json", fields, config, second_column)
+            source = reordered(source, architecture, order)
+            model = task.build_model(build_encoder(config))
+        else:
+            heads = any(name.startswith("cls.") for name in source.shapes)
+            model = BUILDERS["pretraining" if heads else "encoder"](config)
     wanted = _places(config, architecture)
     absent = fill(model, wanted, source, _CONSTANTS, allow_missing_heads)
     if absent:

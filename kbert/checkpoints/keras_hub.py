@@ -15,6 +15,7 @@ from kbert.checkpoints.sources import Source, merge_heads
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig
 from kbert.errors import DataError
+from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import load_vocabulary
@@ -49,7 +50,8 @@ def from_keras_hub(path: str | os.PathLike) -> Checkpoint:
         backbone.load_weights(path / "model.weights.h5")
     except Exception as error:  # Keras and h5py raise a different class for nearly every damage.
         raise DataError(f"{path / 'model.weights.h5'} cannot be read: {error}") from error
-    model = build_encoder(config)
+    with blank_weights():
+        model = build_encoder(config)
     fill(model, _places(config), _source(path, backbone))
     return Checkpoint(model, tokenizer, config)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kbert.checkpoints.published import read_object
-from kbert.checkpoints.weights import read_arrays
+from kbert.checkpoints.weights import map_array, read_arrays
 from kbert.errors import DataError
 
 
@@ -30,9 +30,9 @@ def open_safetensors(files: list[pathlib.Path]) -> Source:
         for name in file.keys():
             homes[name] = path
             shapes[name] = tuple(file.get_slice(name).get_shape())
-    # Opened for each array anew: what has been read of a mapped file stays in memory until it is
+    # Mapped for each array anew: what has been read of a mapped file stays in memory until it is
     # closed, and would be as much as the model itself.
-    return Source(files[0], shapes, lambda name: read_arrays(homes[name]).get_tensor(name))
+    return Source(files[0], shapes, lambda name: map_array(homes[name], name))
 
 
 def shards(index: pathlib.Path) -> list[pathlib.Path]:

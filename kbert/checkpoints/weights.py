@@ -1,5 +1,6 @@
 """Weights of a Keras model in a safetensors file, under the paths of its variables."""
 
+import json
 import os
 import pathlib
 
@@ -35,6 +36,21 @@ def read_arrays(path: str | os.PathLike):
         raise DataError(f"{path} is not a whole safetensors file: {error}.") from error
 
 
+def map_array(path: str | os.PathLike, name: str) -> np.ndarray:
+    """An array of a file that `read_arrays` could open, without a copy where it is float32.
+
+    The package's own `get_tensor` copies twice, and the largest array decides how much memory it
+    takes to load a model.
+    """
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(size))[name]
+    if entry["dtype"] != "F32" or not all(entry["shape"]):
+        return read_arrays(path).get_tensor(name)
+    start = 8 + size + entry["data_offsets"][0]
+    return np.memmap(path, "<f4", "r", start, tuple(entry["shape"]))
+
+
 def model_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Every weight under its path, without the states of random generators."""
     return {weight.path: weight for weight in model.weights}
@@ -59,7 +75,7 @@ def load_weights(path: str | os.PathLike, model: keras.Model) -> None:
         weights = model_weights(model)
         check_weights(path, file, weights)
         for name, weight in weights.items():
-            weight.assign(file.get_tensor(name))
+            weight.assign(map_array(path, name))
 
 
 def check_weights(path, file, weights: dict) -> None:

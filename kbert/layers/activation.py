@@ -1,4 +1,4 @@
-"""The activations that a BertConfig can name, and BERT's initial distribution of weights."""
+"""The activations that a BertConfig can name."""
 
 import keras
 
@@ -9,8 +9,3 @@ ACTIVATIONS = {
     "gelu_erf": lambda x: keras.ops.gelu(x, approximate=False),
     "relu": keras.ops.relu,
 }
-
-
-def initializer(stddev: float) -> keras.initializers.Initializer:
-    """BERT's: a normal distribution cut at two standard deviations."""
-    return keras.initializers.TruncatedNormal(stddev=stddev)

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from kbert.layers.activation import initializer
+from kbert.layers.initializer import initializer
 
 # Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
 # uniform softmax instead of NaN.

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kbert.layers.activation import initializer
+from kbert.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -2,8 +2,9 @@
 
 import keras
 
-from kbert.layers.activation import ACTIVATIONS, initializer
+from kbert.layers.activation import ACTIVATIONS
 from kbert.layers.attention import MultiHeadSelfAttention
+from kbert.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from kbert.layers.activation import ACTIVATIONS, initializer
+from kbert.layers.activation import ACTIVATIONS
+from kbert.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -78,20 +78,29 @@ def test_a_header_that_lies(folders, name, raw):
 
 
 _LOAD_LARGE = """
-import resource, sys
+import sys, threading, time
 import kbert.checkpoints.huggingface as huggingface
 import kbert.text.tokenizer
 import tensorflow as tf
 tf.ones((8, 8)) @ tf.ones((8, 8))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def allocated():  # without the pages of mapped files, which the system can take back
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+before, most = allocated(), 0
+def watch():
+    global most
+    while True:
+        most = max(most, allocated() - before)
+        time.sleep(0.002)
+threading.Thread(target=watch, daemon=True).start()
 huggingface.from_huggingface(sys.argv[1])
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(most)
 """
 
 
 @pytest.mark.slow
 def test_memory_of_bert_large(tmp_path):
-    """Memory-mapped. The aim is 1.3 times the weights above the imports; 1.40 was measured."""
+    """At most 1.3 times the weights, above what the imports take."""
     fields = {
         "model_type": "bert",
         "vocab_size": 30522,
@@ -140,4 +149,4 @@ def test_memory_of_bert_large(tmp_path):
         text=True,
         check=True,
     )
-    assert int(done.stdout) < 1.45 * size
+    assert int(done.stdout) < 1.3 * size

@@ -16,8 +16,10 @@ from kbert.checkpoints.directory import copy_weights
 from kbert.checkpoints.weights import model_weights
 from kbert.data.examples import Feature, pad_batch
 from kbert.errors import DataError
+from kbert.tasks.spans import IMPOSSIBLE
 from tests.checkpoints.published_models import CONFIG, TASKS, assert_same, make, minilm_folder
-from tests.golden.tiny_model import tiny_checkpoint
+from tests.golden.tiny_model import TASKS as TINY_TASKS
+from tests.golden.tiny_model import tiny_checkpoint, tiny_finetuned
 from tests.layers.contract import numpy
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -104,6 +106,29 @@ def test_what_we_write_gives_the_same_logits_in_transformers(golden):
     )
     next_sentence = numpy(outputs["next_sentence"])[:, 0]
     np.testing.assert_allclose(next_sentence, golden["tiny_next_sentence"], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", TINY_TASKS)
+def test_what_we_fine_tune_gives_the_same_in_transformers(golden, name):
+    """transformers' own classes of the six heads, on what `to_huggingface` wrote."""
+    names = ("token_ids", "segment_ids", "padding_mask")
+    shape = (2, 2, -1) if name == "choice" else (4, -1)
+    inputs = {key: golden[f"tiny_{key}"].reshape(shape) for key in names}
+    checkpoint = tiny_finetuned(name)
+    outputs = {key: numpy(value) for key, value in checkpoint.model(inputs).items()}
+    counted = slice(None)
+    if name == "qa":
+        # Ours has no logit where no answer may begin.
+        counted = outputs["start_logits"] > IMPOSSIBLE
+    elif name == "tagging":
+        counted = inputs["padding_mask"] > 0
+    for key in ("start_logits", "end_logits") if name == "qa" else ("logits",):
+        found = outputs["value" if name == "regression" else key]
+        if name == "regression":
+            found = checkpoint.task.mean + checkpoint.task.deviation * found
+        expected = golden[f"{name}_{key}"]
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found[counted], expected[counted], atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

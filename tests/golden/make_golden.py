@@ -18,6 +18,14 @@ import transformers
 
 HERE = pathlib.Path(__file__).parent
 PLACES = 24  # of each hidden state of each text
+FINE_TUNED = {
+    "classification": transformers.BertForSequenceClassification,
+    "multilabel": transformers.BertForSequenceClassification,
+    "regression": transformers.BertForSequenceClassification,
+    "tagging": transformers.BertForTokenClassification,
+    "qa": transformers.BertForQuestionAnswering,
+    "choice": transformers.BertForMultipleChoice,
+}
 
 
 def minilm(folder, texts):
@@ -38,27 +46,45 @@ def minilm(folder, texts):
     return np.array(places, "int16"), np.array(values, "float32")
 
 
-def tiny(folder):
-    model = transformers.BertForPreTraining.from_pretrained(folder).eval()
+def rows():
+    """Token numbers, segments and padding of four rows, int64 (4, 12)."""
     rng = np.random.default_rng(1)
-    ids = rng.integers(5, model.config.vocab_size, (4, 12))
+    ids = rng.integers(5, 48, (4, 12))
     segments = (np.arange(12) >= 6).astype(ids.dtype) * np.array([[0], [1], [1], [0]])
-    mask = np.arange(12) < np.array([[12], [12], [7], [9]])
-    tensors = [torch.tensor(array.astype("int64")) for array in (ids, segments, mask)]
+    mask = (np.arange(12) < np.array([[12], [12], [7], [9]])).astype(ids.dtype)
+    return {"token_ids": ids, "segment_ids": segments, "padding_mask": mask}
+
+
+def outputs_of(kind, folder, arrays):
+    """What transformers' class `kind` computes; it may lack no weight, and none may be left."""
+    model, report = kind.from_pretrained(folder, output_loading_info=True)
+    if report["missing_keys"] or report["unexpected_keys"]:
+        raise SystemExit(f"{folder}: {report}")
     names = ("input_ids", "token_type_ids", "attention_mask")
+    tensors = [torch.tensor(array) for array in arrays.values()]
     with torch.no_grad():
-        outputs = model(**dict(zip(names, tensors, strict=True)))
-    return {
-        "tiny_token_ids": ids.astype("int32"),
-        "tiny_segment_ids": segments.astype("int32"),
-        "tiny_padding_mask": mask.astype("int32"),
-        "tiny_masked_lm": outputs.prediction_logits.numpy(),
-        "tiny_next_sentence": outputs.seq_relationship_logits.numpy(),
-    }
+        return model.eval()(**dict(zip(names, tensors, strict=True)))
+
+
+def tiny(folder):
+    arrays = rows()
+    outputs = outputs_of(transformers.BertForPreTraining, folder / "pretraining", arrays)
+    golden = {f"tiny_{name}": array.astype("int32") for name, array in arrays.items()}
+    golden["tiny_masked_lm"] = outputs.prediction_logits.numpy()
+    golden["tiny_next_sentence"] = outputs.seq_relationship_logits.numpy()
+    for task, kind in FINE_TUNED.items():
+        # Four rows are two questions of two choices.
+        shape = (2, 2, 12) if task == "choice" else (4, 12)
+        shaped = {name: array.reshape(shape) for name, array in arrays.items()}
+        outputs = outputs_of(kind, folder / task, shaped)
+        for name in ("logits", "start_logits", "end_logits"):
+            if name in outputs:
+                golden[f"{task}_{name}"] = outputs[name].numpy()
+    return golden
 
 
 if __name__ == "__main__":
     lines = (HERE / "texts.txt").read_text(encoding="utf-8").splitlines()
     places, values = minilm(sys.argv[1], lines)
-    arrays = {"minilm_places": places, "minilm_values": values, **tiny(sys.argv[2])}
+    arrays = {"minilm_places": places, "minilm_values": values, **tiny(pathlib.Path(sys.argv[2]))}
     np.savez_compressed(HERE / "golden.npz", **arrays)
