@@ -74,8 +74,8 @@ def run_seeds(args):
     print(f"{'mean':<10}{shown(args, report['mean'])}")
     if len(report["runs"]) > 1:
         print(f"{'deviation':<10}{shown(args, report['standard_deviation'])}")
-    print(f"{report['failed']} of {len(report['runs'])} runs failed: no better than an answer that")
-    print(f"knows nothing of the text ({report['trivial_score']:.4f})")
+    runs, trivial = len(report["runs"]), report["trivial_score"]
+    print(f"{report['failed']} of {runs} failed: no better than {trivial:.4f}, without the text")
     print(f"best by {report['metric']}: {report['best']}; wrote {args.output}")
 
 

@@ -42,7 +42,7 @@ def test_seeds_are_summed_up(folder, capsys):
     assert lines[4] == "deviation accuracy 0.1000, loss 0.0000"
     report = json.loads((folder / "finetune/runs.json").read_text())
     assert report["failed"] >= 2  # The most frequent of two labels has at least 0.5.
-    assert lines[5].startswith(f"{report['failed']} of 3 runs failed")
+    assert lines[5].startswith(f"{report['failed']} of 3 failed")
     assert lines[-1] == f"best by accuracy: seed=4; wrote {folder}/finetune"
 
 
