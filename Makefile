@@ -5,7 +5,10 @@ USER := .venv/.requirements
 DEV := .venv/.requirements-dev
 OUT := quickstart
 
-.PHONY: quickstart test test-all lint clean
+# Those that are there, of the benchmarks that need no GPU. Each says what it lacks (docs/benchmarks.md).
+BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing)))
+
+.PHONY: quickstart test test-all lint bench clean
 
 $(USER): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kbert needs Python 3.11 or later, set PYTHON=")'
@@ -32,6 +35,9 @@ test-all: $(DEV)
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: $(DEV)
+	for script in $(BENCHMARKS); do $(BIN)/python $$script || echo "$$script: not run"; done
 
 clean:
 	rm -rf .venv $(OUT) build *.egg-info

@@ -108,6 +108,17 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def add_batch_arguments(parser, what: str) -> None:
+    """The options of the commands that only compute: how much at once, in which precision."""
+    parser.add_argument("--batch-size", type=int, default=64, help=f"{what} computed together")
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="bfloat16: weights too; faster where the processor multiplies in it, three digits",
+    )
+
+
 def print_bad_rows(summary: dict) -> None:
     """What `--skip-bad` counted; nothing without that option."""
     if "rows_bad" in summary:

@@ -11,7 +11,7 @@ of pooling is the default, else the mean of the last layer.
 
 import sys
 
-from apps.cli import run_command
+from apps.cli import add_batch_arguments, run_command
 
 
 def add_arguments(parser):
@@ -47,12 +47,14 @@ def add_encoder_arguments(parser):
     parser.add_argument(
         "--sequence-length", type=int, metavar="N", help="tokens to take at once; default: all"
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="texts computed together")
+    add_batch_arguments(parser, "texts")
 
 
 def text_encoder(args):
     """The encoder that the options describe; what they leave open is as the folder says."""
     import dataclasses
+
+    import keras
 
     from kbert.checkpoints.formats import load_any
     from kbert.checkpoints.pooling import Pooling, read_pooling
@@ -65,6 +67,7 @@ def text_encoder(args):
         "normalize": args.normalize,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    keras.config.set_dtype_policy(args.precision)
     pooling = dataclasses.replace(read_pooling(args.checkpoint) or Pooling(), **given)
     return TextEncoder(
         load_any(args.checkpoint), pooling, args.sequence_length, args.long, args.batch_size

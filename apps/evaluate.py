@@ -9,7 +9,7 @@ others are given.
 
 import sys
 
-from apps.cli import print_bad_rows, run_command
+from apps.cli import add_batch_arguments, print_bad_rows, run_command
 
 
 def add_arguments(parser):
@@ -19,7 +19,7 @@ def add_arguments(parser):
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
     parser.add_argument("file", metavar="FILE", help="labelled rows")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
-    parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
+    add_batch_arguments(parser, "rows")
     bad_rows.add_argument(parser)
     add_column_arguments(parser)
     glue.add_argument(parser, list(glue.GLUE), "labelled")
@@ -31,15 +31,18 @@ def run(args):
     import json
     import pathlib
 
+    import keras
+
     from kbert.tasks.tables import column_options
     from kbert.training.finetuning import evaluate, load_finetuned
 
     if args.output is not None:
         # Before the work, not after it: an output that cannot be written raises here.
         pathlib.Path(args.output).touch()
+    keras.config.set_dtype_policy(args.precision)
     checkpoint = load_finetuned(args.checkpoint)
     task = checkpoint.task.with_options(**column_options(args), rules=args.rules)
-    scores = evaluate(task, checkpoint, args.file, args.batch_size, args.skip_bad)
+    scores = evaluate(task, checkpoint, args.file, args.batch_size, args.skip_bad, progress=True)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print_bad_rows(scores)
     print(task.report(scores))

@@ -25,7 +25,7 @@ in the order of the labels.
 
 import sys
 
-from apps.cli import run_command
+from apps.cli import add_batch_arguments, run_command
 
 
 def add_arguments(parser):
@@ -36,7 +36,7 @@ def add_arguments(parser):
         "model", metavar="CHECKPOINT", help="what `kbert finetune` or `kbert export` wrote"
     )
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
-    parser.add_argument("--batch-size", type=int, default=64, help="rows computed together")
+    add_batch_arguments(parser, "rows")
     parser.add_argument("--output", metavar="FILE", help="where to write instead of printing")
     add_column_arguments(parser, label=False)
     glue.add_argument(parser, list(glue.GLUE), "unlabelled")
@@ -46,6 +46,8 @@ def run(args):
     import contextlib
     import os
 
+    from tqdm import tqdm
+
     from kbert.files import replacing
     from kbert.serving.opening import open_model
     from kbert.tasks.glue import check_model
@@ -54,11 +56,15 @@ def run(args):
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
         open(name, "rb").close()
-    task, answer = open_model(args.model, args.batch_size)
+    # Not between answers on a terminal.
+    hidden = True if args.output is None and sys.stdout.isatty() else None
+    progress = tqdm(desc="predict", unit=" rows", disable=hidden)
+    task, answer = open_model(args.model, args.batch_size, args.precision, progress)
     if args.glue is not None:
         check_model(args.glue, task)
-    found = answers(task, answer, args.files, column_options(args))
+    found = answers(task, answer, args.files, column_options(args), progress)
     with contextlib.ExitStack() as stack:
+        stack.callback(progress.close)
         file = None
         if args.output is not None:
             # Takes the name when it is whole: it may be that of a file to answer.
@@ -84,7 +90,7 @@ def lines(answers, glue):
     return (json.dumps(answer, ensure_ascii=False) for answer in answers)
 
 
-def answers(task, answer, files, columns):
+def answers(task, answer, files, columns, progress):
     from kbert.inference.prediction import answer_in_pieces, answer_lines
 
     task = task.with_options(**columns)
@@ -95,7 +101,10 @@ def answers(task, answer, files, columns):
             with open(name, "rb") as file:
                 yield from answer_lines(task, answer, file, name)
         else:
-            yield from answer_in_pieces(answer, task.read_examples(name, labelled=False))
+            examples = task.read_examples(name, labelled=False)
+            if len(files) == 1:
+                progress.reset(total=len(examples))
+            yield from answer_in_pieces(answer, examples)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ def build_pretraining_model(config: BertConfig) -> keras.Model:
     return keras.Model(inputs, outputs, name="pretraining")
 
 
+def hidden_states(encoder: keras.Model) -> list:
+    """The symbolic hidden states of what `build_encoder` built, the embedding's first."""
+    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
+    return [encoder.get_layer("embedding").output, *(block.output for block in blocks)]
+
+
 def encoder_inputs() -> dict:
     """Symbolic int32 (batch, sequence) inputs of every model that contains the encoder."""
     names = ("token_ids", "segment_ids", "padding_mask")

@@ -104,9 +104,13 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
 
 
 def test_layers_and_models_pass_their_tests(tmp_path):
-    """The same test files, reference and all; so do the optimizer's, the loss's and the rows'."""
+    """The same test files, reference and all; and prediction, the optimizer, the loss, rows."""
     files = ["layers", "test_models.py", "test_config.py", "data/test_masking.py"]
-    files += ["training/test_optimizers.py", "training/test_objectives.py"]
+    files += [
+        "tasks/test_answering.py",
+        "training/test_optimizers.py",
+        "training/test_objectives.py",
+    ]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not small"]
         + [str(ROOT / "tests" / file) for file in files],

@@ -14,10 +14,12 @@ from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
+from kbert.tasks.output_heads import POOLER
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.regression import RegressionTask
 from kbert.tasks.tag_schemes import OUTSIDE
 from kbert.tasks.tagging import TaggingTask
+from kbert.tasks.texts import TextTask
 
 _TEXTS = "BertForSequenceClassification"
 _WORDS = "BertForTokenClassification"
@@ -122,6 +124,10 @@ def architecture_of(task: Task) -> str:
         raise DataError(f"transformers has no model for the task {task.name}.")
     if isinstance(task, TaggingTask) and task.crf:
         raise DataError("transformers' BERT has no place for a CRF.")
+    if task.features is not None:
+        raise DataError(f"transformers' BERT has no place for a BiLSTM on {task.features}.")
+    if isinstance(task, TextTask) and task.head != POOLER:
+        raise DataError(f"transformers' BERT has no place for the head {task.head}.")
     return _ARCHITECTURES[task.name]
 
 

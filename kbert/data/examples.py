@@ -5,7 +5,7 @@ batch, so that little is computed for padding: the sequence axis of a batch is a
 longest text, rounded up to a multiple of `MULTIPLE`, so that there are few different shapes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ MULTIPLE = 8
 # Batches a window in which texts are sorted by length. More would pad less, but put the same texts
 # together every epoch.
 WINDOW = 50
+# The input that has a vector for every token, (sequence, width), instead of a number.
+TOKEN_VECTORS = "token_vectors"
 
 Arrays = dict[str, np.ndarray]
 
@@ -23,7 +25,8 @@ class Feature(NamedTuple):
     """What the model sees of one example, without batch axis and padding.
 
     Attributes:
-        inputs: the model's inputs, the sequence as last axis: (sequence,), or (choices, sequence).
+        inputs: the model's inputs, the sequence as last axis: (sequence,), or (choices, sequence);
+            of `TOKEN_VECTORS` (sequence, width).
         example: number of the example in the list that was encoded. A long document may become
             several features (windows) of one example.
         targets: what `Task.objective` compares with; empty where the answer is not known.
@@ -42,6 +45,8 @@ class Feature(NamedTuple):
     @property
     def length(self) -> int:
         """Tokens in the sequence."""
+        if TOKEN_VECTORS in self.inputs:
+            return self.inputs[TOKEN_VECTORS].shape[0]
         return self.inputs["token_ids"].shape[-1]
 
 
@@ -79,7 +84,8 @@ def pad_batch(
 
     def column(part: str, name: str) -> np.ndarray:
         size = length if part == "inputs" or name in token_targets else None
-        return stack([getattr(feature, part)[name] for feature in features], rows, size)
+        axis = -2 if name == TOKEN_VECTORS else -1
+        return stack([getattr(feature, part)[name] for feature in features], rows, size, axis)
 
     inputs, targets, weights = (
         {name: column(part, name) for name in getattr(features[0], part)}
@@ -91,15 +97,17 @@ def pad_batch(
     return inputs, targets, weights
 
 
-def stack(arrays: Sequence[np.ndarray], rows: int, length: int | None = None) -> np.ndarray:
+def stack(
+    arrays: Sequence[np.ndarray], rows: int, length: int | None = None, axis: int = -1
+) -> np.ndarray:
     """Arrays of one rank -> (rows, ...), zeros where one is smaller than the largest.
 
     Args:
-        length: size of the last axis; None for the largest there is.
+        length: size of the axis `axis`; None for the largest there is.
     """
     shape = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
     if length is not None:
-        shape[-1] = length
+        shape[axis] = length
     stacked = np.zeros((rows, *shape), arrays[0].dtype)
     for row, array in enumerate(arrays):
         stacked[(row, *map(slice, array.shape))] = array
@@ -169,9 +177,31 @@ class TrainingBatches:
         return plan
 
 
-def group_by_length(features: Sequence[Feature], limit: int) -> dict[int, list[int]]:
-    """Numbers of the features that share a padded length, shortest first."""
-    groups: dict[int, list[int]] = {}
-    for number, feature in enumerate(features):
-        groups.setdefault(padded_length(feature.length, limit), []).append(number)
-    return dict(sorted(groups.items()))
+def plan_by_length(lengths: Sequence[int], rows_at: Callable[[int], int]) -> list[np.ndarray]:
+    """Which features stand in which batch where no order matters: like lengths, longest first.
+
+    Args:
+        rows_at: the most features in a batch whose longest has so many tokens; at least 1.
+
+    Returns:
+        Arrays of feature numbers, each (batch,). The first of a batch is its longest.
+    """
+    lengths = np.asarray(lengths, "int64")
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        batches.append(order[start : start + rows_at(int(lengths[order[start]]))])
+        start += len(batches[-1])
+    return batches
+
+
+def bucket_length(length: int, limit: int) -> int:
+    """`length` rounded up to one of few sizes: 8, 16, 24, 32, 48, 64, 96, 128, 192 ... `limit`.
+
+    Where every shape is compiled for itself, twelve up to 512 are few, and less than a third of a
+    bucket is padding on account of it (half of the smallest).
+    """
+    step = MULTIPLE
+    while length > 4 * step:
+        step *= 2
+    return min(-(-length // step) * step, limit)

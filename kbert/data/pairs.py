@@ -61,7 +61,8 @@ def draw_pairs(split: Split, places, draws, *, max_tokens, short_probability) ->
 
 def _chunks(split, places, target):
     """Sentences [start, end) of one document, with about `target` tokens; two where it has two."""
-    token = (places * len(split.tokens)).astype(np.int64)
+    # A place a hair below 1 may round to the end of a large split.
+    token = np.minimum((places * len(split.tokens)).astype(np.int64), len(split.tokens) - 1)
     start = np.searchsorted(split.sentences, token, side="right") - 1
     document = np.searchsorted(split.documents, start, side="right") - 1
     begin, stop = split.documents[document], split.documents[document + 1]

@@ -17,7 +17,7 @@ from kbert.models import build_encoder
 from kbert.tasks.answering import predict_features
 
 LONG = ("refuse", "cut", "window")
-# Texts computed together: enough to sort by length, few enough for a progress bar.
+# Texts tokenized together: enough to sort by length, few enough for the memory.
 AT_ONCE = 2048
 
 
@@ -59,22 +59,23 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
         """Vectors of the texts, in order. Raises `DataError` for a text that is too long, by its
-        number from 1, if `long` is "refuse"."""
+        number from 1, if `long` is "refuse". `progress` shows a bar on a terminal."""
         vectors = np.zeros((len(texts), self.width), "float32")
-        with tqdm(total=len(texts), desc="embed", unit=" texts", disable=not progress) as bar:
+        hidden = None if progress else True  # None: where there is no terminal.
+        with tqdm(total=len(texts), desc="embed", unit=" texts", disable=hidden) as bar:
             for start in range(0, len(texts), AT_ONCE):
                 some = texts[start : start + AT_ONCE]
-                vectors[start : start + len(some)] = self._encode(some, start)
-                bar.update(len(some))
+                vectors[start : start + len(some)] = self._encode(some, start, bar)
         return vectors
 
-    def _encode(self, texts, first) -> np.ndarray:
+    def _encode(self, texts, first, bar) -> np.ndarray:
         ids = self.checkpoint.tokenizer.tokenize(list(texts))
         splits, flat = ids.row_splits.numpy(), ids.flat_values.numpy()
         features = []
         for number, (start, end) in enumerate(zip(splits, splits[1:], strict=False)):
             features += self._windows(flat[start:end], number, first)
-        outputs = predict_features(self.model, features, self.batch_size, self.sequence_length)
+        bar.total += len(features) - len(texts)  # Windows count, as far as they are known.
+        outputs = predict_features(self.model, features, self.batch_size, self.sequence_length, bar)
         vectors = _joined(features, outputs, len(texts), self.pooling.mode)
         if self.pooling.normalize:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kbert.layers.initializer import initializer
+from kbert.layers.token_dense import TokenDense
 
 # Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
 # uniform softmax instead of NaN.
@@ -52,7 +53,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.output_projection.build(input_shape)
 
     def _dense(self, units, name):
-        return keras.layers.Dense(
+        return TokenDense(
             units,
             kernel_initializer=initializer(self.initializer_stddev),
             dtype=self.dtype_policy,

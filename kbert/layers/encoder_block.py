@@ -5,6 +5,7 @@ import keras
 from kbert.layers.activation import ACTIVATIONS
 from kbert.layers.attention import MultiHeadSelfAttention
 from kbert.layers.initializer import initializer
+from kbert.layers.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -59,7 +60,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         )
 
     def _dense(self, units, name, activation=None):
-        return keras.layers.Dense(
+        return TokenDense(
             units,
             activation=activation,
             kernel_initializer=initializer(self.initializer_stddev),

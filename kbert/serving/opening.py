@@ -4,26 +4,48 @@ import functools
 import json
 import pathlib
 
+from tqdm import tqdm
+
 from kbert.errors import DataError
 from kbert.inference.prediction import Answerer
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task
 
 
-def open_model(path: str | pathlib.Path, batch_size: int) -> tuple[Task, Answerer]:
-    """The model's task, and a function from examples to answers. Raises DataError for another."""
+def open_model(
+    path: str | pathlib.Path,
+    batch_size: int,
+    precision: str = "float32",
+    progress: tqdm | None = None,
+) -> tuple[Task, Answerer]:
+    """The model's task, and a function from examples to answers. Raises DataError for another.
+
+    Args:
+        precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
+        progress: counts the examples that are answered.
+    """
     folder = pathlib.Path(path)
     if any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb")):
-        return open_saved_model(folder, batch_size)
+        if precision != "float32":
+            raise DataError(f"{folder} was exported: it computes in the precision that it has.")
+        return open_saved_model(folder, batch_size, progress)
     # Needs Keras, but not TensorFlow.
+    import keras
+
     from kbert.tasks.answering import answer_examples
     from kbert.training.finetuning import load_finetuned
 
+    keras.config.set_dtype_policy(precision)
     model, tokenizer, _, task = load_finetuned(path)
-    return task, functools.partial(answer_examples, task, model, tokenizer, batch_size=batch_size)
+    answer = functools.partial(
+        answer_examples, task, model, tokenizer, batch_size=batch_size, progress=progress
+    )
+    return task, answer
 
 
-def open_saved_model(folder: pathlib.Path, batch_size: int) -> tuple[Task, Answerer]:
+def open_saved_model(
+    folder: pathlib.Path, batch_size: int, progress: tqdm | None = None
+) -> tuple[Task, Answerer]:
     # Needs TensorFlow, but not Keras.
     from kbert.serving.predictor import Predictor, newest_version
 
@@ -34,8 +56,11 @@ def open_saved_model(folder: pathlib.Path, batch_size: int) -> tuple[Task, Answe
     predictor = Predictor(folder, batch_size)
 
     def answer(examples):
-        return predictor.predict(
+        found = predictor.predict(
             [{name: getattr(example, name) for name in predictor.fields} for example in examples]
         )
+        if progress is not None:
+            progress.update(len(found))
+        return found
 
     return TASKS[values["name"]].from_json(values), answer

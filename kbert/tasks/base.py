@@ -50,6 +50,8 @@ class Task(abc.ABC):
         sequence_length: tokens that a feature has at most, in training and ever after.
         reading_options: fields that say how files are read or scored, and may differ from those of
             training.
+        features: what the output layer sees of a frozen encoder
+            (kbert/tasks/encoder_features.py); None where the encoder learns too.
         takes_pairs: whether an example is two texts.
         serves_texts: whether one text, or one pair, is all that an exported graph needs.
     """
@@ -59,6 +61,7 @@ class Task(abc.ABC):
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
     reading_options: ClassVar[tuple[str, ...]] = ()
+    features: str | None = None
     takes_pairs: bool = False
     serves_texts: ClassVar[bool] = True
 

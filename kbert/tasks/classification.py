@@ -1,6 +1,6 @@
 """Classification of a text or a pair of texts into one of several labels (BERT paper, section 4.1).
 
-pooled_output -> dropout -> dense -> logits, one for each label
+head -> dropout -> dense -> logits, one for each label
 """
 
 import argparse
@@ -95,7 +95,7 @@ class ClassificationTask(TextTask):
 
     def build_model(self, encoder):
         """Adds the output "logits" (batch, labels), float32 in every precision."""
-        return self.build_on_pooled(encoder, "logits", len(self.labels))
+        return self.build_on_head(encoder, "logits", len(self.labels))
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         from kbert.layers.losses import weighted_cross_entropy

@@ -9,8 +9,8 @@
   [[0, 2]]}}}, of which every character becomes a word (as CLUENER).
 - `.json`: the same objects one after another, over as many lines as they like, or in one list.
 
-Tags of every scheme come as BIO (kbert/tasks/tag_schemes.py). UTF-8. A bad line spoils its
-sentence: that is one bad row.
+Tags of every scheme come as BIO, plain ones as they are (kbert/tasks/tag_schemes.py). UTF-8. A bad
+line spoils its sentence: that is one bad row.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from kbert.errors import DataError
 from kbert.tasks import tables
 from kbert.tasks.bad_rows import BadRows, not_empty
-from kbert.tasks.tag_schemes import BadTag, Entity, from_entities, to_bio
+from kbert.tasks.tag_schemes import BadTag, Entity, are_plain, from_entities, to_bio
 from kbert.text.words import word_spans
 
 DOCUMENT = "-DOCSTART-"
@@ -29,10 +29,11 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 class Sentence(NamedTuple):
-    """Words and their tags in BIO, or None where they are not wanted.
+    """Words and their tags, or None where they are not wanted.
 
     Attributes:
         where: file and line, for messages.
+        lines: of a file with a word a line, that of each word.
         document: the number of the document in the file.
         text, spans: where the file has a text: that, and the (start, end) of each word in it.
     """
@@ -43,6 +44,7 @@ class Sentence(NamedTuple):
     document: int = 0
     text: str | None = None
     spans: tuple[tuple[int, int], ...] | None = None
+    lines: tuple[int, ...] | None = None
 
 
 class Columns(NamedTuple):
@@ -57,9 +59,12 @@ class ColumnsError(DataError):
 
 
 def read_sentences(
-    path: str | pathlib.Path, columns: Columns, labelled: bool, bad: BadRows
+    path: str | pathlib.Path, columns: Columns, labelled: bool, bad: BadRows, plain: bool = False
 ) -> Iterator[Sentence]:
-    """The sentences of a file of any of these kinds, in order.
+    """The sentences of a file of any of these kinds, in order, tags in BIO.
+
+    Args:
+        plain: leave the tags as they are.
 
     Raises DataError with file, line and what was expected; OSError for a file that cannot be read.
     """
@@ -73,7 +78,22 @@ def read_sentences(
         sentences = read_table(path, labelled, bad)
     else:
         sentences = read_columns(path, columns, labelled, bad)
-    yield from not_empty(sentences, "sentences", path, bad)
+    for sentence in not_empty(sentences, "sentences", path, bad):
+        if plain or sentence.tags is None:
+            yield sentence
+            continue
+        try:
+            yield sentence._replace(tags=to_bio(sentence.tags))
+        except BadTag as error:
+            lines = sentence.lines
+            where = sentence.where if lines is None else f"{path}, line {lines[error.number]}"
+            bad.add(DataError(f"{where}: {error}"))
+
+
+def has_plain_tags(path: str | pathlib.Path, columns: Columns) -> bool:
+    """Whether no tag of a file has a prefix, and not all are O."""
+    sentences = read_sentences(path, columns, True, BadRows(skip=True), plain=True)
+    return are_plain({tag for sentence in sentences for tag in sentence.tags})
 
 
 # Columns.
@@ -141,20 +161,12 @@ def from_lines(
                 f"{len(cells)}."
             )
     words = tuple(cells[columns.word] for _, cells in lines)
-    places = [f"{path}, line {number}" for number, _ in lines]
-    for word, place in zip(words, places, strict=True):
+    numbers = tuple(number for number, _ in lines)
+    for word, number in zip(words, numbers, strict=True):
         if not word:
-            raise DataError(f"{place}: expected a word. It is empty.")
-    tags = as_bio([cells[columns.tag] for _, cells in lines], places) if labelled else None
-    return Sentence(words, tags, places[0])
-
-
-def as_bio(tags: Sequence[str], places: Sequence[str]) -> tuple[str, ...]:
-    """Raises DataError for a tag of no scheme, with its place."""
-    try:
-        return to_bio(tags)
-    except BadTag as error:
-        raise DataError(f"{places[error.number]}: {error}") from error
+            raise DataError(f"{path}, line {number}: expected a word. It is empty.")
+    tags = tuple(cells[columns.tag] for _, cells in lines) if labelled else None
+    return Sentence(words, tags, f"{path}, line {numbers[0]}", lines=numbers)
 
 
 # Tables.
@@ -191,7 +203,7 @@ def from_words(words: Sequence, tags: Sequence | None, where: str) -> Sentence:
         raise DataError(
             f"{where}: expected a tag for each of the {len(words)} words, received {len(tags)}."
         )
-    return Sentence(tuple(words), as_bio(tags, [where] * len(tags)), where)
+    return Sentence(tuple(words), tuple(tags), where)
 
 
 # JSON.

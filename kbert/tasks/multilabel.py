@@ -1,6 +1,6 @@
 """Multi-label classification: none, one or several labels for a text or a pair of texts.
 
-    pooled_output -> dropout -> dense -> logits, one for each label, each with its own sigmoid
+    head -> dropout -> dense -> logits, one for each label, each with its own sigmoid
 
 A label column holds names with a separator between them ("sport,music"), or a list in JSON; an
 empty cell or list is a text to which no label applies.
@@ -102,7 +102,7 @@ class MultiLabelTask(TextTask):
 
     def build_model(self, encoder):
         """Adds the output "logits" (batch, labels), float32 in every precision."""
-        return self.build_on_pooled(encoder, "logits", len(self.labels))
+        return self.build_on_head(encoder, "logits", len(self.labels))
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean over the labels of each label's cross-entropy."""

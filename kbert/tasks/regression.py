@@ -1,6 +1,6 @@
 """Regression: a number for a text or a pair of texts (STS-B in section 4.1 of the BERT paper).
 
-    pooled_output -> dropout -> dense -> value
+    head -> dropout -> dense -> value
 
 The model learns (number - mean) / deviation of the training file's numbers, whatever their range:
 a new output layer begins near 0, and would take its first hundreds of steps to find the mean.
@@ -64,7 +64,7 @@ class RegressionTask(TextTask):
 
     def build_model(self, encoder):
         """Adds the output "value" (batch, 1), float32 in every precision."""
-        return self.build_on_pooled(encoder, "value", 1)
+        return self.build_on_head(encoder, "value", 1)
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         from keras import ops

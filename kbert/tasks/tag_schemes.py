@@ -1,4 +1,4 @@
-"""Tags of words: however a file writes them, they are BIO inside kbert.
+"""Tags of words: however a file writes entities, they are BIO inside kbert.
 
     words      Ann   Lee   met   Bo    in    Rome
     IOB1       I-PER I-PER O     I-PER O     I-LOC     "B-" only where two of one type touch
@@ -6,10 +6,11 @@
     BIOES      B-PER E-PER O     S-PER O     S-LOC     also BMES and BILOU
 
 One rule reads all of them, so that nobody needs to name the scheme: an entity begins at B, S or U,
-at every other prefix behind O, behind another type, or behind what ends one (E, L, S, U).
+at every other prefix behind O, behind another type, or behind what ends one (E, L, S, U). Tags of
+words alone, as parts of speech, have no prefix: they are plain, and stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +43,25 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     last = OUTSIDE
     for number, tag in enumerate(tags):
         if tag != OUTSIDE:
-            prefix, _, name = tag.partition("-")
-            if prefix not in _PREFIXES or not name:
+            if not has_prefix(tag):
                 raise BadTag(tag, number)
+            prefix, _, name = tag.partition("-")
             if last == OUTSIDE or prefix in _BEGIN or last[0] in _END or last[2:] != name:
                 found.append(Entity(number, number + 1, name))
             else:
                 found[-1] = found[-1]._replace(end=number + 1)
         last = tag
     return found
+
+
+def are_plain(tags: Collection[str]) -> bool:
+    """Whether these, all tags of a file, are tags of words alone: no prefix, and not only O."""
+    return bool(set(tags) - {OUTSIDE}) and not any(map(has_prefix, tags))
+
+
+def has_prefix(tag: str) -> bool:
+    prefix, _, name = tag.partition("-")
+    return prefix in _PREFIXES and bool(name)
 
 
 def to_bio(tags: Sequence[str]) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
     sequence_output -> dropout -> dense -> logits of each piece, one for each tag
 
+or, of a frozen encoder, features -> two-layer BiLSTM -> dropout -> dense (paper, table 7).
+
 The first piece of a word is its word's, the others count for nothing. Files: see
 kbert/tasks/conll_files.py.
 """
 
 import argparse
+import collections
 import dataclasses
 import itertools
 import pathlib
@@ -18,10 +21,18 @@ import numpy as np
 from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
 from kbert.metrics import conll
-from kbert.tasks import output_layer
+from kbert.tasks import encoder_features, output_layer
 from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.base import Named, Task
-from kbert.tasks.conll_files import Columns, Sentence, from_text, from_words, read_sentences
+from kbert.tasks.conll_files import (
+    Columns,
+    Sentence,
+    from_text,
+    from_words,
+    has_plain_tags,
+    read_sentences,
+)
+from kbert.tasks.labels import check_column
 from kbert.tasks.sentence_context import (
     TaggedExample,
     all_words,
@@ -29,7 +40,15 @@ from kbert.tasks.sentence_context import (
     with_documents,
     word_pieces,
 )
-from kbert.tasks.tag_schemes import bio_tags, entities, marginals, valid_transitions, viterbi
+from kbert.tasks.tag_schemes import (
+    OUTSIDE,
+    are_plain,
+    bio_tags,
+    entities,
+    marginals,
+    valid_transitions,
+    viterbi,
+)
 from kbert.tasks.word_windows import choose_windows, plan_windows
 from kbert.text.joining import join_words
 
@@ -43,10 +62,11 @@ class WindowWords(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TaggingTask(Task):
-    """A tag for every word: named entities, for example.
+    """A tag for every word: named entities, for example, or parts of speech.
 
     Args:
-        labels: the types of entities, found in the training file by `prepare`.
+        labels: the types of entities, found in the training file by `prepare`; plain tags.
+        plain: whether tags are those of words alone, without entities; found by `prepare`.
         characters: whether every character of a text is a word; found by `prepare`: it is so where
             every word of the training file is one character.
         dropout: rate before the output layer.
@@ -56,6 +76,9 @@ class TaggingTask(Task):
         valid_tags: answer only sequences that BIO allows.
         crf: score neighbouring tags too (kbert/layers/crf.py).
         label_smoothing: share of the right tag that the loss gives to all tags; without a CRF.
+        features: freeze the encoder, and put a two-layer BiLSTM on these of its hidden layers
+            (kbert/tasks/encoder_features.py).
+        lstm_size: width of each of its directions; None for the encoder's width.
     """
 
     name = "tagging"
@@ -64,6 +87,7 @@ class TaggingTask(Task):
     reading_options = ("word_column", "tag_column", "valid_tags")
 
     labels: tuple[str, ...] = ()
+    plain: bool = False
     characters: bool = False
     dropout: float = 0.1
     sequence_length: int = 128
@@ -73,12 +97,15 @@ class TaggingTask(Task):
     valid_tags: bool = False
     crf: bool = False
     label_smoothing: float = 0.0
+    features: str | None = None
+    lstm_size: int | None = None
 
     def __post_init__(self):
         output_layer.check_label_smoothing(self.label_smoothing)
         if self.crf and self.label_smoothing:
             raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
+        encoder_features.check_settings(self.features, self.lstm_size)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -101,6 +128,9 @@ class TaggingTask(Task):
         parser.add_argument(
             "--crf", action="store_true", help="learn which tags follow each other, too"
         )
+        encoder_features.add_arguments(
+            parser, "width of each direction of the BiLSTM; the encoder's, if it is not said"
+        )
         output_layer.add_arguments(
             parser, cls, "tokens a window; longer sentences become several windows, no word is lost"
         )
@@ -109,7 +139,7 @@ class TaggingTask(Task):
     @property
     def tags(self) -> tuple[str, ...]:
         """What the model's outputs stand for, in order."""
-        return bio_tags(self.labels)
+        return self.labels if self.plain else bio_tags(self.labels)
 
     # Data.
 
@@ -118,12 +148,16 @@ class TaggingTask(Task):
     ) -> list[TaggedExample]:
         bad = BadRows() if bad is None else bad
         columns = Columns(self.word_column, self.tag_column)
-        sentences = list(read_sentences(path, columns, labelled, bad))
+        plain = self.plain
+        if labelled and not self.labels:
+            plain = has_plain_tags(path, columns)
+        sentences = list(read_sentences(path, columns, labelled, bad, plain))
         examples = [TaggedExample(sentence) for sentence in sentences]
         if self.document_context:
             examples = with_documents(sentences)
         if labelled and self.labels:
-            examples = with_known_labels(examples, self.labels, types_of, bad)
+            names = plain_tags_of if self.plain else types_of
+            examples = with_known_labels(examples, self.labels, names, bad)
         check_any_left(examples, bad, path)
         return examples
 
@@ -145,11 +179,19 @@ class TaggingTask(Task):
         )
 
     def prepare(self, examples: Sequence[TaggedExample], where: str) -> "TaggingTask":
-        labels = set(itertools.chain.from_iterable(map(types_of, examples)))
+        counts = collections.Counter(tag for e in examples for tag in e.sentence.tags)
+        plain = are_plain(counts)
+        if plain:
+            check_column(counts, counts.total(), where, f"number {self.tag_column}")
+            labels = set(counts)
+        else:
+            labels = set(itertools.chain.from_iterable(map(types_of, examples)))
         if not labels:
             raise DataError(f"{where}: expected entities. All tags are O.")
         characters = all(len(word) == 1 for e in examples for word in e.sentence.words)
-        return dataclasses.replace(self, labels=tuple(sorted(labels)), characters=characters)
+        return dataclasses.replace(
+            self, labels=tuple(sorted(labels)), plain=plain, characters=characters
+        )
 
     def encode(self, examples: Sequence[TaggedExample], tokenizer) -> list[Feature]:
         pieces = word_pieces(tokenizer, all_words(examples))
@@ -194,10 +236,14 @@ class TaggingTask(Task):
         """Adds "logits" (batch, sequence, tags), with a CRF "transitions", both float32."""
         import keras
 
+        from kbert.layers.bilstm import BiLSTM
         from kbert.layers.crf import Transitions
 
-        sequence = encoder.output["sequence_output"]
-        logits = output_layer.classifier(sequence, len(self.tags), self.dropout)
+        vectors = encoder_features.token_vectors(encoder, self.features)
+        if self.features is not None:
+            lstm_size = encoder_features.lstm_width(encoder, self.lstm_size)
+            vectors = BiLSTM(lstm_size, name="bilstm")(vectors, encoder.input["padding_mask"])
+        logits = output_layer.classifier(vectors, len(self.tags), self.dropout)
         outputs = {"logits": logits}
         if self.crf:
             outputs["transitions"] = Transitions(name="crf")(logits)
@@ -246,11 +292,10 @@ class TaggingTask(Task):
         best = viterbi(emissions, transitions)
         scores = np.take_along_axis(marginals(emissions, transitions), best[:, None], 1)[:, 0]
         tags = [self.tags[number] for number in best]
-        return {
-            "tokens": list(example.sentence.words),
-            "tags": tags,
-            "entities": named_entities(example.sentence, tags, scores, self.characters),
-        }
+        found = []
+        if not self.plain:
+            found = named_entities(example.sentence, tags, scores, self.characters)
+        return {"tokens": list(example.sentence.words), "tags": tags, "entities": found}
 
     def serving_outputs(self, outputs: Mapping) -> dict:
         """For each piece its likeliest tag and that tag's probability, (batch, sequence).
@@ -266,9 +311,14 @@ class TaggingTask(Task):
         }
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
-        """conlleval's, as shares of 1; "types" holds those of each type."""
+        """conlleval's, as shares of 1; "types" holds those of each type.
+
+        Of plain tags every word is a phrase of its own: F1 is the accuracy where none is O.
+        """
         gold = [example.sentence.tags for example in examples]
         predicted = [answer["tags"] for answer in answers]
+        if self.plain:
+            gold, predicted = map(as_phrases, gold), map(as_phrases, predicted)
         found = conll.conll_scores(map(conll.Sentence, gold, predicted))
         types = {name: shares(scores) for name, scores in found["types"].items()}
         return shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
@@ -292,6 +342,15 @@ def shares(scores: Mapping) -> dict:
         "recall": scores["recall"] / 100,
         **{name: scores[name] for name in ("phrases", "found", "correct")},
     }
+
+
+def as_phrases(tags: Sequence[str]) -> list[str]:
+    """Plain tags in BIO: every word that is not O is a phrase."""
+    return [tag if tag == OUTSIDE else f"B-{tag}" for tag in tags]
+
+
+def plain_tags_of(example: TaggedExample) -> list[str]:
+    return sorted(set(example.sentence.tags))
 
 
 def types_of(example: TaggedExample) -> list[str]:

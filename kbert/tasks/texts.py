@@ -15,9 +15,10 @@ import numpy as np
 
 from kbert.data.examples import Feature
 from kbert.errors import DataError
-from kbert.tasks import glue, output_layer, tables
+from kbert.tasks import encoder_features, glue, output_layer, tables
 from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
+from kbert.tasks.output_heads import HEADS, POOLER
 
 # Texts given to the tokenizer at once: many for its speed, few for the memory of their padding.
 CHUNK = 1024
@@ -36,9 +37,13 @@ class TextExample(NamedTuple):
 class TextTask(Task):
     """Something that is known of a text or a pair of texts as a whole.
 
-        pooled_output -> dropout -> dense -> the outputs
+        sequence_output -> head -> dropout -> dense -> the outputs
 
     Args:
+        head: one of `kbert.tasks.output_heads.HEADS`; "pooler" is the paper's.
+        features: freeze the encoder, and give the head these of its hidden layers
+            (kbert/tasks/encoder_features.py); not with the pooler, which reads the last one.
+        lstm_size: width of each direction of a head's LSTM; None for the encoder's width.
         dropout: rate before the output layer (0.1 in the paper).
         sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.
         text_column, second_column, label_column: column names, or numbers from 0 without a header.
@@ -50,6 +55,9 @@ class TextTask(Task):
     # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
+    head: str = POOLER
+    features: str | None = None
+    lstm_size: int | None = None
     dropout: float = 0.1
     sequence_length: int = 128
     text_column: str = "text"
@@ -59,6 +67,14 @@ class TextTask(Task):
 
     def __post_init__(self):
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
+        encoder_features.check_settings(self.features, self.lstm_size)
+        if self.head not in HEADS:
+            raise DataError(f"Expected a head of {', '.join(HEADS)}. Received: {self.head}.")
+        if self.features is not None and self.head == POOLER:
+            raise DataError(
+                f"The head {POOLER} reads the encoder's last layer, not the features "
+                f"{self.features}. Choose another head: bilstm, for example."
+            )
 
     # What differs between these tasks.
 
@@ -88,13 +104,24 @@ class TextTask(Task):
             "--no-header", action="store_true", help="the first line is a row like the others"
         )
         glue.add_argument(columns, glue.trainable(cls.name), "labelled")
+        parser.add_argument(
+            "--head",
+            choices=HEADS,
+            help=f"what makes one vector of a text's tokens: {POOLER}, with --features bilstm, "
+            "if it is not said",
+        )
+        encoder_features.add_arguments(
+            parser, "width of each direction, in the heads bilstm and rcnn; the encoder's"
+        )
         output_layer.add_arguments(
             parser, cls, "tokens of a text, or of both texts of a pair; longer ones are cut"
         )
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "TextTask":
-        return dataclasses.replace(super().from_arguments(args), header=not args.no_header)
+        head = args.head or (POOLER if args.features is None else "bilstm")
+        args = argparse.Namespace(**{**vars(args), "head": head, "header": not args.no_header})
+        return super().from_arguments(args)
 
     def with_options(self, **options) -> "TextTask":
         if options.get("second_column") is not None and self.second_column is None:
@@ -164,11 +191,13 @@ class TextTask(Task):
                 )
         return features
 
-    def build_on_pooled(self, encoder, output: str, size: int):
+    def build_on_head(self, encoder, output: str, size: int):
         """Adds an output (batch, size), float32 in every precision."""
         import keras
 
-        pooled = encoder.output["pooled_output"]  # (batch, hidden)
+        vectors = encoder_features.token_vectors(encoder, self.features)
+        lstm_size = encoder_features.lstm_width(encoder, self.lstm_size)
+        pooled = HEADS[self.head](encoder, vectors, lstm_size)  # (batch, width)
         outputs = {output: output_layer.classifier(pooled, size, self.dropout)}
         return keras.Model(encoder.input, outputs, name=self.name)
 

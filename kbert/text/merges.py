@@ -7,13 +7,13 @@ own learner was never released.
 
 import collections
 import heapq
+import sys
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-# A pair of piece ids is packed into one integer: cheaper to hash than a tuple.
-_SHIFT = 24
-_LOW = (1 << _SHIFT) - 1
-MAX_SIZE = 1 << _SHIFT
+# Pieces are characters while they are learned, the one with the piece's id: a word is a string of
+# them, a pair a string of two, and Python finds strings in strings without a loop.
+MAX_SIZE = sys.maxunicode + 1
 
 
 class Alphabet(NamedTuple):
@@ -79,9 +79,9 @@ class PieceLearner:
         self._id_of = {piece: index for index, piece in enumerate(self.pieces)}
         self._min_frequency = min_frequency
         self._rows, self._counts = self._split(words, set(alphabet.starts))
-        self._pair_count: dict[int, int] = collections.defaultdict(int)
+        self._pair_count: dict[str, int] = collections.defaultdict(int)
         # Rows that have the pair, or had it: looking there in vain costs less than tidying up.
-        self._pair_rows: dict[int, list[int]] = collections.defaultdict(list)
+        self._pair_rows: dict[str, list[int]] = collections.defaultdict(list)
         self._count_pairs()
 
     def learn(self, size: int) -> Iterator[str]:
@@ -97,7 +97,7 @@ class PieceLearner:
                 heapq.heappush(queue, (-count, pair))
                 continue
             is_new, merged = self._piece_for(pair)
-            for grown in self._merge(pair, merged):
+            for grown in self._merge(pair, chr(merged)):
                 heapq.heappush(queue, (-self._pair_count[grown], grown))
             if is_new:
                 yield self.pieces[merged]
@@ -114,24 +114,24 @@ class PieceLearner:
     def _split(self, words, known):
         """Words to rows of character pieces; the frequent first, so that the order is fixed."""
         rows, counts = [], []
-        start = {character: self._id_of[character] for character in known}
-        inside = {c: self._id_of["##" + c] for c in known if "##" + c in self._id_of}
+        start = {character: chr(self._id_of[character]) for character in known}
+        inside = {ord(c): self._id_of["##" + c] for c in known if "##" + c in self._id_of}
         for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0])):
             if known.issuperset(word):
-                rows.append([start[word[0]], *map(inside.__getitem__, word[1:])])
+                rows.append(start[word[0]] + word[1:].translate(inside))
                 counts.append(count)
         return rows, counts
 
     def _count_pairs(self) -> None:
         for index, (row, count) in enumerate(zip(self._rows, self._counts, strict=True)):
             for left, right in zip(row, row[1:], strict=False):
-                pair = left << _SHIFT | right
-                self._pair_count[pair] += count
-                self._pair_rows[pair].append(index)
+                self._pair_count[left + right] += count
+                self._pair_rows[left + right].append(index)
 
-    def _piece_for(self, pair: int) -> tuple[bool, int]:
+    def _piece_for(self, pair: str) -> tuple[bool, int]:
         """Whether the merged piece is new ("ab" + "##c" gives what "a" + "##bc" gave), its id."""
-        piece = self.pieces[pair >> _SHIFT] + self.pieces[pair & _LOW].removeprefix("##")
+        left, right = map(ord, pair)
+        piece = self.pieces[left] + self.pieces[right].removeprefix("##")
         known = self._id_of.get(piece)
         if known is not None:
             return False, known
@@ -139,45 +139,30 @@ class PieceLearner:
         self.pieces.append(piece)
         return True, len(self.pieces) - 1
 
-    def _merge(self, pair: int, merged: int) -> set[int]:
+    def _merge(self, pair: str, merged: str) -> set[str]:
         """Put `merged` in the place of the pair everywhere. Returns the pairs that grew."""
-        left, right = pair >> _SHIFT, pair & _LOW
-        grown = set()
-        for index in self._pair_rows.pop(pair):
-            row = self._rows[index]
-            place = _find_pair(row, left, right, 0)
+        left, right = pair
+        pair_count, pair_rows, grown = self._pair_count, self._pair_rows, set()
+        for index in pair_rows.pop(pair):
+            row, count = self._rows[index], self._counts[index]
+            place = row.find(pair)
             while place >= 0:
-                self._merge_at(index, place, merged, grown)
-                place = _find_pair(row, left, right, place + 1)
-        self._pair_count.pop(pair, None)
+                if place:
+                    before = row[place - 1]
+                    pair_count[before + left] -= count
+                    pair_count[before + merged] += count
+                    pair_rows[before + merged].append(index)
+                    grown.add(before + merged)
+                row = row[:place] + merged + row[place + 2 :]
+                place += 1
+                if place < len(row):
+                    after = row[place]
+                    pair_count[right + after] -= count
+                    pair_count[merged + after] += count
+                    pair_rows[merged + after].append(index)
+                    grown.add(merged + after)
+                place = row.find(pair, place)
+            self._rows[index] = row
+        pair_count.pop(pair, None)
         grown.discard(pair)
         return grown
-
-    def _merge_at(self, index: int, place: int, merged: int, grown: set[int]) -> None:
-        row, count = self._rows[index], self._counts[index]
-        pair_count, pair_rows = self._pair_count, self._pair_rows
-        if place:
-            before = row[place - 1] << _SHIFT
-            pair_count[before | row[place]] -= count
-            pair_count[before | merged] += count
-            pair_rows[before | merged].append(index)
-            grown.add(before | merged)
-        if place + 2 < len(row):
-            after = row[place + 2]
-            pair_count[row[place + 1] << _SHIFT | after] -= count
-            pair_count[merged << _SHIFT | after] += count
-            pair_rows[merged << _SHIFT | after].append(index)
-            grown.add(merged << _SHIFT | after)
-        row[place : place + 2] = [merged]
-
-
-def _find_pair(row: list[int], left: int, right: int, begin: int) -> int:
-    """The first place at or behind `begin` where `left` stands before `right`; -1 if nowhere."""
-    while True:
-        try:
-            place = row.index(left, begin, len(row) - 1) if len(row) > 1 else -1
-        except ValueError:
-            return -1
-        if place < 0 or row[place + 1] == right:
-            return place
-        begin = place + 1

@@ -78,35 +78,42 @@ def pack_segments(
 
 
 class Layout(NamedTuple):
-    """Arrays of shape (batch, sequence).
+    """Arrays (tokens,): the tokens of pair after pair, special ones included.
 
-    `first_index` and `second_index` count a text's tokens; they mean something only where
-    `is_first` or `is_second` holds.
+    Attributes:
+        pair: which pair the token belongs to.
+        index: where in [CLS] first [SEP] second [SEP] it stands.
+        first_index, second_index: where in its text; they mean something only where `is_first` or
+            `is_second` holds.
     """
 
+    pair: np.ndarray
+    index: np.ndarray
     is_first: np.ndarray
     is_second: np.ndarray
     is_separator: np.ndarray
     first_index: np.ndarray
     second_index: np.ndarray
     segment_ids: np.ndarray
-    padding_mask: np.ndarray
 
 
-def layout(first_length: np.ndarray, second_length: np.ndarray, sequence_length: int) -> Layout:
-    """The layout of rows with one pair each; the lengths are (batch,) and fit into the row."""
-    place = np.arange(sequence_length)
-    first_stop = 1 + first_length[:, None]
+def layout(first_length: np.ndarray, second_length: np.ndarray) -> Layout:
+    """The layout of pairs of texts of these lengths, (pairs,)."""
+    length = first_length + second_length + num_special_tokens(pair=True)
+    pair = np.repeat(np.arange(len(length)), length)
+    index = np.arange(len(pair)) - np.repeat(np.cumsum(length) - length, length)
+    first_stop = 1 + first_length[pair]
     second_start = first_stop + 1
-    second_stop = second_start + second_length[:, None]
+    second_stop = second_start + second_length[pair]
     return Layout(
-        is_first=(place >= 1) & (place < first_stop),
-        is_second=(place >= second_start) & (place < second_stop),
-        is_separator=(place == first_stop) | (place == second_stop),
-        first_index=np.broadcast_to(place - 1, (len(first_length), sequence_length)),
-        second_index=place - second_start,
-        segment_ids=(place >= second_start) & (place <= second_stop),
-        padding_mask=place <= second_stop,
+        pair=pair,
+        index=index,
+        is_first=(index >= 1) & (index < first_stop),
+        is_second=(index >= second_start) & (index < second_stop),
+        is_separator=(index == first_stop) | (index == second_stop),
+        first_index=index - 1,
+        second_index=index - second_start,
+        segment_ids=index >= second_start,
     )
 
 

@@ -38,29 +38,35 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with losses, accuracies, sequences and tokens a second and the time left.
+    """A bar with losses, accuracies, rows and tokens a second and the time left.
 
     Args:
         first_step, num_steps: where this run starts and ends.
-        batch_size, sequence_length: of the rows.
+        batch_size: rows of a batch.
+        tokens_of: the tokens of the batch of a step; padding is none.
     """
 
-    def __init__(self, first_step, num_steps, batch_size, sequence_length):
+    def __init__(self, first_step, num_steps, batch_size, tokens_of: Callable[[int], int]):
         super().__init__()
         self.bar = tqdm(
             initial=first_step, total=num_steps, unit="step", desc="pretrain", mininterval=1
         )
         self.batch_size = batch_size
-        self.sequence_length = sequence_length
+        self.tokens_of = tokens_of
+        self.step = first_step
+        self.count, self.tokens = 0, 0
 
     def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+        self.tokens += self.tokens_of(self.step)
+        self.step += 1
         self.bar.update()
-        rate = (self.bar.format_dict["rate"] or 0) * self.batch_size
+        rate = self.bar.format_dict["rate"] or 0
         self.bar.set_postfix_str(
             f"loss {logs['loss']:.3f}, masked {logs['masked_lm_loss']:.3f} "
             f"{logs['masked_lm_accuracy']:.1%}, next {logs['next_sentence_loss']:.3f} "
-            f"{logs['next_sentence_accuracy']:.0%}, {rate:.0f} rows/s, "
-            f"{rate * self.sequence_length:.0f} tokens/s",
+            f"{logs['next_sentence_accuracy']:.0%}, {rate * self.batch_size:.0f} rows/s, "
+            f"{rate * self.tokens / self.count:.0f} tokens/s",
             refresh=False,
         )
 
@@ -75,18 +81,24 @@ class Curves(keras.callbacks.Callback):
         writer: of the run's log folder.
         first_step: where this run starts.
         every: steps between points.
-        tokens_per_step: of a global batch.
+        tokens_of: the tokens of the batch of a step; padding is none.
     """
 
-    def __init__(self, writer: LogWriter, first_step: int, every: int, tokens_per_step: int):
+    def __init__(
+        self, writer: LogWriter, first_step: int, every: int, tokens_of: Callable[[int], int]
+    ):
         super().__init__()
         self.writer = writer
         self.step = first_step
         self.every = every
-        self.tokens_per_step = tokens_per_step
-        self.sums, self.count, self.since = {}, 0, time.perf_counter()
+        self.tokens_of = tokens_of
+        self._start()
+
+    def _start(self):
+        self.sums, self.count, self.tokens, self.since = {}, 0, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
+        self.tokens += self.tokens_of(self.step)
         self.step += 1
         self.count += 1
         for name, value in logs.items():
@@ -95,11 +107,10 @@ class Curves(keras.callbacks.Callback):
             self._write()
 
     def _write(self):
-        now = time.perf_counter()
         means = {f"train/{name}": value / self.count for name, value in self.sums.items()}
-        rate = self.count * self.tokens_per_step / (now - self.since)
+        rate = self.tokens / (time.perf_counter() - self.since)
         self.writer.scalars(self.step, {**means, "train/tokens_per_second": rate})
-        self.sums, self.count, self.since = {}, 0, now
+        self._start()
 
 
 class HeldOut(keras.callbacks.Callback):

@@ -6,6 +6,7 @@ import time
 from typing import NamedTuple
 
 import keras
+from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of, load, save
 from kbert.data.examples import TrainingBatches
@@ -19,6 +20,7 @@ from kbert.tasks.base import Task
 from kbert.training.adversarial import AdversarialTraining
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import set_precision, strategy
+from kbert.training.feature_cache import as_vectors, split
 from kbert.training.finetuning_rows import FinetuningRows, count_cut, encode, read_rows
 from kbert.training.finetuning_settings import FinetuningSettings
 from kbert.training.layerwise import check_layers, freeze, rate_factors, reinitialize
@@ -50,6 +52,8 @@ def finetune(
     patience: int | None = None,
     limit: int | None = None,
     from_random: bool = False,
+    feature_cache: str | pathlib.Path | None = None,
+    feature_type: str = "float32",
     overwrite: bool = False,
     skip_bad: bool = False,
     verbose: int = 1,
@@ -72,6 +76,9 @@ def finetune(
         limit: use so many training rows, drawn by the seed; None uses all.
         from_random: begin with random weights, for comparison; the checkpoint gives only its
             configuration and vocabulary.
+        feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
+            other runs; None computes them for this one, in memory.
+        feature_type: as which they are kept: float32, or float16 in half of the room.
         overwrite: allow an `output` that is not empty.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
         verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
@@ -93,6 +100,8 @@ def finetune(
         limit=limit,
         seed=settings.seed,
         skip_bad=skip_bad,
+        feature_cache=feature_cache,
+        feature_type=feature_type,
     )
     return finetune_on(rows, checkpoint, output, settings, choice, from_random, verbose)
 
@@ -108,31 +117,38 @@ def finetune_on(
 ) -> dict:
     """`finetune` on rows that have been read."""
     task = rows.task
+    if task.features is not None and settings.adversary is not None:
+        raise DataError("An adversary moves the embeddings, which `features` freeze.")
     keras.utils.set_random_seed(settings.seed)
     set_precision(settings.precision)
-    batches = TrainingBatches(
-        rows.train_features,
-        settings.batch_size,
-        settings.seed,
-        task.sequence_length,
-        task.token_targets,
-    )
     devices = strategy()
     with devices.scope():
         start = with_dropout(load(checkpoint), settings.encoder_dropout)
         check_layers(start.config, settings)
         encoder = first_encoder(start, settings, from_random)
         model = task.build_model(encoder)
+        trained = model
+        if task.features is not None:
+            extractor, trained = split(model)
+    features, held_out = rows.train_features, rows.validation_features
+    if task.features is not None:
+        features, held_out = (
+            as_vectors(extractor, part, start.config, rows.cache, settings.batch_size, verbose)
+            for part in (features, held_out)
+        )
+    batches = TrainingBatches(
+        features, settings.batch_size, settings.seed, task.sequence_length, task.token_targets
+    )
+    with devices.scope():
         factors = rate_factors(encoder, start.config, settings.layer_decay)
-        trainer = trainer_of(model, encoder, task, settings)
+        trainer = trainer_of(trained, encoder, task, settings)
         trainer.compile(optimizer_of(settings, settings.epochs * len(batches), factors))
 
     def score() -> dict:
         nonlocal task
-        features, examples = rows.validation_features, rows.validation
-        answers = answer_features(task, model, features, examples, settings.batch_size)
-        task = task.tune(answers, examples)
-        return task.metrics(answers, examples)
+        answers = answer_features(task, trained, held_out, rows.validation, settings.batch_size)
+        task = task.tune(answers, rows.validation)
+        return task.metrics(answers, rows.validation)
 
     def keep() -> None:
         save(output, start._replace(model=model, task=task))
@@ -232,19 +248,23 @@ def evaluate(
     path: str | pathlib.Path,
     batch_size: int = 64,
     skip_bad: bool = False,
+    progress: bool = False,
 ) -> dict:
     """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
 
     Args:
         task: the checkpoint's own, or that with other options for reading files.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
+        progress: show a bar on a terminal.
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
     bad = BadRows(skip_bad)
     examples = task.read_examples(path, bad=bad)
     features = encode(task, examples, checkpoint.tokenizer, bad)
-    answers = answer_features(task, checkpoint.model, features, examples, batch_size)
+    hidden = None if progress else True  # None: where there is no terminal.
+    with tqdm(total=len(examples), desc="evaluate", unit=" rows", disable=hidden) as bar:
+        answers = answer_features(task, checkpoint.model, features, examples, batch_size, bar)
     scores = task.metrics(answers, examples)
     counts = {"rows": len(examples), "rows_cut": count_cut(features)}
     counted = bad.report() if skip_bad else {}

@@ -61,5 +61,9 @@ def settings(args: argparse.Namespace) -> FinetuningSettings:
 
 def keywords(args: argparse.Namespace) -> dict:
     """The other options as keyword arguments of `finetune`."""
-    given = {name: getattr(args, name) for name in SAME_NAMES}
-    return given | {"validation_path": args.validation}
+    return {name: getattr(args, name) for name in SAME_NAMES} | {
+        "validation_path": args.validation,
+        # Only tasks with `features` have these.
+        "feature_cache": getattr(args, "feature_cache", None),
+        "feature_type": getattr(args, "feature_type", "float32"),
+    }

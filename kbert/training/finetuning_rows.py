@@ -11,6 +11,7 @@ from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Example, Task
+from kbert.training.feature_cache import Cache, cache_of
 
 
 class FinetuningRows(NamedTuple):
@@ -23,6 +24,7 @@ class FinetuningRows(NamedTuple):
     validation: list[Example]
     validation_features: list[Feature]
     bad: BadRows
+    cache: Cache
 
     def summary(self) -> dict:
         """Counts, ready for JSON."""
@@ -50,11 +52,14 @@ def read_rows(
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
+    feature_cache: str | pathlib.Path | None = None,
+    feature_type: str = "float32",
 ) -> FinetuningRows:
     """All rows of a run, encoded with the checkpoint's tokenizer. Arguments: see `finetune`.
 
     Raises DataError for input that does not fit.
     """
+    cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     examples = task.read_examples(train_path, bad=bad)
     task = task.prepare(examples, str(train_path))
@@ -70,7 +75,7 @@ def read_rows(
     tokenizer = load_tokenizer(checkpoint)
     features = encode(task, train, tokenizer, bad)
     held_out = encode(task, validation, tokenizer, bad)
-    return FinetuningRows(task, train_path, train, features, validation, held_out, bad)
+    return FinetuningRows(task, train_path, train, features, validation, held_out, bad, cache)
 
 
 def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from typing import NamedTuple
 
 import keras
 
@@ -23,7 +24,7 @@ from kbert.training.logs import LogWriter
 from kbert.training.objectives import pretraining_objective
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay
 from kbert.training.saving import resume, save_step, saved_steps, steps_done
-from kbert.training.settings import PretrainingSettings, Schedule
+from kbert.training.settings import Phase, PretrainingSettings, Schedule
 from kbert.training.step import TrainingModel
 
 
@@ -52,8 +53,7 @@ def pretrain(
     run, schedule = pathlib.Path(output), schedule or Schedule()
     tokenizer = WordPieceTokenizer(store.vocabulary, **store.tokenizer_options)
     _check(store, config, settings)
-    rows = _rows(store, "train", settings)
-    held_out_rows = _held_out(store, settings, schedule.validation_batches)
+    parts = [_part(store, settings, phase, schedule) for phase in settings.phases()]
     set_precision(settings.precision)
     devices = strategy()
     _check_divides(settings, devices.num_replicas_in_sync)
@@ -72,13 +72,18 @@ def pretrain(
         print(complaint)
     writer = LogWriter(run / "logs")
     writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
-    callbacks, held_out, saves = _callbacks(
-        run, held_out_rows, settings, schedule, training_model, checkpoint, writer, first_step
-    )
-    if first_step < settings.num_steps:
-        steps = as_dataset(rows.batch, settings.num_steps - first_step, first_step)
-        with saves.listening():
-            training_model.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
+    held_out, stopped_by = {}, None
+    for part in parts:
+        if first_step < part.phase.end_step and stopped_by is None:
+            here = max(first_step, part.phase.first_step)
+            callbacks, scored, saves = _callbacks(
+                run, part, settings, schedule, training_model, checkpoint, writer, here
+            )
+            if schedule.profile and here == first_step:
+                callbacks.append(_profiler(run, schedule))
+            with saves.listening():
+                _fit(training_model, part, here, callbacks)
+            held_out, stopped_by = scored.scores, saves.stopped_by
     writer.close()
     steps_now = steps_done(training_model)
     finished = steps_now == settings.num_steps
@@ -88,9 +93,21 @@ def pretrain(
         "finished": finished,
         "first_step": first_step,
         "steps": steps_now,
-        "stopped_by": saves.stopped_by,
-        "held_out": held_out.scores,
+        "stopped_by": stopped_by,
+        "held_out": held_out,
     }
+
+
+class _Part(NamedTuple):
+    """A phase and the batches that it trains on and is scored on."""
+
+    phase: Phase
+    rows: PretrainingRows
+    held_out: object
+
+    def tokens_of(self, step: int) -> int:
+        """How many positions of the batch of a step are no padding."""
+        return self.rows.num_tokens(step - self.phase.first_step)
 
 
 def _check(store, config, settings):
@@ -99,30 +116,53 @@ def _check(store, config, settings):
             f"The model must have the {len(store.vocabulary)} pieces of the store {store.path}. "
             f"Received: vocabulary_size={config.vocabulary_size}."
         )
-    if settings.sequence_length > config.max_sequence_length:
+    longest = max(phase.sequence_length for phase in settings.phases())
+    if longest > config.max_sequence_length:
         raise DataError(
             f"Rows must have at most max_sequence_length={config.max_sequence_length} tokens. "
-            f"Received: sequence_length={settings.sequence_length}."
+            f"Received: sequence_length={longest}."
         )
 
 
 def _check_divides(settings, replicas):
-    if settings.batch_size % (replicas * settings.accumulate):
-        raise DataError(
-            f"The batch size must be a multiple of devices x accumulate = {replicas} x "
-            f"{settings.accumulate}. Received: {settings.batch_size}."
-        )
+    for phase in settings.phases():
+        if phase.batch_size % (replicas * settings.accumulate):
+            raise DataError(
+                f"The batch size must be a multiple of devices x accumulate = {replicas} x "
+                f"{settings.accumulate}. Received: {phase.batch_size}."
+            )
 
 
-def _rows(store, split, settings, **changes):
+def _part(store, settings, phase, schedule) -> _Part:
     options = {
-        "sequence_length": settings.sequence_length,
-        "batch_size": settings.batch_size,
+        "sequence_length": phase.sequence_length,
+        "batch_size": phase.batch_size,
         "seed": settings.seed,
-        "masking_rate": settings.masking_rate,
         "short_probability": settings.short_probability,
     }
-    return PretrainingRows(store, split, **{**options, **changes})
+    rows = PretrainingRows(
+        store,
+        "train",
+        masking_rate=settings.masking_rate,
+        packing=settings.packing,
+        first_row=phase.first_row,
+        **options,
+    )
+    # The same held-out rows every time, masked at the paper's rate and not packed, so that runs
+    # compare.
+    held_out = PretrainingRows(store, "validation", masking_rate=0.15, packing=False, **options)
+    return _Part(phase, rows, _scored_batches(held_out, schedule.validation_batches))
+
+
+def _scored_batches(rows, num_batches):
+    """Batches that are drawn once; their weights sum to 1 over all of them."""
+    batches = [rows.batch(number) for number in range(num_batches)]
+
+    def batch(number):
+        inputs, targets, weights = batches[number]
+        return inputs, targets, {name: value / num_batches for name, value in weights.items()}
+
+    return as_dataset(batch, num_batches)
 
 
 def _claim(run, store, config, settings):
@@ -140,7 +180,7 @@ def _claim(run, store, config, settings):
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
         differences = [
-            f"{name} was {before[part].get(name)}, now {value}"
+            f"{name} was {before[part].get(name)!r}, now {value!r}"
             for part in wanted
             for name, value in wanted[part].items()
             if before[part].get(name) != value
@@ -170,10 +210,19 @@ def _training_model(model, settings):
     return training_model
 
 
-def _callbacks(
-    run, held_out_rows, settings, schedule, training_model, checkpoint, writer, first_step
-):
-    span = (first_step, settings.num_steps)
+def _fit(training_model, part, first_step, callbacks):
+    """Train from a step to the end of a phase."""
+    steps = as_dataset(
+        part.rows.batch, part.phase.end_step - first_step, first_step - part.phase.first_step
+    )
+    # A step traced for two shapes would not be, bit for bit, the one of a run that is resumed here.
+    training_model.make_train_function(force=True)
+    training_model.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
+
+
+def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer, first_step):
+    """For one phase; it is scored and saved at its end, too."""
+    span = (first_step, part.phase.end_step)
 
     def write_save():
         save_step(run, training_model, checkpoint, schedule.keep)
@@ -181,37 +230,19 @@ def _callbacks(
     def last_save():
         return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
 
-    held_out = HeldOut(
-        held_out_rows,
-        writer,
-        *span,
-        schedule.validate_every,
-    )
+    held_out = HeldOut(part.held_out, writer, *span, schedule.validate_every)
     saves = Saves(write_save, *span, schedule.save_every)
-    tokens = settings.batch_size * settings.sequence_length
     callbacks = [
         StopAtNaN(first_step, last_save),
-        Progress(*span, settings.batch_size, settings.sequence_length),
-        Curves(writer, first_step, schedule.log_every, tokens),
+        Progress(first_step, settings.num_steps, part.phase.batch_size, part.tokens_of),
+        Curves(writer, first_step, schedule.log_every, part.tokens_of),
         held_out,
         saves,
     ]
-    if schedule.profile:
-        callbacks.append(
-            keras.callbacks.TensorBoard(
-                run / "logs", write_graph=False, profile_batch=schedule.profile
-            )
-        )
     return callbacks, held_out, saves
 
 
-def _held_out(store, settings, num_batches):
-    """The same held-out rows every time, masked at the paper's rate so that runs compare."""
-    rows = _rows(store, "validation", settings, masking_rate=0.15)
-    batches = [rows.batch(number) for number in range(num_batches)]
-
-    def batch(number):
-        inputs, targets, weights = batches[number]
-        return inputs, targets, {name: value / num_batches for name, value in weights.items()}
-
-    return as_dataset(batch, num_batches)
+def _profiler(run, schedule):
+    return keras.callbacks.TensorBoard(
+        run / "logs", write_graph=False, profile_batch=schedule.profile
+    )

@@ -85,6 +85,18 @@ def test_predict_answers_with_what_was_exported(folder, checkpoint, capsys):
         assert list(one["probabilities"].values()) == pytest.approx(
             other["probabilities"], abs=1e-5
         )
+    command = f"predict {folder}/exported {folder}/dev.tsv --precision bfloat16"
+    assert main(command.split()) == 1
+    assert "was exported: it computes in the precision that it has" in capsys.readouterr().err
+
+
+def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
+    answers = []
+    for name in ("float32", "bfloat16"):
+        assert main(f"predict {checkpoint} {folder}/dev.tsv --precision {name}".split()) == 0
+        answers.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    exact, half = ([one["probabilities"]["good"] for one in found] for found in answers)
+    assert half == pytest.approx(exact, abs=0.05) and half != exact
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from kbert.data.store import TokenStore
 from kbert.errors import DataError
 from kbert.text.segments import pack_segments
 from tests.conftest import ROOT
+from tests.packed_rows import examples_of, unmasked
 from tests.small_store import numbered_documents, vocabulary_of, write_store
 
 CLS, SEP, MASK = 2, 3, 4
@@ -60,26 +61,11 @@ def fingerprint(batch):
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
-def unmasked(batch):
-    """The token ids before masking."""
-    inputs, targets, weights = batch
-    token_ids = inputs["token_ids"].copy()
-    row, slot = np.nonzero(weights["masked_lm"])
-    token_ids[row, inputs["mask_positions"][row, slot]] = targets["masked_lm"][row, slot]
-    return token_ids
-
-
-def texts(batch):
-    """The ids of both texts of each row, found by the [SEP]s."""
-    for token_ids, mask in zip(unmasked(batch), batch[0]["padding_mask"], strict=True):
-        ids = token_ids[mask > 0]
-        first, second = np.flatnonzero(ids == SEP)
-        yield ids[1:first], ids[first + 1 : second]
-
-
-def test_shapes_and_types(store):
-    inputs, targets, weights = rows_of(store).batch(0)
-    slots = rows_of(store).max_predictions()
+@pytest.mark.parametrize(("packing", "sequences"), [(True, 2), (False, 1)])
+def test_shapes_and_types(store, packing, sequences):
+    rows = rows_of(store, packing=packing)
+    inputs, targets, weights = rows.batch(0)
+    slots = rows.max_predictions()
     shapes = {name: array.shape for name, array in inputs.items()}
     row = (8, 16)
     assert shapes == {
@@ -87,36 +73,46 @@ def test_shapes_and_types(store):
         "segment_ids": row,
         "padding_mask": row,
         "mask_positions": (8, slots),
-        "cls_positions": (8, 1),
+        "cls_positions": (8, sequences),
     }
     for part, dtype in ((inputs, "int32"), (targets, "int32"), (weights, "float32")):
         assert {str(array.dtype) for array in part.values()} == {dtype}
     for part in (targets, weights):
         assert {n: a.shape for n, a in part.items()} == {
             "masked_lm": (8, slots),
-            "next_sentence": (8, 1),
+            "next_sentence": (8, sequences),
         }
 
 
-@given(number=st.integers(0, 10_000), seed=st.integers(0, 2**31))
-def test_every_row_is_well_formed(store, number, seed):
-    rows = rows_of(store, seed=seed)
+@given(number=st.integers(0, 10_000), seed=st.integers(0, 2**31), packing=st.booleans())
+def test_every_row_is_well_formed(store, number, seed, packing):
+    """Examples one after another, as if each stood alone; behind them nothing."""
+    rows = rows_of(store, sequence_length=32, seed=seed, packing=packing)
     batch = inputs, targets, weights = rows.batch(number)
-    for row, (first, second) in enumerate(texts(batch)):
-        assert len(first) >= 1 and len(second) >= 1
-        token_ids, segment_ids = pack_segments(first, second, 16, CLS, SEP)
-        used = len(token_ids)
-        np.testing.assert_array_equal(unmasked(batch)[row, :used], token_ids)
-        np.testing.assert_array_equal(inputs["segment_ids"][row, :used], segment_ids)
-        np.testing.assert_array_equal(inputs["padding_mask"][row], np.arange(16) < used)
-        assert (inputs["token_ids"][row, used:] == 0).all()
-        assert (inputs["segment_ids"][row, used:] == 0).all()
+    token_ids, masks = unmasked(batch), inputs["padding_mask"]
+    used = np.zeros(8, int)
+    for example in examples_of(batch):
+        row, columns = example.row, example.columns
+        assert len(example.first) >= 1 and len(example.second) >= 1
+        expected, segment_ids = pack_segments(example.first, example.second, 32, CLS, SEP)
+        np.testing.assert_array_equal(columns, used[row] + np.arange(len(expected)))
+        np.testing.assert_array_equal(token_ids[row, columns], expected)
+        np.testing.assert_array_equal(inputs["segment_ids"][row, columns], segment_ids)
+        assert inputs["cls_positions"][row, example.slot] == columns[0]
+        assert weights["next_sentence"][row, example.slot] > 0
+        used[row] += len(columns)
+    for name in ("token_ids", "segment_ids", "padding_mask"):
+        assert (inputs[name][np.arange(32) >= used[:, None]] == 0).all()
+    assert used.sum() == rows.num_tokens(number) == (masks > 0).sum()
+    assert (masks.max(axis=1) >= 1).all() and masks.max() <= rows.sequences_per_row
+    np.testing.assert_array_equal(
+        (weights["next_sentence"] > 0).sum(axis=1), inputs["padding_mask"].max(axis=1)
+    )
     assert (weights["masked_lm"] > 0).any(axis=1).all()
     assert (targets["masked_lm"][weights["masked_lm"] > 0] >= 5).all()
-    assert weights["masked_lm"].sum() == pytest.approx(1, abs=1e-6)
-    assert weights["next_sentence"].sum() == pytest.approx(1, abs=1e-6)
-    assert len(set(weights["masked_lm"][weights["masked_lm"] > 0])) == 1
-    assert (inputs["cls_positions"] == 0).all()
+    for weight in weights.values():
+        assert weight.sum() == pytest.approx(1, abs=1e-6)
+        assert len(set(weight[weight > 0])) == 1
 
 
 def test_labels_are_true(numbered):
@@ -124,25 +120,27 @@ def test_labels_are_true(numbered):
     rows = rows_of(numbered, batch_size=60)
     seen = []
     for number in range(20):
-        batch = rows.batch(number)
-        labels = batch[1]["next_sentence"][:, 0]
-        for (first, second), label in zip(texts(batch), labels, strict=True):
+        for _, _, _, first, second, label in examples_of(rows.batch(number)):
             document, other = (first[0] - 5) // 13, (second[0] - 5) // 13
             assert (np.diff(first) == 1).all() and (np.diff(second) == 1).all()
             assert label == (document != other)
             assert label or second[0] > first[-1]
-        seen.extend(labels)
+            seen.append(label)
     assert np.mean(seen) == pytest.approx(0.5, abs=0.06)
+
+
+def documents_of(batch):
+    """The document of each example of the store `numbered`."""
+    return [(example.first[0] - 5) // 13 for example in examples_of(batch)]
 
 
 def test_an_epoch_visits_every_stretch_once(numbered):
     """Rows of 16 tokens take stretches of 13: here, exactly one document each."""
-    rows = rows_of(numbered, batch_size=6)
+    rows = rows_of(numbered, batch_size=6, packing=False)
     assert rows.rows_per_epoch == 60
     orders = []
     for epoch in range(3):
-        batches = range(epoch * 10, epoch * 10 + 10)
-        visited = [(first[0] - 5) // 13 for n in batches for first, _ in texts(rows.batch(n))]
+        visited = sum((documents_of(rows.batch(epoch * 10 + n)) for n in range(10)), [])
         assert sorted(visited) == list(range(60))
         orders.append(visited)
     assert orders[0] != orders[1] != orders[2]
@@ -150,13 +148,26 @@ def test_an_epoch_visits_every_stretch_once(numbered):
 
 def test_epochs_draw_other_masks(numbered):
     """The same stretch is masked, cut and paired anew."""
-    rows = rows_of(numbered, batch_size=60)
+    rows = rows_of(numbered, batch_size=60, packing=False)
     positions = []
     for epoch in range(2):
         inputs, _, _ = batch = rows.batch(epoch)
-        order = np.argsort([first[0] for first, _ in texts(batch)])
+        order = np.argsort(documents_of(batch))
         positions.append(inputs["mask_positions"][order])
     assert (positions[0] != positions[1]).any(axis=1).mean() > 0.5
+
+
+def test_packing_puts_more_into_as_many_rows(store):
+    packed, unpacked = (
+        rows_of(store, batch_size=32, sequence_length=64, packing=packing).num_tokens(0)
+        for packing in (True, False)
+    )
+    assert packed > 1.5 * unpacked
+
+
+def test_the_first_row_moves_all_batches(store):
+    moved = rows_of(store, batch_size=4, first_row=10 * 4)
+    assert_same(moved.batch(3), rows_of(store, batch_size=4).batch(13))
 
 
 def test_a_batch_depends_on_its_number_only(store):
@@ -238,7 +249,7 @@ def test_special_tokens_anywhere_in_the_vocabulary(tmp_path):
     token_ids, padding = inputs["token_ids"], inputs["padding_mask"] == 0
     assert padding.any() and (token_ids[padding] == 6).all()
     assert (token_ids[:, 0] == 8).all()
-    assert ((token_ids == 3).sum(axis=1) == 2).all()
+    assert ((token_ids == 3).sum(axis=1) == 2 * inputs["padding_mask"].max(axis=1)).all()
     assert set(targets["masked_lm"][weights["masked_lm"] > 0]) == set(ordinary)
     assert set(token_ids[~padding]) == {*ordinary, 8, 3, 1}
 

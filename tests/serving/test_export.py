@@ -13,12 +13,13 @@ import pytest
 import tensorflow as tf
 
 from apps.cli import run_command
-from kbert import Predictor, export_saved_model, save
+from kbert import Predictor, build_encoder, export_saved_model, save
 from kbert.errors import DataError
 from kbert.serving import export
 from kbert.tasks import TASKS
 from kbert.tasks.answering import answer_examples
-from kbert.tasks.classification import TextExample
+from kbert.tasks.classification import ClassificationTask, TextExample
+from tests.serving.conftest import CONFIG, LABELS, exported
 
 TEXTS = [
     "the film was good",
@@ -202,3 +203,16 @@ def test_command(single, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert run_command("export", [arguments[0], "--output", str(tmp_path / "file")]) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_head_on_frozen_features_is_exported(tmp_path):
+    """An LSTM in the graph, on both signatures' sizes."""
+    task = ClassificationTask(
+        labels=LABELS, sequence_length=16, features="second-to-last", head="rcnn", lstm_size=4
+    )
+    checkpoint, folder = exported(tmp_path, task.build_model(build_encoder(CONFIG)), task)
+    texts = ["the film was good", "bad", "we saw it " * 20]
+    answers = rows(
+        tf.saved_model.load(folder / "1").signatures["serving_default"](text=tf.constant(texts))
+    )
+    check(answers, keras_answers(checkpoint, [(text, None) for text in texts]))

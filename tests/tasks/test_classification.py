@@ -114,7 +114,8 @@ def test_metrics_of_answers():
 def test_model_has_float32_logits_in_every_precision():
     inputs = {"token_ids": keras.Input((None,), dtype="int32", name="token_ids")}
     embedded = keras.layers.Embedding(9, 4, dtype="mixed_bfloat16")(inputs["token_ids"])
-    encoder = keras.Model(inputs, {"pooled_output": embedded[:, 0]})
+    outputs = {"sequence_output": embedded, "pooled_output": embedded[:, 0]}
+    encoder = keras.Model(inputs, outputs)
     model = SINGLE.build_model(encoder)
     assert model.output["logits"].shape == (None, 2)
     assert model.output["logits"].dtype == "float32"

@@ -224,3 +224,34 @@ def test_other_columns_than_in_training():
     assert TASK.with_options(word_column=1, tag_column=None).word_column == 1
     with pytest.raises(DataError, match="tagging has no option text_column"):
         TASK.with_options(text_column="a")
+
+
+def test_tags_without_a_prefix_are_learned_as_they_are(tmp_path):
+    """Parts of speech: accuracy is what scikit-learn would say, and F1 is the same."""
+    path = write(tmp_path, "ann NNP\nmet VBD\nlee NNP\n\nundo VB\n", "pos.conll")
+    task = TaggingTask()
+    examples = task.read_examples(path)
+    task = task.prepare(examples, str(path))
+    assert (task.tags, task.plain) == (("NNP", "VB", "VBD"), True)
+    assert TASKS["tagging"].from_json(json.loads(json.dumps(task.to_json()))) == task
+    features = task.encode(examples, TOKENIZER)
+    assert [task.tags[n] for n in features[0].targets["tags"][1:4]] == ["NNP", "VBD", "NNP"]
+    logits = np.full((5, 3), 0.0)
+    logits[1:4, 0] = 9  # All are NNP.
+    answers = [
+        task.decode([{"logits": logits}], example, [feature])
+        for example, feature in zip(examples, features, strict=True)
+    ]
+    assert answers[0] == {"tokens": ["ann", "met", "lee"], "tags": ["NNP"] * 3, "entities": []}
+    scores = task.metrics(answers, examples)
+    assert scores["accuracy"] == scores["f1"] == pytest.approx(0.5)
+    other = write(tmp_path, "ann NN\n", "other.conll")
+    with pytest.raises(DataError, match="does not have: 'NN'. Expected: 'NNP', 'VB', 'VBD'"):
+        task.read_examples(other)
+
+
+def test_words_as_tags_are_not_meant(tmp_path):
+    rows = "\n".join(f"w{i} t{i}" for i in range(30))
+    path = write(tmp_path, f"{rows}\n", "words.conll")
+    with pytest.raises(DataError, match="30 different labels.*; is number -1 the column"):
+        TaggingTask().prepare(TaggingTask().read_examples(path), str(path))

@@ -1,5 +1,6 @@
 """The callbacks of pre-training, each alone with a model that is a stand-in."""
 
+import itertools
 import os
 import signal
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kbert.errors import TrainingError
+from kbert.training import callbacks
 from kbert.training.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
 
 SCORES = {
@@ -57,16 +59,20 @@ def test_under_float16_a_gradient_may_overflow_but_no_loss():
         steps(callback, 1, {"loss": float("nan")})
 
 
-def test_curves_are_means_since_the_last_point():
+def test_curves_are_means_since_the_last_point(monkeypatch):
+    seconds = itertools.count(0, 2)
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(seconds))
     recorder = Recorder()
-    callback = Curves(recorder, first_step=3, every=4, tokens_per_step=100)
+    callback = Curves(recorder, first_step=3, every=4, tokens_of=lambda step: 10**step)
     for loss in (9.0, 1.0, 2.0, 3.0, 4.0, 5.0):
         steps(callback, 1, {"loss": loss})
     # Resumed after step 3, so the first point, at step 4, has one step.
     assert [step for step, _ in recorder.points] == [4, 8]
     assert recorder.points[0][1]["train/loss"] == 9
     assert recorder.points[1][1]["train/loss"] == pytest.approx((1 + 2 + 3 + 4) / 4)
-    assert recorder.points[1][1]["train/tokens_per_second"] > 0
+    # Steps count from 0, and the clock is read at the start and once or twice a point.
+    rates = [point["train/tokens_per_second"] for _, point in recorder.points]
+    assert rates == [10**3 / 2, (10**4 + 10**5 + 10**6 + 10**7) / 2]
     assert {f"train/{name}" for name in SCORES} <= set(recorder.points[0][1])
 
 
@@ -84,8 +90,10 @@ def test_held_out_scores_every_so_often_and_at_the_end(capsys):
 
 
 def test_progress_shows_losses_and_speed(capsys):
-    callback = Progress(10, 20, batch_size=4, sequence_length=16)
+    seen = []
+    callback = Progress(10, 20, batch_size=4, tokens_of=lambda step: seen.append(step) or 50)
     steps(callback, 3)
+    assert seen == [10, 11, 12]
     callback.bar.refresh()
     callback.on_train_end()
     err = capsys.readouterr().err

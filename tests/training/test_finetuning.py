@@ -1,6 +1,5 @@
 """Fine-tuning: what can be learnt is learnt; what is kept, what is repeated, what is refused."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -11,14 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kbert import evaluate, finetune, load
+from kbert import evaluate, load
 from kbert.errors import DataError, TrainingError
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.finetuning import load_finetuned
 from kbert.training.finetuning_rows import split_rows
-from kbert.training.finetuning_settings import FinetuningSettings
-from tests.tiny_checkpoint import write_checkpoint, write_rows
+from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
 TASK = ClassificationTask(dropout=0.0, sequence_length=16)
 SETTINGS = {
@@ -42,12 +40,8 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, task=TASK, **changes):
-    values = SETTINGS | changes
-    names = {field.name for field in dataclasses.fields(FinetuningSettings)} & set(values)
-    settings = FinetuningSettings(**{name: values.pop(name) for name in names})
-    return finetune(
-        task, folder / "start", folder / "train.tsv", folder / output, settings, **values
-    )
+    files = (folder / "start", folder / "train.tsv", folder / output)
+    return finetune_with(task, *files, **SETTINGS | changes)
 
 
 def weights(path):

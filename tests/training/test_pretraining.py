@@ -115,6 +115,49 @@ def test_a_damaged_newest_save_is_passed_over_and_the_end_is_the_same(
     assert summary["held_out"] == finished[1]["held_out"]
 
 
+PHASES = dataclasses.replace(SETTINGS, num_steps=8, then="4:2x32")
+
+
+@pytest.fixture(scope="module")
+def two_phases(store, config, tmp_path_factory):
+    """Four steps of 4 rows of 16, then four of 2 rows of 32, with saves at 3, 4, 6 and 8."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    longer = dataclasses.replace(config, max_sequence_length=32)
+    schedule = dataclasses.replace(SCHEDULE, save_every=3, log_every=1, validate_every=4, keep=9)
+    summary = pretrain(store, run, longer, PHASES, schedule)
+    assert summary["finished"] and summary["steps"] == 8
+    return run, longer, schedule, summary
+
+
+def test_a_change_of_rows_keeps_the_optimizer_and_the_rate(two_phases):
+    """One line of learning rates over both phases; scores at the end of each."""
+    run, *_, summary = two_phases
+    assert [int(folder.name) for folder in sorted((run / "steps").iterdir())] == [3, 4, 6, 8]
+    events = EventAccumulator(str(run / "logs")).Reload()
+    rates = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors("train/learning_rate")]
+    expected = np.array([1 / 2, 1, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7])
+    np.testing.assert_allclose(rates, 1e-2 * expected, rtol=1e-5)
+    assert [e.step for e in events.Tensors("held_out/loss")] == [4, 8]
+    assert summary["held_out"]["loss"] > 0
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 6])
+def test_resumed_before_and_after_the_change_ends_bit_for_bit_the_same(
+    two_phases, store, tmp_path, step
+):
+    run, config, schedule, summary = two_phases
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "model.safetensors").unlink()
+    for folder in (copy / "steps").iterdir():
+        if int(folder.name) > step:
+            shutil.rmtree(folder)
+    resumed = pretrain(store, copy, config, PHASES, schedule)
+    assert resumed["first_step"] == step and resumed["finished"]
+    assert_same_bits(copy, run)
+    assert resumed["held_out"] == summary["held_out"]
+
+
 def test_a_finished_run_only_writes_its_checkpoint_again(copy, finished, store, config):
     summary = pretrain(store, copy, config, SETTINGS, SCHEDULE)
     assert summary["finished"] and summary["first_step"] == 12
@@ -146,6 +189,7 @@ def test_other_text_is_refused(copy, config, tmp_path, tiny_vocabulary):
         ({"batch_size": 6, "accumulate": 4}, "The batch size must be a multiple of .* 1 x 4"),
         ({"precision": "int8"}, "The precision must be one of"),
         ({"sequence_length": 17}, "at most max_sequence_length=16 .* sequence_length=17"),
+        ({"then": "6:4x8,8:4x18"}, "at most max_sequence_length=16 .* sequence_length=18"),
     ],
 )
 def test_a_mistake_leaves_the_folder_free(tmp_path, store, config, changes, message):

@@ -1,0 +1,34 @@
+"""kbert: what `kbert predict` calls for a file. Arguments: FOLDER."""
+
+import dataclasses
+import sys
+
+from serving_requests import serve
+
+from apps.cli import import_tensorflow_quietly
+
+
+def open_model(precision, length):
+    import_tensorflow_quietly()
+    import keras
+
+    from kbert.inference.prediction import answer_in_pieces
+    from kbert.tasks.answering import answer_examples
+    from kbert.tasks.texts import TextExample
+    from kbert.training.finetuning import load_finetuned
+
+    keras.config.set_dtype_policy(precision)
+    model, tokenizer, _, task = load_finetuned(sys.argv[1] + "/kbert")
+    task = dataclasses.replace(task, sequence_length=length)
+
+    def answer(examples):
+        return answer_examples(task, model, tokenizer, examples, batch_size=64)
+
+    def scores(texts):
+        examples = [TextExample(text, None, None, "") for text in texts]
+        return [found["probabilities"]["1"] for found in answer_in_pieces(answer, examples)]
+
+    return scores
+
+
+serve(open_model)

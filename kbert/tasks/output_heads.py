@@ -1,0 +1,81 @@
+"""Heads: how the vectors of a text's tokens become the one that its answer is computed from.
+
+    pooler      tanh(W h + b) of [CLS], the encoder's own (BERT paper, section 4.1)
+    mean, max   over the tokens
+    attention   the tokens' mean, with learned weights (Yang et al. 2016)
+    bilstm      the last states of a two-layer BiLSTM (BERT paper, section 5.3)
+    rcnn        states of a BiLSTM beside the tokens, the largest values over time (Lai et al. 2015)
+    block       one more block of the encoder, and of it [CLS]
+
+A head is a function of the encoder, the tokens' vectors (batch, sequence, width) and the width of
+an LSTM's direction, where it has one. Padding changes no answer. To add one, write the function and
+its line in `HEADS`.
+"""
+
+from collections.abc import Callable
+
+POOLER = "pooler"
+
+
+def pooler(encoder, vectors, lstm_size):
+    return encoder.output["pooled_output"]
+
+
+def mean(encoder, vectors, lstm_size):
+    from kbert.layers.pooling import pool
+
+    return pool(vectors, encoder.input["padding_mask"], "mean")
+
+
+def largest(encoder, vectors, lstm_size):
+    from kbert.layers.pooling import pool
+
+    return pool(vectors, encoder.input["padding_mask"], "max")
+
+
+def attention(encoder, vectors, lstm_size):
+    from kbert.layers.pooling import AttentionPooling
+
+    return AttentionPooling(name="attention_pooling")(vectors, encoder.input["padding_mask"])
+
+
+def bilstm(encoder, vectors, lstm_size):
+    from kbert.layers.bilstm import BiLSTM, LastStates
+
+    padding_mask = encoder.input["padding_mask"]
+    states = BiLSTM(lstm_size, name="bilstm")(vectors, padding_mask)
+    return LastStates(name="last_states")(states, padding_mask)
+
+
+def rcnn(encoder, vectors, lstm_size):
+    """max_i tanh(W [c_i; h_i] + b), where c_i are the states at token i, itself read too."""
+    import keras
+    from keras import ops
+
+    from kbert.layers.bilstm import BiLSTM
+    from kbert.layers.pooling import pool
+
+    padding_mask = encoder.input["padding_mask"]
+    contexts = BiLSTM(lstm_size, num_layers=1, name="bilstm")(vectors, padding_mask)
+    beside = ops.concatenate([contexts, vectors], axis=-1)
+    latent = keras.layers.Dense(vectors.shape[-1], activation="tanh", name="rcnn")(beside)
+    return pool(latent, padding_mask, "max")
+
+
+def block(encoder, vectors, lstm_size):
+    from kbert.layers.encoder_block import TransformerEncoderBlock
+
+    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
+    one_more = type(blocks[-1]).from_config({**blocks[-1].get_config(), "name": "head_block"})
+    return one_more(vectors, encoder.input["padding_mask"])[:, 0]
+
+
+HEADS: dict[str, Callable] = {
+    POOLER: pooler,
+    "mean": mean,
+    "max": largest,
+    "attention": attention,
+    "bilstm": bilstm,
+    "rcnn": rcnn,
+    "block": block,
+}

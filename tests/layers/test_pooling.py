@@ -1,0 +1,56 @@
+"""One vector for a text, and the learned sum of layers: by their equations."""
+
+import numpy as np
+import pytest
+
+from kbert.layers.pooling import AttentionPooling, pool
+from kbert.layers.weighted_sum import WeightedSum
+from tests.layers.contract import check_layer, numpy
+
+MASK = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], "int32")
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(3, 3, 4)).astype("float32")
+
+
+def test_mean_and_max_of_the_tokens(x):
+    for mode in ("mean", "max"):
+        result = numpy(pool(x, MASK, mode))
+        reduced = getattr(np, mode)
+        np.testing.assert_allclose(result[0], reduced(x[0], axis=0), atol=1e-6)
+        np.testing.assert_allclose(result[1], reduced(x[1, :2], axis=0), atol=1e-6)
+        # A batch's empty rows: a huge number would become infinite in 16 bits.
+        assert np.array_equal(result[2], np.zeros(4))
+
+
+def test_attention_contract(x, precision):
+    check_layer(AttentionPooling(), x, MASK, precision=precision)
+
+
+def test_attention_by_its_equations(x):
+    layer = AttentionPooling()
+    layer(x, MASK)
+    layer.set_weights([5 * weight for weight in layer.get_weights()])
+    kernel, bias, context = layer.get_weights()
+    result = numpy(layer(x, MASK))
+    for row, length in enumerate([3, 2]):
+        tokens = x[row, :length]
+        attention = np.exp(np.tanh(tokens @ kernel + bias) @ context)
+        expected = (attention / attention.sum() * tokens).sum(axis=0)
+        np.testing.assert_allclose(result[row], expected, atol=1e-5)
+
+
+def test_weighted_sum_contract(x, precision):
+    check_layer(WeightedSum(2), x, precision=precision)
+
+
+def test_weighted_sum_by_its_equation(x):
+    layer = WeightedSum(2)
+    np.testing.assert_allclose(numpy(layer(x)), (x[..., :2] + x[..., 2:]) / 2, atol=1e-6)
+    layer.set_weights([np.log([1.0, 3.0]), np.array(2.0)])
+    expected = 2 * (0.25 * x[..., :2] + 0.75 * x[..., 2:])
+    np.testing.assert_allclose(numpy(layer(x)), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="multiple of `num_layers`. Received: width 4"):
+        WeightedSum(3).build((None, None, 4))
