@@ -105,24 +105,27 @@ class TrainingModel(keras.Model):
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
 
-    def _batch(self, data, replica):
-        """This replica's sums of gradients and of the objective, one microbatch after another."""
+    def _batch(self, data, replica, *move):
+        """This replica's sums of gradients and of the objective, one microbatch after another.
+
+        `move` is handed on to `_states`.
+        """
         number = tf.cast(replica.replica_id_in_sync_group, "int64") * self.accumulate
         number += self.data_step.value * self.accumulate * replica.num_replicas_in_sync
         if self.accumulate == 1:
-            return self._differentiate(data, number, self.loss_scale.value)
+            return self._differentiate(data, number, self.loss_scale.value, *move)
         parts = tf.nest.map_structure(
             lambda x: tf.reshape(x, tf.concat([(self.accumulate, -1), tf.shape(x)[1:]], axis=0)),
             data,
         )
         totals = self._differentiate(
-            tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value
+            tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value, *move
         )
 
         def add(index, totals):
             part = tf.nest.map_structure(lambda x: x[index], parts)
             position = number + tf.cast(index, "int64")
-            new = self._differentiate(part, position, self.loss_scale.value)
+            new = self._differentiate(part, position, self.loss_scale.value, *move)
             return index + 1, tf.nest.map_structure(tf.add, totals, new)
 
         _, totals = tf.while_loop(
@@ -130,17 +133,19 @@ class TrainingModel(keras.Model):
         )
         return totals
 
-    def _microbatch(self, data, number, loss_scale):
+    def _microbatch(self, data, number, loss_scale, *move):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        with self._seeds(number), tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, keras.StatelessScope(self._states(number, *move)):
             sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
 
-    def _seeds(self, number):
-        """A scope in which dropout's generators start from (seed, generator, number of the pass).
+    def _states(self, number):
+        """Values that stand for those of variables in a pass: (variable, value) pairs.
+
+        Dropout's generators start from (seed, generator, number of the pass).
 
         Derived instead of kept, so that replicas differ, and a resumed run draws what the run that
         was never stopped would have drawn.
@@ -151,7 +156,7 @@ class TrainingModel(keras.Model):
             # A generator counts its draws in the second number.
             second = number * _MOST_DRAWS
             states.append((state, tf.stack([tf.cast(x, state.dtype) for x in (first, second)])))
-        return keras.StatelessScope(state_mapping=states)
+        return states
 
     def _update(self, strategy, gradients, finite):
         """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
