@@ -21,6 +21,7 @@ COMMANDS = {
     "similarity": "how alike two texts are",
     "fill-mask": "predict the words behind [MASK]",
     "finetune": "fine-tune a checkpoint on a task",
+    "sweep": "fine-tune with every combination of settings, keep the best",
     "evaluate": "score a fine-tuned checkpoint on a file",
     "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
     "predict": "answer files or standard input with a fine-tuned checkpoint",

@@ -11,6 +11,9 @@ others say where theirs are:
     kbert finetune regression ... --train STS-B/train.tsv --glue STS-B
     kbert finetune classification ... --train CoLA/train.tsv \\
         --no-header --text-column 3 --label-column 1 --metric matthews
+
+On few rows luck decides: `--seeds 5` trains five times, prints mean and deviation and keeps the
+best run. Stopped at any moment, the same command does the runs that are missing.
 """
 
 import sys
@@ -19,6 +22,17 @@ from apps.cli import HelpFormatter, print_bad_rows, run_command
 
 
 def add_arguments(parser):
+    for own in add_tasks(parser):
+        own.add_argument(
+            "--seeds",
+            type=int,
+            metavar="N",
+            help="train with N seeds from --seed on, keep the best",
+        )
+
+
+def add_tasks(parser, **options):
+    """A parser for each task, with the options of fine-tuning; `options` are argparse's."""
     from kbert.tasks import TASKS
     from kbert.training import finetuning_options
 
@@ -26,37 +40,66 @@ def add_arguments(parser):
     for name, task in TASKS.items():
         summary = task.__doc__.splitlines()[0]
         own = tasks.add_parser(
-            name, help=summary, description=summary, formatter_class=HelpFormatter
+            name, help=summary, description=summary, formatter_class=HelpFormatter, **options
         )
         finetuning_options.add_arguments(own, task.metric_names)
         task.add_arguments(own)
+        yield own
 
 
 def run(args):
-    from kbert.tasks import TASKS
     from kbert.training.finetuning import finetune
-    from kbert.training.finetuning_options import keywords
 
-    summary = finetune(
-        TASKS[args.task].from_arguments(args),
-        args.checkpoint,
-        args.train,
-        args.output,
-        **keywords(args),
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    if args.seeds is not None:
+        return run_seeds(args)
+    summary = finetune(*arguments(args), **keywords(args))
     for part in ("train", "validation"):
         counts = "".join(f"; {name}: {n}" for name, n in summary[f"{part}_counts"].items())
         rows, cut = summary[f"{part}_rows"], summary[f"{part}_rows_cut"]
         print(f"{part}: {rows} rows, {cut} of them cut{counts}")
     print_bad_rows(summary)
-    scores = ", ".join(
-        f"{name} {summary['scores'][name]:.4f}"
-        for name in TASKS[args.task].metric_names
-        if name in summary["scores"]
-    )
-    print(f"epoch {summary['best_epoch']} of {args.epochs} kept: {scores or 'not scored'}")
+    scores = shown(args, summary["scores"]) or "not scored"
+    print(f"epoch {summary['best_epoch']} of {args.epochs} kept: {scores}")
     print(f"{summary['steps']} steps in {summary['seconds']} s; wrote {args.output}")
+    return None
+
+
+def run_seeds(args):
+    from kbert.training.several_runs import finetune_several, seeds
+
+    report = finetune_several(*arguments(args), seeds(args.seed, args.seeds), **keywords(args))
+    for name, found in report["runs"].items():
+        scores = shown(args, found["scores"]) or found["error"]
+        print(f"{name:<10}{scores}{'  (failed)' if found['failed'] else ''}")
+    print(f"{'mean':<10}{shown(args, report['mean'])}")
+    if len(report["runs"]) > 1:
+        print(f"{'deviation':<10}{shown(args, report['standard_deviation'])}")
+    runs, trivial = len(report["runs"]), report["trivial_score"]
+    print(f"{report['failed']} of {runs} failed: no better than {trivial:.4f}, without the text")
+    print(f"best by {report['metric']}: {report['best']}; wrote {args.output}")
+
+
+def arguments(args):
+    """What `finetune` and `finetune_several` are told first."""
+    from kbert.tasks import TASKS
+    from kbert.training.finetuning_options import settings
+
+    task = TASKS[args.task].from_arguments(args)
+    return task, args.checkpoint, args.train, args.output, settings(args)
+
+
+def keywords(args):
+    from kbert.training import finetuning_options
+
+    return finetuning_options.keywords(args) | {"verbose": 1 if sys.stdout.isatty() else 2}
+
+
+def shown(args, scores):
+    """The scores that are single numbers, in a line."""
+    from kbert.tasks import TASKS
+
+    names = [name for name in TASKS[args.task].metric_names if scores.get(name) is not None]
+    return ", ".join(f"{name} {scores[name]:.4f}" for name in names)
 
 
 if __name__ == "__main__":

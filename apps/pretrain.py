@@ -7,7 +7,6 @@ draws the curves. Stopped at any moment, the same command goes on. At the end th
 checkpoint for fill-mask, finetune and export.
 """
 
-import argparse
 import dataclasses
 import sys
 
@@ -16,6 +15,7 @@ from kbert.errors import DataError
 
 
 def add_arguments(parser):
+    from kbert.training.setting_options import add_fields
     from kbert.training.settings import PretrainingSettings, Schedule
 
     parser.add_argument("store", help="token store that kbert prepare wrote")
@@ -32,28 +32,8 @@ def add_arguments(parser):
         add_fields(parser, settings)
 
 
-def add_fields(parser, settings):
-    """An option for each field of a dataclass of settings."""
-    for field in dataclasses.fields(settings):
-        option, text = "--" + field.name.replace("_", "-"), field.metadata["help"]
-        if isinstance(field.default, bool):
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(option, action=action, default=field.default, help=text)
-            continue
-        parser.add_argument(
-            option,
-            type=type(field.default) if field.default is not None else str,
-            default=field.default,
-            metavar="N" if isinstance(field.default, (int, float)) else "X",
-            help=text,
-        )
-
-
-def from_fields(settings, args):
-    return settings(**{f.name: getattr(args, f.name) for f in dataclasses.fields(settings)})
-
-
 def run(args):
+    from kbert.training.setting_options import from_fields
     from kbert.training.settings import PretrainingSettings, Schedule
 
     settings, schedule = from_fields(PretrainingSettings, args), from_fields(Schedule, args)

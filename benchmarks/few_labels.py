@@ -24,6 +24,7 @@ from kbert.checkpoints.directory import load
 from kbert.files import write_json
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.finetuning import evaluate, finetune
+from kbert.training.finetuning_settings import FinetuningSettings
 
 RATES = (3e-4, 1e-3)
 TUNING_SEED = 9
@@ -78,14 +79,9 @@ def run(checkpoint: str, trial: Trial, start: str, seed: int, rate: float) -> di
             checkpoint,
             trial.train,
             folder,
-            epochs=trial.epochs,
-            batch_size=32,
-            learning_rate=rate,
-            warmup_share=0.1,
-            weight_decay=0.01,
+            FinetuningSettings(epochs=trial.epochs, learning_rate=rate, seed=seed),
             limit=trial.limit,
             from_random=start == "random",
-            seed=seed,
             verbose=0,
         )
         trained = load(folder)

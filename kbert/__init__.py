@@ -29,6 +29,7 @@ _HOMES = {
     "to_keras_hub": "kbert.checkpoints.keras_hub",
     "pretrain": "kbert.training.pretraining",
     "finetune": "kbert.training.finetuning",
+    "FinetuningSettings": "kbert.training.finetuning_settings",
     "evaluate": "kbert.training.finetuning",
     "export_saved_model": "kbert.serving.export",
     "Predictor": "kbert.serving.predictor",

@@ -33,6 +33,7 @@ WITH_TENSORFLOW = {
     "kbert/data/encoding.py",
     "kbert/data/pipeline.py",
     "kbert/tasks/forward.py",
+    "kbert/training/adversarial.py",
     "kbert/training/devices.py",
     "kbert/training/fused_adam.py",
     "kbert/training/step.py",

@@ -1,9 +1,12 @@
 """A checkpoint of a few thousand random weights, and rows that it can learn in seconds."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
+from kbert.training.finetuning_settings import FinetuningSettings
 
 WORDS = "the film was good bad music and we saw it very long short on a day".split()
 NEUTRAL = [word for word in WORDS if word not in ("good", "bad")]
@@ -37,3 +40,12 @@ def write_rows(path, rows, seed):
         lines.append(f"{' '.join(rng.permutation(words))}\t{label}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def finetune_with(task, *files, **values):
+    """`finetune` with settings and keywords side by side."""
+    from kbert import finetune  # Needs TensorFlow, which those who want a checkpoint may lack.
+
+    names = {field.name for field in dataclasses.fields(FinetuningSettings)} & set(values)
+    settings = FinetuningSettings(**{name: values.pop(name) for name in names})
+    return finetune(task, *files, settings, **values)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
 
 FORMAT = 1
+# What `save` writes for a fine-tuned model, the weights last.
+FILES = ("task.json", "config.json", "vocab.txt", "model.safetensors")
 # What a source may lack: an encoder has no heads, and some tasks have no use for the pooler.
 _OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/", "pooler/")
 BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
@@ -67,19 +69,23 @@ def save(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str = "float32"
 
 def load(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint directory. Raises `DataError` naming what does not fit."""
+    model, config, task = load_model(path)
+    return Checkpoint(model, load_tokenizer(path), config, task)
+
+
+def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
+    """The tokenizer of a checkpoint directory. Raises `DataError` for pieces of another model."""
     # Here, because a model loads without TensorFlow, and its tokenizer does not.
     from kbert.text.tokenizer import WordPieceTokenizer
 
     path = pathlib.Path(path)
-    model, config, task = load_model(path)
-    vocabulary = load_vocabulary(path / "vocab.txt")
-    if len(vocabulary) != config.vocabulary_size:
+    vocabulary, size = load_vocabulary(path / "vocab.txt"), load_config(path).vocabulary_size
+    if len(vocabulary) != size:
         raise DataError(
-            f"{path / 'vocab.txt'} must have the {config.vocabulary_size} pieces of the model. "
+            f"{path / 'vocab.txt'} must have the {size} pieces of the model. "
             f"Received: {len(vocabulary)}."
         )
-    tokenizer = WordPieceTokenizer(vocabulary, **_read(path)["tokenizer"])
-    return Checkpoint(model, tokenizer, config, task)
+    return WordPieceTokenizer(vocabulary, **_read(path)["tokenizer"])
 
 
 def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task | None]:

@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-# The score of a choice that a row does not have: nothing beside any other, and still a number.
-_NEVER = -1e9
+from kbert.layers.losses import IMPOSSIBLE
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -32,4 +31,4 @@ class ChoiceScores(keras.layers.Layer):
     def call(self, scores, padding_mask):
         there = ops.any(ops.not_equal(padding_mask, 0), axis=-1)
         scores = ops.reshape(scores, (-1, ops.shape(padding_mask)[1]))
-        return ops.where(there, scores, _NEVER)
+        return ops.where(there, scores, IMPOSSIBLE)

@@ -2,17 +2,24 @@
 
 from keras import ops
 
+# The logit of a class that a row does not have: nothing beside any other, and still a number.
+IMPOSSIBLE = -1e9
 
-def weighted_cross_entropy(logits, targets, weights):
+
+def weighted_cross_entropy(logits, targets, weights, smoothing=0.0):
     """Weighted sums of the cross-entropy in nats, and of 1 where the highest logit is right.
 
     Args:
         logits: (..., classes), any float type.
         targets: integers (...).
         weights: float32 (...).
+        smoothing: share of the right class that is given to all possible ones alike, itself among
+            them (arXiv 1512.00567, section 7).
     """
     logits, targets = ops.cast(logits, "float32"), ops.expand_dims(ops.cast(targets, "int32"), -1)
     losses = _cross_entropy(targets)(logits)
+    if smoothing:
+        losses = (1 - smoothing) * losses + smoothing * _uniform_cross_entropy(logits)
     scores = ops.stop_gradient(logits)
     # A largest value is cheaper to find than its place.
     is_right = _chosen(scores, targets) >= ops.max(scores, axis=-1)
@@ -44,3 +51,10 @@ def _cross_entropy(targets):
 
 def _chosen(logits, targets):
     return ops.take_along_axis(logits, targets, axis=-1)[..., 0]
+
+
+def _uniform_cross_entropy(logits):
+    """Against a target that gives all possible classes the same share: (..., classes) -> (...)."""
+    possible = ops.cast(logits > IMPOSSIBLE / 2, "float32")
+    losses = ops.sum(-ops.log_softmax(logits) * possible, axis=-1)
+    return losses / ops.sum(possible, axis=-1)

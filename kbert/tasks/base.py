@@ -215,6 +215,14 @@ class Task(abc.ABC):
         Holds at least the numbers of `metric_names`.
         """
 
+    def trivial_score(self, examples: Sequence[Example]) -> float:
+        """The first of `metric_names` for the best answer that ignores the text, or about it.
+
+        A run that does not score above it has failed. Unless a task says otherwise 0: no entity is
+        found, nothing correlates.
+        """
+        return 0.0
+
     def report(self, metrics: Mapping) -> str:
         """The scores as lines for a person."""
         return "\n".join(f"{name:<12}{metrics[name]:.4f}" for name in self.metric_names)

@@ -13,6 +13,7 @@ import numpy as np
 from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss, softmax
+from kbert.tasks import output_layer
 from kbert.tasks.bad_rows import BadRows, quoted, with_known_labels
 from kbert.tasks.base import Named
 from kbert.tasks.labels import check_column, sort_labels
@@ -29,6 +30,7 @@ class ClassificationTask(TextTask):
         labels: their names, found in the training file by `prepare`.
         class_weights: label -> how much each of its examples counts in the loss; "balanced" for
             rows / (labels * rows of that label); None for 1.
+        label_smoothing: share of the right label that the loss gives to all labels alike.
     """
 
     name = "classification"
@@ -36,9 +38,11 @@ class ClassificationTask(TextTask):
 
     labels: tuple[str, ...] = ()
     class_weights: str | Mapping[str, float] | None = None
+    label_smoothing: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
+        output_layer.check_label_smoothing(self.label_smoothing)
         weights = self.class_weights
         if isinstance(weights, str) and weights != BALANCED:
             raise DataError(f"Class weights are `{BALANCED}` or a dictionary. Received: {weights}.")
@@ -51,6 +55,7 @@ class ClassificationTask(TextTask):
             choices=[BALANCED],
             help="let rare labels count more in the loss: rows / (labels * rows of that label)",
         )
+        output_layer.add_label_smoothing(parser)
 
     def parse_label(self, cell: str, where: str) -> str:
         label = cell.strip()
@@ -96,7 +101,7 @@ class ClassificationTask(TextTask):
         from kbert.layers.losses import weighted_cross_entropy
 
         loss, accuracy = weighted_cross_entropy(
-            outputs["logits"], targets["label"], weights["label"]
+            outputs["logits"], targets["label"], weights["label"], self.label_smoothing
         )
         return {"loss": loss, "accuracy": accuracy}
 
@@ -137,6 +142,11 @@ class ClassificationTask(TextTask):
         ]
         scores = classification_scores(gold, [answer["label"] for answer in answers], self.labels)
         return scores | {"loss": log_loss(right)}
+
+    def trivial_score(self, examples: Sequence[TextExample]) -> float:
+        """The share of the most frequent label: its accuracy (arXiv 2006.04884)."""
+        counts = collections.Counter(example.label for example in examples)
+        return max(counts.values()) / len(examples)
 
     def report(self, metrics: Mapping) -> str:
         from kbert.metrics.classification import format_confusion_matrix

@@ -7,6 +7,7 @@ Files: see kbert/tasks/choice_files.py.
 """
 
 import argparse
+import collections
 import dataclasses
 import json
 import pathlib
@@ -35,6 +36,7 @@ class MultipleChoiceTask(Task):
         dropout: rate before the output layer.
         sequence_length: tokens of context, question and one choice; of longer ones the longer text
             loses its end.
+        label_smoothing: share of the right choice that the loss gives to all of its row alike.
     """
 
     name = "choice"
@@ -43,8 +45,10 @@ class MultipleChoiceTask(Task):
 
     dropout: float = 0.1
     sequence_length: int = 128
+    label_smoothing: float = 0.0
 
     def __post_init__(self):
+        output_layer.check_label_smoothing(self.label_smoothing)
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=8)
 
     @classmethod
@@ -52,6 +56,7 @@ class MultipleChoiceTask(Task):
         output_layer.add_arguments(
             parser, cls, "tokens of context, question and one choice; longer ones are cut"
         )
+        output_layer.add_label_smoothing(parser)
 
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
@@ -113,7 +118,7 @@ class MultipleChoiceTask(Task):
         from kbert.layers.losses import weighted_cross_entropy
 
         loss, accuracy = weighted_cross_entropy(
-            outputs["logits"], targets["label"], weights["label"]
+            outputs["logits"], targets["label"], weights["label"], self.label_smoothing
         )
         return {"loss": loss, "accuracy": accuracy}
 
@@ -144,6 +149,11 @@ class MultipleChoiceTask(Task):
             "loss": log_loss(likelihood),
             "chance": float(np.mean([1 / len(example.choices) for example in examples])),
         }
+
+    def trivial_score(self, examples: Sequence[ChoiceExample]) -> float:
+        """The accuracy of the most frequent number."""
+        counts = collections.Counter(example.label for example in examples)
+        return max(counts.values()) / len(examples)
 
 
 def seconds_of(examples: Sequence[ChoiceExample]) -> list[str]:

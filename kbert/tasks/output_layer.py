@@ -15,6 +15,23 @@ def add_arguments(parser: argparse.ArgumentParser, task: type, length_help: str)
     )
 
 
+def add_label_smoothing(parser: argparse.ArgumentParser) -> None:
+    """Add --label-smoothing, to the tasks whose loss is a cross-entropy of classes."""
+    parser.add_argument(
+        "--label-smoothing",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of a right answer that the loss gives to all answers alike (arXiv 1512.00567)",
+    )
+
+
+def check_label_smoothing(share: float) -> None:
+    """Raises DataError for what is no share."""
+    if not 0 <= share < 1:
+        raise DataError(f"Expected a label smoothing from 0 up to 1. Received: {share}.")
+
+
 def check_settings(dropout: float, sequence_length: int, shortest: int) -> None:
     """Raises DataError for a dropout that is no rate, and for too short a sequence."""
     if not 0 <= dropout < 1:

@@ -307,6 +307,11 @@ class QuestionAnsweringTask(Task):
         scores = squad.squad2_scores(gold, found, odds, self.null_threshold)
         return scores | ({} if odds is None else {"null_threshold": self.null_threshold})
 
+    def trivial_score(self, examples: Sequence[Question]) -> float:
+        """The percentage of questions without an answer: F1 of giving none."""
+        gold = right_answers(examples)
+        return 100 * sum(not answers for answers in gold.values()) / len(gold)
+
     def report(self, metrics: Mapping) -> str:
         return "\n".join(
             f"{name:<18}{value:.4f}" if isinstance(value, float) else f"{name:<18}{value}"

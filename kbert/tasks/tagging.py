@@ -75,6 +75,7 @@ class TaggingTask(Task):
         document_context: fill the window with the neighbouring sentences of the document.
         valid_tags: answer only sequences that BIO allows.
         crf: score neighbouring tags too (kbert/layers/crf.py).
+        label_smoothing: share of the right tag that the loss gives to all tags; without a CRF.
         features: freeze the encoder, and put a two-layer BiLSTM on these of its hidden layers
             (kbert/tasks/encoder_features.py).
         lstm_size: width of each of its directions; None for the encoder's width.
@@ -95,10 +96,14 @@ class TaggingTask(Task):
     document_context: bool = False
     valid_tags: bool = False
     crf: bool = False
+    label_smoothing: float = 0.0
     features: str | None = None
     lstm_size: int | None = None
 
     def __post_init__(self):
+        output_layer.check_label_smoothing(self.label_smoothing)
+        if self.crf and self.label_smoothing:
+            raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
         output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
         encoder_features.check_settings(self.features, self.lstm_size)
 
@@ -129,6 +134,7 @@ class TaggingTask(Task):
         output_layer.add_arguments(
             parser, cls, "tokens a window; longer sentences become several windows, no word is lost"
         )
+        output_layer.add_label_smoothing(parser)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -252,7 +258,7 @@ class TaggingTask(Task):
 
         logits = ops.cast(outputs["logits"], "float32")  # (batch, sequence, tags)
         tags, weight = targets["tags"], weights["tags"]  # (batch, sequence)
-        loss, accuracy = weighted_cross_entropy(logits, tags, weight)
+        loss, accuracy = weighted_cross_entropy(logits, tags, weight, self.label_smoothing)
         if self.crf:
             # All words weigh the same, so one weight stands for those of a row.
             likelihood = log_likelihood(logits, outputs["transitions"][0], tags, weight > 0)

@@ -3,30 +3,42 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
-import numpy as np
 from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of, load, save
-from kbert.data.examples import Feature, TrainingBatches
+from kbert.data.examples import TrainingBatches
 from kbert.data.pipeline import as_dataset
 from kbert.errors import DataError
 from kbert.files import write_json
 from kbert.models import build_encoder
 from kbert.tasks.answering import answer_features
 from kbert.tasks.bad_rows import BadRows
-from kbert.tasks.base import Example, Task
+from kbert.tasks.base import Task
+from kbert.training.adversarial import AdversarialTraining
 from kbert.training.best_epoch import BestEpoch
 from kbert.training.devices import strategy
-from kbert.training.feature_cache import as_vectors, cache_of, split
+from kbert.training.feature_cache import as_vectors, split
+from kbert.training.finetuning_rows import FinetuningRows, count_cut, encode, read_rows
+from kbert.training.finetuning_settings import FinetuningSettings
 from kbert.training.fused_adam import FusedBertAdam
+from kbert.training.layerwise import check_layers, freeze, rate_factors, reinitialize
+from kbert.training.logs import LogWriter
 from kbert.training.optimizers import WarmupLinearDecay
 from kbert.training.precision import set_precision
 from kbert.training.step import TrainingModel
 
 SUMMARY = "finetune.json"
+LOGS = "logs"
+
+
+class Choice(NamedTuple):
+    """How the epoch to keep is chosen: see `finetune`."""
+
+    metric: str
+    patience: int | None = None
 
 
 def finetune(
@@ -34,22 +46,14 @@ def finetune(
     checkpoint: str | pathlib.Path,
     train_path: str | pathlib.Path,
     output: str | pathlib.Path,
+    settings: FinetuningSettings | None = None,
     *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    warmup_share: float,
-    weight_decay: float,
-    bias_correction: bool = True,
     validation_path: str | pathlib.Path | None = None,
     validation_share: float = 0.0,
     metric: str | None = None,
     patience: int | None = None,
     limit: int | None = None,
     from_random: bool = False,
-    seed: int = 0,
-    precision: str = "float32",
-    encoder_dropout: float = 0.1,
     feature_cache: str | pathlib.Path | None = None,
     feature_type: str = "float32",
     overwrite: bool = False,
@@ -66,19 +70,14 @@ def finetune(
         task: with what its files look like; labels and the like are found in the training file.
         checkpoint: a checkpoint directory, pre-trained or fine-tuned.
         train_path, validation_path: files that `task.read_examples` reads.
-        learning_rate: at the top of the warm-up, which takes `warmup_share` of all steps; then it
-            falls in a line to 0 at the last step.
-        weight_decay: on all weights but norms and biases.
-        bias_correction: False for BERT's original Adam, which lacks it.
+        settings: how it is trained.
         validation_share: share of the training rows to hold out where there is no validation file.
             0 holds out none: then the last epoch is kept.
         metric: one of `task.metric_names`, by which the best epoch is chosen; None for the first.
         patience: stop after so many epochs in a row without a better one; None never stops.
-        limit: use so many training rows, drawn by `seed`; None uses all.
+        limit: use so many training rows, drawn by the seed; None uses all.
         from_random: begin with random weights, for comparison; the checkpoint gives only its
             configuration and vocabulary.
-        precision: float32, bfloat16 or float16.
-        encoder_dropout: of hidden values and attention, whatever pre-training had.
         feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
             other runs; None computes them for this one, in memory.
         feature_type: as which they are kept: float32, or float16 in half of the room.
@@ -91,116 +90,160 @@ def finetune(
 
     Raises DataError for input that does not fit, TrainingError for a loss that becomes NaN.
     """
-    metric = check_settings(task, epochs, batch_size, warmup_share, metric)
+    settings = settings or FinetuningSettings()
+    choice = Choice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
-    cache = cache_of(feature_cache, feature_type, task.features)
-    bad = BadRows(skip_bad)
-    examples = task.read_examples(train_path, bad=bad)
-    task = task.prepare(examples, str(train_path))
-    train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
-    if validation_path is not None:
-        validation = task.read_examples(validation_path, bad=bad)
+    rows = read_rows(
+        task,
+        checkpoint,
+        train_path,
+        validation_path=validation_path,
+        validation_share=validation_share,
+        limit=limit,
+        seed=settings.seed,
+        skip_bad=skip_bad,
+        feature_cache=feature_cache,
+        feature_type=feature_type,
+    )
+    return finetune_on(rows, checkpoint, output, settings, choice, from_random, verbose)
 
-    keras.utils.set_random_seed(seed)
-    set_precision(precision)
+
+def finetune_on(
+    rows: FinetuningRows,
+    checkpoint: str | pathlib.Path,
+    output: pathlib.Path,
+    settings: FinetuningSettings,
+    choice: Choice,
+    from_random: bool = False,
+    verbose: int = 1,
+) -> dict:
+    """`finetune` on rows that have been read."""
+    task = rows.task
+    if task.features is not None and settings.adversary is not None:
+        raise DataError("An adversary moves the embeddings, which `features` freeze.")
+    keras.utils.set_random_seed(settings.seed)
+    set_precision(settings.precision)
     devices = strategy()
     with devices.scope():
-        start = with_dropout(load(checkpoint), encoder_dropout)
-        check_length(task, start)
-        encoder = build_encoder(start.config) if from_random else encoder_of(start)
+        start = with_dropout(load(checkpoint), settings.encoder_dropout)
+        check_layers(start.config, settings)
+        encoder = first_encoder(start, settings, from_random)
         model = task.build_model(encoder)
-    features = encode(task, train, start.tokenizer, bad)
-    held_out = encode(task, validation, start.tokenizer, bad)
-    trained = model
-    if task.features is not None:
-        with devices.scope():
+        trained = model
+        if task.features is not None:
             extractor, trained = split(model)
+    features, held_out = rows.train_features, rows.validation_features
+    if task.features is not None:
         features, held_out = (
-            as_vectors(extractor, part, start.config, cache, batch_size, verbose)
+            as_vectors(extractor, part, start.config, rows.cache, settings.batch_size, verbose)
             for part in (features, held_out)
         )
+    batches = TrainingBatches(
+        features, settings.batch_size, settings.seed, task.sequence_length, task.token_targets
+    )
+    with devices.scope():
+        factors = rate_factors(encoder, start.config, settings.layer_decay)
+        trainer = trainer_of(trained, encoder, task, settings)
+        trainer.compile(optimizer_of(settings, settings.epochs * len(batches), factors))
 
     def score() -> dict:
         nonlocal task
-        answers = answer_features(task, trained, held_out, validation, batch_size)
-        task = task.tune(answers, validation)
-        return task.metrics(answers, validation)
+        answers = answer_features(task, trained, held_out, rows.validation, settings.batch_size)
+        task = task.tune(answers, rows.validation)
+        return task.metrics(answers, rows.validation)
 
     def keep() -> None:
         save(output, start._replace(model=model, task=task))
 
     output.mkdir(parents=True, exist_ok=True)
-    best = BestEpoch(score if validation else None, keep, metric, patience)
-    settings = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "warmup_share": warmup_share,
-        "weight_decay": weight_decay,
-        "bias_correction": bias_correction,
-        "seed": seed,
-    }
-    board = keras.callbacks.TensorBoard(str(output / "logs"), write_graph=False)
+    best = BestEpoch(score if rows.validation else None, keep, *choice)
     began = time.monotonic()
-    steps = fit(devices, trained, task, features, [best, board], verbose, **settings)
+    fit(trainer, batches, settings.epochs, [best, board(output)], verbose)
     summary = {
         "task": task.name,
         "from": "random weights" if from_random else str(checkpoint),
-        "train": str(train_path),
-        "train_rows": len(train),
-        "train_rows_cut": count_cut(features),
-        "train_counts": task.counts(train, features),
-        "validation_rows": len(validation),
-        "validation_rows_cut": count_cut(held_out),
-        "validation_counts": task.counts(validation, held_out),
-        **(bad.report() if skip_bad else {}),
-        "sequence_length": task.sequence_length,
-        **settings,
-        "precision": precision,
-        "encoder_dropout": encoder_dropout,
-        "steps": steps,
+        **rows.summary(),
+        **dataclasses.asdict(settings),
+        "steps": settings.epochs * len(batches),
         "seconds": round(time.monotonic() - began, 1),
-        "chosen_by": metric if validation else "last epoch",
+        "chosen_by": choice.metric if rows.validation else "last epoch",
         "best_epoch": best.epoch,
         "scores": best.scores,
     }
+    log_result(output / LOGS, summary, settings, task)
     write_json(output / SUMMARY, summary)
     return summary
 
 
+def first_encoder(
+    start: Checkpoint, settings: FinetuningSettings, from_random: bool
+) -> keras.Model:
+    """The encoder before the first step."""
+    encoder = build_encoder(start.config) if from_random else encoder_of(start)
+    if settings.reinitialize is not None:
+        reinitialize(encoder, start.config, settings.reinitialize)
+    freeze(encoder, settings.freeze_embeddings, settings.freeze_layers)
+    return encoder
+
+
+def trainer_of(
+    model: keras.Model, encoder: keras.Model, task: Task, settings: FinetuningSettings
+) -> TrainingModel:
+    """The model with its train step, which an adversary makes longer."""
+    # Not compiled by XLA, which would take many seconds for each length of batches.
+    if settings.adversary is None:
+        return TrainingModel(model, task.objective, seed=settings.seed)
+    steps = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
+    return AdversarialTraining(
+        model,
+        task.objective,
+        encoder.get_layer("embedding").token_table,
+        settings.adversary_radius,
+        **(steps if settings.adversary == "pgd" else {}),
+        seed=settings.seed,
+    )
+
+
+def optimizer_of(
+    settings: FinetuningSettings, steps: int, factors: dict[str, float]
+) -> FusedBertAdam:
+    """Adam for a run of so many steps; `factors` are those of `rate_factors`."""
+    warmup = round(settings.warmup_share * steps)
+    return FusedBertAdam(
+        WarmupLinearDecay(settings.learning_rate, warmup, steps),
+        settings.weight_decay,
+        bias_correction=not settings.original_adam,
+        rate_factors=factors,
+    )
+
+
 def fit(
-    devices,
-    model: keras.Model,
-    task: Task,
-    features: Sequence[Feature],
-    callbacks: list,
-    verbose: int,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    warmup_share: float,
-    weight_decay: float,
-    bias_correction: bool,
-    seed: int,
-) -> int:
-    """Train `model` where it stands. Returns the number of steps planned."""
-    batches = TrainingBatches(features, batch_size, seed, task.sequence_length, task.token_targets)
-    steps = epochs * len(batches)
-    with devices.scope():
-        # Not compiled by XLA, which would take many seconds for each length of batches.
-        trainer = TrainingModel(model, task.objective, seed=seed)
-        schedule = WarmupLinearDecay(learning_rate, round(warmup_share * steps), steps)
-        trainer.compile(FusedBertAdam(schedule, weight_decay, bias_correction=bias_correction))
+    trainer: TrainingModel, batches: TrainingBatches, epochs: int, callbacks: list, verbose: int
+) -> None:
     trainer.fit(
-        as_dataset(batches, steps, fixed_shapes=False),
+        as_dataset(batches, epochs * len(batches), fixed_shapes=False),
         epochs=epochs,
         steps_per_epoch=len(batches),
         shuffle=False,
         callbacks=callbacks,
         verbose=verbose,
     )
-    return steps
+
+
+def board(output: pathlib.Path) -> keras.callbacks.TensorBoard:
+    return keras.callbacks.TensorBoard(str(output / LOGS), write_graph=False)
+
+
+def log_result(
+    folder: pathlib.Path, summary: dict, settings: FinetuningSettings, task: Task
+) -> None:
+    """A row of TensorBoard's HParams page: the settings, and the scores that are single numbers."""
+    writer = LogWriter(folder)
+    writer.hyperparameters(dataclasses.asdict(settings))
+    found = {name: summary["scores"].get(name) for name in task.metric_names}
+    kept = {f"kept/{name}": value for name, value in found.items() if value is not None}
+    writer.scalars(summary["best_epoch"], kept)
+    writer.close()
 
 
 def evaluate(
@@ -232,14 +275,6 @@ def evaluate(
     return counts | counted | task.counts(examples, features) | scores
 
 
-def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:
-    """The features of labelled examples; one from which nothing can be learned is a bad row."""
-    features = task.encode(examples, tokenizer)
-    for error in task.feature_errors(examples, features):
-        bad.add(error)
-    return features
-
-
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
     """A checkpoint with a task. Raises DataError for one that is only pre-trained."""
     checkpoint = load(path)
@@ -257,38 +292,8 @@ def with_dropout(checkpoint: Checkpoint, rate: float) -> Checkpoint:
     return checkpoint._replace(config=config)
 
 
-def split_rows(
-    examples: Sequence[Example],
-    limit: int | None,
-    validation_path: str | pathlib.Path | None,
-    validation_share: float,
-    seed: int,
-) -> tuple[list[Example], list[Example]]:
-    """Training rows and held-out rows, drawn by `seed`. Raises DataError if one would be empty."""
-    if limit is not None and not 1 <= limit <= len(examples):
-        raise DataError(f"Expected a limit from 1 to the {len(examples)} rows. Received: {limit}.")
-    if not 0 <= validation_share < 1:
-        raise DataError(f"Expected a held-out share from 0 up to 1. Received: {validation_share}.")
-    order = np.random.default_rng(seed).permutation(len(examples))[:limit]
-    held_out = 0
-    if validation_path is None and validation_share > 0:
-        held_out = max(1, round(validation_share * len(order)))
-        if held_out == len(order):
-            raise DataError(f"{len(order)} rows are too few to hold out {validation_share:.0%}.")
-    rows = [examples[i] for i in order]
-    return rows[held_out:], rows[:held_out]
-
-
-def check_settings(
-    task: Task, epochs: int, batch_size: int, warmup_share: float, metric: str | None
-) -> str:
-    """Returns the metric to choose by. Raises DataError for a setting that makes no sense."""
-    if epochs < 1 or batch_size < 1:
-        raise DataError(
-            f"Expected one epoch and a batch of one at least. Received: {epochs}, {batch_size}."
-        )
-    if not 0 <= warmup_share <= 1:
-        raise DataError(f"Expected a warm-up share from 0 to 1. Received: {warmup_share}.")
+def checked_metric(task: Task, metric: str | None) -> str:
+    """The metric to choose by. Raises DataError for one that the task does not have."""
     metric = task.metric_names[0] if metric is None else metric
     if metric not in task.metric_names:
         raise DataError(f"Expected a metric of {', '.join(task.metric_names)}. Received: {metric}.")
@@ -307,17 +312,3 @@ def check_output(
     if not overwrite and output.exists() and any(output.iterdir()):
         raise DataError(f"The output {output} is not empty. Choose another, or overwrite it.")
     return output
-
-
-def check_length(task: Task, start: Checkpoint) -> None:
-    longest = start.config.max_sequence_length
-    if task.sequence_length > longest:
-        raise DataError(
-            f"The checkpoint knows {longest} positions. "
-            f"Received: a sequence length of {task.sequence_length}."
-        )
-
-
-def count_cut(features: Sequence[Feature]) -> int:
-    """How many texts lost their end."""
-    return sum(feature.cut for feature in features)

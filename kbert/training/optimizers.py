@@ -16,6 +16,7 @@ class BertAdam(keras.optimizers.Optimizer):
         epsilon: added to the root of the mean square; BERT's value is 1e-6.
         bias_correction: divide the running means by what they lack in early steps, as Adam does;
             False is BERT's own optimizer, which is unstable on small sets (arXiv 2006.05987).
+        rate_factors: path of a weight -> what its learning rate is multiplied by; 1 for others.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class BertAdam(keras.optimizers.Optimizer):
         beta_2=0.999,
         epsilon=1e-6,
         bias_correction=True,
+        rate_factors=None,
         name="bert_adam",
         **kwargs,
     ):
@@ -36,17 +38,19 @@ class BertAdam(keras.optimizers.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.bias_correction = bias_correction
+        self.rate_factors = rate_factors or {}
 
     def build(self, variables):
         if self.built:
             return
         super().build(variables)
         self.means, self.squares = self.add_optimizer_variables(variables, ["mean", "square"])
+        self._factors = [self.rate_factors.get(variable.path, 1.0) for variable in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         gradient = ops.cast(gradient, variable.dtype)
-        learning_rate = ops.cast(learning_rate, variable.dtype)
+        learning_rate = ops.cast(learning_rate, variable.dtype) * self._factors[index]
         self._move(variable, self.means[index], self.squares[index], gradient, learning_rate)
 
     def _move(self, variable, mean, square, gradient, learning_rate):
@@ -75,7 +79,7 @@ class BertAdam(keras.optimizers.Optimizer):
         return 1 - ops.power(self.beta_1, step), 1 - ops.power(self.beta_2, step)
 
     def get_config(self):
-        names = ("beta_1", "beta_2", "epsilon", "bias_correction")
+        names = ("beta_1", "beta_2", "epsilon", "bias_correction", "rate_factors")
         return {
             **super().get_config(),
             "weight_decay": self.decay,

@@ -5,14 +5,11 @@ import itertools
 import re
 
 from kbert.errors import DataError
+from kbert.training.setting_options import setting as _setting
 
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
 _CHANGE = re.compile(r"(\d+):(\d+)x(\d+)")
-
-
-def _setting(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +114,7 @@ class Schedule:
     save_every: int = _setting(1000, "steps between saves")
     keep: int = _setting(3, "saves to keep")
     profile: str | None = _setting(
-        None, "FIRST,LAST of the steps from now to profile for TensorBoard"
+        None, "FIRST,LAST of the steps from now to profile for TensorBoard", type=str
     )
 
     def __post_init__(self):

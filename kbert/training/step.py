@@ -65,24 +65,27 @@ class TrainingModel(BaseTrainingModel):
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
 
-    def _batch(self, data, replica):
-        """This replica's sums of gradients and of the objective, one microbatch after another."""
+    def _batch(self, data, replica, *move):
+        """This replica's sums of gradients and of the objective, one microbatch after another.
+
+        `move` is handed on to `_states`.
+        """
         number = tf.cast(replica.replica_id_in_sync_group, "int64") * self.accumulate
         number += self.data_step.value * self.accumulate * replica.num_replicas_in_sync
         if self.accumulate == 1:
-            return self._differentiate(data, number, self.loss_scale.value)
+            return self._differentiate(data, number, self.loss_scale.value, *move)
         parts = tf.nest.map_structure(
             lambda x: tf.reshape(x, tf.concat([(self.accumulate, -1), tf.shape(x)[1:]], axis=0)),
             data,
         )
         totals = self._differentiate(
-            tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value
+            tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value, *move
         )
 
         def add(index, totals):
             part = tf.nest.map_structure(lambda x: x[index], parts)
             position = number + tf.cast(index, "int64")
-            new = self._differentiate(part, position, self.loss_scale.value)
+            new = self._differentiate(part, position, self.loss_scale.value, *move)
             return index + 1, tf.nest.map_structure(tf.add, totals, new)
 
         _, totals = tf.while_loop(
@@ -90,11 +93,10 @@ class TrainingModel(BaseTrainingModel):
         )
         return totals
 
-    def _microbatch(self, data, number, loss_scale):
+    def _microbatch(self, data, number, loss_scale, *move):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        seeds = keras.StatelessScope(state_mapping=self._states(number))
-        with seeds, tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, keras.StatelessScope(self._states(number, *move)):
             sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")

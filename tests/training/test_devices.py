@@ -74,6 +74,15 @@ def test_dropout_masks_differ_between_replicas_and_steps(report):
     assert len(set(found)) == 8
 
 
+def test_an_adversary_sees_the_gradient_of_the_whole_batch(report):
+    one, two = report("adversarial_one"), report("adversarial_two")
+    for name in ("loss", "adversarial_loss", "gradient_norm"):
+        expected = [logs[name] for logs in one["logs"]]
+        np.testing.assert_allclose([logs[name] for logs in two["logs"]], expected, rtol=1e-5)
+    for ours, expected in zip(two["weights"], one["weights"], strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
 def test_a_whole_run_scores_the_same_on_held_out_text(report):
     one, two = report("run_one"), report("run_two")
     assert one["finished"] and two["finished"]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kbert import evaluate, finetune, load
+from kbert import evaluate, load
 from kbert.checkpoints.directory import encoder_of
 from kbert.errors import DataError
 from kbert.tasks.answering import predict_features
@@ -14,7 +14,7 @@ from kbert.tasks.classification import ClassificationTask
 from kbert.training import feature_cache
 from kbert.training.feature_cache import Cache, as_vectors, split
 from kbert.training.finetuning import load_finetuned
-from tests.tiny_checkpoint import write_checkpoint, write_rows
+from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
 TASK = ClassificationTask(
     dropout=0.0, sequence_length=16, features="last", head="bilstm", lstm_size=16
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, **changes):
-    return finetune(
+    return finetune_with(
         TASK,
         folder / "start",
         folder / "train.tsv",
@@ -143,10 +143,11 @@ def test_the_name_is_of_all_that_the_vectors_depend_on(built):
     [
         ({"feature_type": "int8"}, "kept as float32 or float16. Received: int8"),
         ({"task": ClassificationTask(), "feature_cache": "x"}, "of use with `features`"),
+        ({"adversary": "fgm"}, "the embeddings, which `features` freeze"),
     ],
 )
 def test_options_that_do_not_fit(folder, options, expected):
     task = options.pop("task", TASK)
     files = (folder / "start", folder / "train.tsv", folder / "none")
     with pytest.raises(DataError, match=expected):
-        finetune(task, *files, **SETTINGS | options)
+        finetune_with(task, *files, **SETTINGS | options)

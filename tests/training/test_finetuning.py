@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kbert import evaluate, finetune, load
+from kbert import evaluate, load
 from kbert.errors import DataError, TrainingError
 from kbert.tasks.classification import ClassificationTask
 from kbert.training.best_epoch import BestEpoch
-from kbert.training.finetuning import load_finetuned, split_rows
-from tests.tiny_checkpoint import write_checkpoint, write_rows
+from kbert.training.finetuning import load_finetuned
+from kbert.training.finetuning_rows import split_rows
+from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
 TASK = ClassificationTask(dropout=0.0, sequence_length=16)
 SETTINGS = {
@@ -39,9 +40,8 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, task=TASK, **changes):
-    return finetune(
-        task, folder / "start", folder / "train.tsv", folder / output, **SETTINGS | changes
-    )
+    files = (folder / "start", folder / "train.tsv", folder / output)
+    return finetune_with(task, *files, **SETTINGS | changes)
 
 
 def weights(path):
@@ -83,6 +83,33 @@ def test_held_out_rows_cut_texts_and_a_rate_of_zero(folder):
     assert (summary["best_epoch"], summary["chosen_by"]) == (1, "last epoch")
     # Nothing was learnt: the encoder is the one that it started from.
     assert np.array_equal(token_table(folder / "start"), token_table(folder / "still"))
+
+
+def layer_weights(path, name):
+    return load(path).model.get_layer(name).get_weights()
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_frozen_layers_stay_while_the_pooler_learns(folder):
+    run(folder, "frozen", epochs=1, limit=16, freeze_layers=1)
+    for name, stays in (("embedding", True), ("block_0", True), ("pooler", False)):
+        before, after = (
+            layer_weights(folder / "start", name),
+            layer_weights(folder / "frozen", name),
+        )
+        assert same(before, after) == stays, name
+
+
+def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
+    changes = {"learning_rate": 0.0, "reinitialize": 1, "adversary": "pgd", "pgd_steps": 1}
+    summary = run(folder, "drawn", epochs=1, limit=16, **changes)
+    assert (summary["adversary"], summary["reinitialize"]) == ("pgd", 1)
+    for name, stays in (("embedding", True), ("block_0", False), ("pooler", False)):
+        before, after = (layer_weights(folder / run, name) for run in ("start", "drawn"))
+        assert same(before, after) == stays, name
 
 
 @pytest.mark.slow
@@ -160,6 +187,7 @@ def test_rows_are_split_by_the_seed():
         ({"limit": 161}, "limit from 1 to the 160 rows. Received: 161"),
         ({"validation_share": 1.0}, "held-out share from 0 up to 1"),
         ({"limit": 1, "validation_share": 0.5}, "1 rows are too few to hold out 50%"),
+        ({"freeze_layers": 2}, "has 1 layers. Received: 0 to draw again and 2 to freeze"),
         ({"precision": "float8"}, "precision must be one of"),
         ({"task": ClassificationTask(sequence_length=64)}, "32 positions. .* length of 64"),
         ({"task": ClassificationTask(text_column="x")}, "no column 'x'"),
@@ -191,10 +219,9 @@ def test_two_devices_train_and_score_too(folder, finished):
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from kbert import finetune
-from tests.training.test_finetuning import SETTINGS, TASK
-summary = finetune(TASK, "{folder}/start", "{folder}/train.tsv", "{folder}/two",
-                   validation_path="{folder}/dev.tsv", **SETTINGS)
+from pathlib import Path
+from tests.training.test_finetuning import run
+summary = run(Path("{folder}"), "two", validation_path="{folder}/dev.tsv")
 print(summary["scores"]["loss"])
 """
     done = subprocess.run(

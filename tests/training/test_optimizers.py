@@ -137,7 +137,11 @@ def test_schedule_at_its_edges(warmup, total, expected):
 
 def test_both_come_back_from_their_config():
     optimizer = BertAdam(
-        WarmupLinearDecay(0.1, 2, 9), weight_decay=0.2, beta_2=0.98, bias_correction=False
+        WarmupLinearDecay(0.1, 2, 9),
+        weight_decay=0.2,
+        beta_2=0.98,
+        bias_correction=False,
+        rate_factors={"block_0/kernel": 0.5},
     )
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert copy.get_config() == optimizer.get_config()

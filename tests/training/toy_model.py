@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from kbert.training.adversarial import AdversarialTraining
 from kbert.training.step import TrainingModel
 
 
@@ -27,6 +28,32 @@ def batch(x, y=None, weights=None):
     if weights is None:
         weights = np.full((len(x), 1), 1 / len(x))
     return {"x": x}, {"y": y}, {"y": np.array(weights, "float32")}
+
+
+TABLE = np.array([[0.5, -1.0], [2.0, 0.3], [-0.7, 1.5], [0.2, 0.4]], "float32")
+KERNEL = np.array([[1.0], [-0.5]], "float32")
+
+
+def embedded(radius, rate=1.0, steps=1, step_size=None, **options):
+    """y = (sum of the ids' rows of TABLE) KERNEL, with an adversary, under gradient descent."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    table = keras.layers.Embedding(*TABLE.shape)
+    vectors = keras.ops.sum(table(ids), axis=1)
+    model = keras.Model({"ids": ids}, {"y": keras.layers.Dense(1, use_bias=False)(vectors)})
+    model.set_weights([TABLE, KERNEL])
+    training_model = AdversarialTraining(
+        model, squares, table.embeddings, radius, steps, step_size, clip_norm=None, **options
+    )
+    training_model.compile(keras.optimizers.SGD(rate))
+    return training_model
+
+
+def ids_batch():
+    """Four rows of three ids, targets and unequal weights, for `embedded`."""
+    ids = np.array([[0, 1, 1], [2, 3, 0], [1, 2, 2], [3, 3, 3]])
+    y = np.array([[0.5], [-1.0], [2.0], [0.0]], "float32")
+    weights = np.array([[0.4], [0.1], [0.3], [0.2]], "float32")
+    return {"ids": ids}, {"y": y}, {"y": weights}
 
 
 def dropped(**options):

@@ -30,7 +30,15 @@ from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay  # noqa: E402
 from kbert.training.settings import PretrainingSettings, Schedule  # noqa: E402
 from kbert.training.step import TrainingModel  # noqa: E402
-from tests.training.toy_model import batch, dropped, linear, selecting, weights_of  # noqa: E402
+from tests.training.toy_model import (  # noqa: E402
+    batch,
+    dropped,
+    embedded,
+    ids_batch,
+    linear,
+    selecting,
+    weights_of,
+)
 
 STEPS = 20
 ONE = tf.distribute.get_strategy()
@@ -120,6 +128,14 @@ def masks(strategy):
     return fit(model, tf.data.Dataset.from_tensors(selecting()).repeat(2))
 
 
+def adversarial(strategy):
+    """The weights after three steps against an adversary of two steps."""
+    with strategy.scope():
+        model = embedded(0.3, rate=0.02, steps=2, step_size=0.2)
+    history = fit(model, tf.data.Dataset.from_tensors(ids_batch()).repeat(3))
+    return {"logs": history, "weights": [w.tolist() for w in weights_of(model)]}
+
+
 def run(store, strategy, folder):
     """`pretrain` from start to end, stopped and resumed on the way."""
     config = BertConfig.preset("tiny", len(TokenStore(store).vocabulary), num_layers=1)
@@ -153,6 +169,8 @@ def main(store, *names):
         "overflow_half": lambda: overflow(two, 3, "mixed_float16"),
         "overflow_one_device": lambda: overflow(ONE, 3),
         "masks": lambda: masks(two),
+        "adversarial_one": lambda: adversarial(ONE),
+        "adversarial_two": lambda: adversarial(two),
         "run_one": lambda: run(store, ONE, folder / "one"),
         "run_two": lambda: run(store, two, folder / "two"),
     }
