@@ -57,13 +57,12 @@ def main():
     strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices()])
     with strategy.scope():
         model = kbert_model(cell) if "kbert" in sys.argv else keras_model(cell)
-        model.optimizer.build(model.trainable_variables)  # as `fit` does
     inputs, targets, weights = batch_of(cell)
     if "keras" in sys.argv:
         weights = {name: np.ones_like(weight) for name, weight in weights.items()}
     data = tf.data.Dataset.from_tensors((inputs, targets, weights)).repeat()
+    model.fit(data, steps_per_epoch=1, verbose=0, shuffle=False)  # builds the optimizer
     batches = iter(strategy.experimental_distribute_dataset(data))
-    model.make_train_function()
     train = model.train_function  # what `fit` calls
     serve(lambda: float(train(batches)["loss"]), devices=strategy.num_replicas_in_sync)
 
