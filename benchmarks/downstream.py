@@ -57,22 +57,22 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
     wikigold = split_wikigold(made)
     return {
         "SST-2": Run(
-            "classification --glue SST-2 --limit 20000 --epochs 1 --learning-rate 1e-4",
+            "classification --glue SST-2 --limit 20000 --epochs 2",
             glue / "SST-2/train.tsv",
             glue / "SST-2/dev.tsv",
         ),
         "CoLA": Run(
-            "classification --glue CoLA --epochs 3 --learning-rate 1e-4",
+            "classification --glue CoLA --epochs 3",
             glue / "CoLA/train.tsv",
             glue / "CoLA/dev.tsv",
         ),
         "MRPC": Run(
-            "classification --glue MRPC --epochs 3 --learning-rate 1e-4",
+            "classification --glue MRPC --epochs 3",
             glue / "MRPC/train.tsv",
             glue / "MRPC/dev.tsv",
         ),
         "STS-B": Run(
-            "regression --glue STS-B --epochs 3 --learning-rate 1e-4",
+            "regression --glue STS-B --epochs 3",
             glue / "STS-B/train.tsv",
             glue / "STS-B/dev.tsv",
         ),
@@ -212,7 +212,9 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="RUNS")
     parser.add_argument("--english", metavar="CHECKPOINT", help="of the English tasks")
     parser.add_argument("--chinese", metavar="CHECKPOINT", help="of the Chinese tasks")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the tasks")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=SHOWN, help="some of the tasks"
+    )
     parser.add_argument("--table", action="store_true", help="print what is there")
     args = parser.parse_args()
     if args.table:
@@ -220,9 +222,11 @@ def main() -> None:
         return
     made = args.output / "data"
     made.mkdir(parents=True, exist_ok=True)
-    for name, run in runs(made).items():
+    rows = runs(made)
+    for name in args.only or rows:
+        run = rows[name]
         checkpoint = getattr(args, run.language)
-        if checkpoint is None or (args.only is not None and name not in args.only):
+        if checkpoint is None:
             continue
         for seed in run.seeds:
             result = args.output / f"{file_name(name)}-{seed}.json"

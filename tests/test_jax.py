@@ -103,14 +103,21 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
     assert result.stdout.strip().endswith("works")
 
 
-def test_layers_and_models_pass_their_tests(tmp_path):
-    """The same test files, reference and all; and prediction, the optimizer, the loss, rows."""
-    files = ["layers", "test_models.py", "test_config.py", "data/test_masking.py"]
-    files += [
-        "tasks/test_answering.py",
-        "training/test_optimizers.py",
-        "training/test_objectives.py",
-    ]
+# The backward LSTM and the blocks that are computed again compile for minutes.
+SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "tasks/test_answering.py"}
+OTHERS = (
+    "test_models.py",
+    "test_config.py",
+    "data/test_masking.py",
+    "tasks/test_answering.py",
+    "training/test_optimizers.py",
+    "training/test_objectives.py",
+)
+LAYERS = sorted(f"layers/{file.name}" for file in (ROOT / "tests/layers").glob("test_*.py"))
+
+
+def pass_their_tests(files):
+    """The same test files, reference and all."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not small"]
         + [str(ROOT / "tests" / file) for file in files],
@@ -121,3 +128,16 @@ def test_layers_and_models_pass_their_tests(tmp_path):
     )
     assert result.returncode == 0, result.stdout[-5000:]
     assert " passed" in result.stdout
+
+
+def test_layers_pass_their_tests():
+    pass_their_tests([file for file in LAYERS if file not in SLOW])
+
+
+def test_models_losses_and_optimizers_pass_their_tests():
+    pass_their_tests([file for file in OTHERS if file not in SLOW])
+
+
+@pytest.mark.slow
+def test_what_compiles_for_minutes_passes_its_tests():
+    pass_their_tests(sorted(SLOW))

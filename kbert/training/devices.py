@@ -1,12 +1,17 @@
 """Which devices train: the only file that knows MirroredStrategy."""
 
+import functools
+
 import tensorflow as tf
 
 
+@functools.cache
 def strategy() -> tf.distribute.Strategy:
     """All visible GPUs through MirroredStrategy; one GPU, or the CPU, without it.
 
     Several logical CPU devices count as devices too, so that many replicas can be tried anywhere.
+    Always the same one: a second MirroredStrategy would number its all-reduces from the beginning
+    again, and TensorFlow take them for those of the first.
     """
     for kind in ("GPU", "CPU"):
         devices = tf.config.list_logical_devices(kind)

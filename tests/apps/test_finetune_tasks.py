@@ -83,7 +83,7 @@ def folder(tmp_path_factory):
             "--text-column first --second-column second --label-column score",
             "pearson",
         ),
-        ("multilabel", "multilabel", "multilabel.jsonl", "", "f1_micro"),
+        ("multilabel", "multilabel", "multilabel.jsonl", "--epochs 60 --seed 1", "f1_micro"),
         ("tagging", "tagging", "tagging.conll", "--document-context --valid-tags", "f1"),
         ("crf", "tagging", "tagging.conll", "--crf", "f1"),
         ("choice", "choice", "choice.jsonl", "", "accuracy"),

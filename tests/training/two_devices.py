@@ -25,7 +25,7 @@ from kbert.data.pipeline import as_dataset  # noqa: E402
 from kbert.data.rows import PretrainingRows  # noqa: E402
 from kbert.data.store import TokenStore  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training import devices, pretraining  # noqa: E402
+from kbert.training import devices, pretraining, tensorflow_engine  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay  # noqa: E402
 from kbert.training.settings import PretrainingSettings, Schedule  # noqa: E402
@@ -143,7 +143,7 @@ def run(store, strategy, folder):
     settings = PretrainingSettings(
         num_steps=4, batch_size=4, sequence_length=16, warmup_steps=2, learning_rate=1e-3
     )
-    pretraining.strategy = lambda: strategy
+    tensorflow_engine.devices = lambda: strategy
     with contextlib.redirect_stdout(io.StringIO()):
         summary = pretraining.pretrain(
             TokenStore(store),
