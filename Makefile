@@ -27,10 +27,10 @@ quickstart: $(USER)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash apps/quickstart.sh $(OUT)
 
 test: $(DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(DEV)
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 lint: $(DEV)
 	$(BIN)/ruff check .
