@@ -195,8 +195,9 @@ def table(output: pathlib.Path) -> str:
 
 
 def spread(metric: str, results: list[dict]) -> str:
-    values = [result["scores"][metric] for result in results]
-    values = [value if metric == "exact" and value > 1 else 100 * value for value in values]
+    # SQuAD's scores are percentages, as its official script prints them.
+    factor = 1 if results[0]["command"].startswith("kbert finetune qa ") else 100
+    values = [factor * result["scores"][metric] for result in results]
     deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{metric} {statistics.mean(values):.1f}{deviation} ({len(values)})"
 
