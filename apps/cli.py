@@ -7,8 +7,6 @@ at once.
 
 import argparse
 import importlib
-import importlib.util
-import os
 import sys
 
 COMMANDS = {
@@ -29,9 +27,6 @@ COMMANDS = {
     "serve": "answer HTTP requests from a SavedModel",
 }
 WITHOUT_TENSORFLOW = ("vocabulary", "score")
-# Read when TensorFlow is imported; they change nothing until a command asks for clusters
-# (kbert.training.devices.compile_whole_step).
-XLA_FLAGS = "--tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
 
 
 def module_of(command: str):
@@ -64,6 +59,7 @@ def version() -> str:
 def run_command(name: str, argv: list[str]) -> int:
     """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
     from kbert.errors import DataError, TrainingError
+    from kbert.tensorflow_start import import_tensorflow_quietly
 
     module = module_of(name)
     parser = argparse.ArgumentParser(
@@ -82,24 +78,6 @@ def run_command(name: str, argv: list[str]) -> int:
         print(f"kbert {name}: interrupted.", file=sys.stderr)
         return 130
     return 0
-
-
-def import_tensorflow_quietly() -> None:
-    """TensorFlow notes from C++ how it was built, before any setting can stop it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        importlib.import_module("tensorflow")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def sentence(error: Exception) -> str:

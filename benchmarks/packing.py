@@ -12,7 +12,7 @@ import os
 import statistics
 import time
 
-from apps.cli import XLA_FLAGS
+from kbert.tensorflow_start import XLA_FLAGS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)

@@ -5,7 +5,7 @@ import sys
 
 from serving_requests import serve
 
-from apps.cli import import_tensorflow_quietly
+from kbert.tensorflow_start import import_tensorflow_quietly
 
 
 def open_model(precision, length):

@@ -8,7 +8,7 @@ import sys
 
 from worker import VOCABULARY, Cell, serve
 
-from apps.cli import import_tensorflow_quietly
+from kbert.tensorflow_start import import_tensorflow_quietly
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 import_tensorflow_quietly()

@@ -28,7 +28,8 @@ def compile_whole_step(precision: str) -> bool:
     On a CPU in 16 bits oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So
     there the products stay with oneDNN and XLA compiles the clusters between them: 1.4 times as
     fast as either alone (docs/benchmarks.md). TensorFlow allows clusters on a CPU only where
-    TF_XLA_FLAGS says so before its import; the `kbert` command sets it (apps/cli.py).
+    TF_XLA_FLAGS says so before its import; the `kbert` command sets it
+    (kbert/tensorflow_start.py).
     """
     whole = precision == "float32" or bool(tf.config.list_physical_devices("GPU"))
     tf.config.optimizer.set_jit(False if whole else "autoclustering")

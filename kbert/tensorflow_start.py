@@ -1,0 +1,31 @@
+"""TensorFlow's first import, with what can be said to it only before."""
+
+import importlib
+import importlib.util
+import os
+import sys
+
+# They change nothing until a command asks for clusters
+# (kbert.training.devices.compile_whole_step).
+XLA_FLAGS = "--tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
+
+
+def import_tensorflow_quietly() -> None:
+    """TensorFlow notes from C++ how it was built, before any setting can stop it.
+
+    Does nothing where Keras runs on another backend, or without TensorFlow.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
