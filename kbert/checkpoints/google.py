@@ -12,8 +12,11 @@ import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
+from kbert.checkpoints.google_objects import ObjectGraph, known_keys, object_places
 from kbert.checkpoints.names import all_names
 from kbert.checkpoints.published import is_cased, read_config, read_object, read_vocabulary
 from kbert.checkpoints.sources import Source, merge_heads
@@ -26,8 +29,14 @@ from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import save_vocabulary
 
 PREFIX = "bert_model.ckpt"
-_OF_THE_OPTIMIZER = re.compile(r"(^|/)(adam_m|adam_v|global_step|save_counter)(/|$)|OPTIMIZER_SLOT")
+_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _TF2_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+_STATE = re.compile(
+    rf"^{_GRAPH}$|OPTIMIZER_SLOT|(^|/)keras_api/metrics/"
+    r"|(^|/)(adam_m|adam_v|global_step|save_counter|optimizer)(/|$)"
+)
+# Where our weights begin that only a pre-training model has.
+_HEADS = ("masked_lm", "next_sentence")
 
 
 def from_google(
@@ -47,17 +56,22 @@ def from_google(
     """
     path = pathlib.Path(path)
     file = path / "bert_config.json"
-    config = read_config(file, read_object(file))
+    fields = read_object(file)
+    _check_is_bert(file, fields)
+    config = read_config(file, fields)
     pieces = read_vocabulary(path / "vocab.txt", config)
     source = _open(_checkpoint_prefix(path))
-    tf2 = any(name.endswith(_TF2_END) for name in source.shapes)
-    if tf2:
-        source = _plainly_named(source)
-    heads = any(name.startswith(("cls/", "masked_lm/")) for name in source.shapes)
+    places, known = list(_places(config)), set()
+    if _GRAPH in source.shapes:
+        graph = _object_graph(source)
+        places, known = list(object_places(graph, config)), known_keys(graph, config)
+        source = _with_merged_heads(source)
+    source = _without_state(source)
+    heads = any(place.weight.startswith(_HEADS) for place in places if place.name in source.shapes)
     # A head that is not in the file begins as a new one.
     with contextlib.nullcontext() if allow_missing_heads else blank_weights():
         model = BUILDERS["pretraining" if heads else "encoder"](config)
-    absent = fill(model, _places(config, tf2), source, (), allow_missing_heads)
+    absent = fill(model, places, source, known, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
     lowercase = not is_cased(pieces) if lowercase is None else lowercase
@@ -81,11 +95,21 @@ def to_google(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
             "Google's format has an epsilon of 1e-12 in its norms. "
             f"Received: {config.layer_norm_epsilon}."
         )
-    arrays = arrays_of(model, _places(config, tf2=False))
+    arrays = arrays_of(model, _places(config))
     path.mkdir(parents=True, exist_ok=True)
     save_vocabulary(path / "vocab.txt", tokenizer.vocabulary)
     write_json(path / "bert_config.json", _fields(config))
     _write(path, arrays)
+
+
+def _check_is_bert(file, fields):
+    width, model_width = fields.get("embedding_size"), fields.get("hidden_size")
+    if width not in (None, model_width):
+        raise DataError(
+            f"{file} must be of a BERT, whose embedding is as wide as the model. Received: "
+            f"embedding_size {width!r}, hidden_size {model_width!r}, as ALBERT, MobileBERT or a "
+            "small ELECTRA have."
+        )
 
 
 def _checkpoint_prefix(path) -> str:
@@ -109,39 +133,51 @@ def _open(prefix: str) -> Source:
         except Exception as error:
             raise DataError(f"{prefix}: {name} cannot be read: {_first_line(error)}") from error
 
-    wanted = {name: tuple(shape) for name, shape in shapes.items() if not _is_state(name)}
-    return Source(pathlib.Path(prefix), wanted, read)
-
-
-def _is_state(name):
-    return name == "_CHECKPOINTABLE_OBJECT_GRAPH" or _OF_THE_OPTIMIZER.search(name)
+    whole = {name: tuple(shape) for name, shape in shapes.items()}
+    return Source(pathlib.Path(prefix), whole, read)
 
 
 def _first_line(error):
     return str(error).partition("\n")[0]
 
 
-def _plainly_named(source: Source) -> Source:
-    """Object paths below "encoder/" without their ends, the heads' axes merged."""
-    originals = {}
-    for name in source.shapes:
-        plain = re.sub(r"^model/(layer_with_weights-\d+)", r"encoder/\1", name)
-        originals[plain.removesuffix(_TF2_END)] = name
-    shapes = {
-        plain: merge_heads(plain, source.shapes[name], "_output_dense")
-        for plain, name in originals.items()
+def _object_graph(source: Source) -> ObjectGraph:
+    try:
+        nodes = TrackableObjectGraph.FromString(source.read(_GRAPH)).nodes
+    except (DecodeError, TypeError) as error:
+        raise DataError(f"{source.path}: its graph of objects cannot be read: {error}") from error
+    there = range(len(nodes))
+    edges = [
+        {child.local_name: child.node_id for child in node.children if child.node_id in there}
+        for node in nodes
+    ]
+    keys = {
+        number: node.attributes[0].checkpoint_key
+        for number, node in enumerate(nodes)
+        if node.attributes
     }
-    return Source(
-        source.path, shapes, lambda plain: source.read(originals[plain]).reshape(shapes[plain])
-    )
+    return ObjectGraph(edges, keys)
 
 
-def _places(config: BertConfig, tf2: bool) -> Iterator[Place]:
+def _with_merged_heads(source: Source) -> Source:
+    shapes = {
+        name: merge_heads(name.removesuffix(_TF2_END), shape, "_output_dense")
+        for name, shape in source.shapes.items()
+    }
+    return Source(source.path, shapes, lambda name: source.read(name).reshape(shapes[name]))
+
+
+def _without_state(source: Source) -> Source:
+    """The source without what an interrupted training would need."""
+    shapes = {name: shape for name, shape in source.shapes.items() if not _STATE.search(name)}
+    return source._replace(shapes=shapes)
+
+
+def _places(config: BertConfig) -> Iterator[Place]:
     for names in all_names(config):
-        name = names.google_tf2 if tf2 else names.google
-        if name is not None:
-            # The one matrix that Google keeps as (output, input).
-            yield Place(name, names.ours, names.third, name.endswith("output_weights"))
+        # The one matrix that Google keeps as (output, input).
+        transposed = names.google.endswith("output_weights")
+        yield Place(names.google, names.ours, names.third, transposed)
 
 
 def _fields(config: BertConfig) -> dict:

@@ -4,45 +4,56 @@ All formats hold the same numbers. They differ in names, in the axes of some ker
 ours keeps query, key and value in one kernel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from kbert.config import BertConfig
 
 
 class Names(NamedTuple):
-    """The names of one weight. `google_tf2` is its path in an object-based checkpoint of
-    tensorflow/models, `keras_hub` its path in `BertBackbone`; None where a format has no such
-    weight. `third`: query, key and value are the thirds of the last axis of ours.
+    """The names of one weight. `google_tf2` are its paths in object-based checkpoints of
+    tensorflow/models, of which the first that a file has counts; `keras_hub` is its path in
+    `BertBackbone`, or None if it has no such weight. `third`: query, key and value are the thirds
+    of the last axis of ours.
     """
 
     ours: str
-    google: str | None
-    google_tf2: str | None
+    google: str
+    google_tf2: tuple[str, ...]
     huggingface: str
     keras_hub: str | None
     third: int | None = None
+
+
+# The layers of tensorflow/models' encoder are its attributes; in 2020's they only have numbers.
+def _tf2_encoder(*ends: str) -> tuple[str, ...]:
+    return tuple(f"encoder/{end}" for end in ends)
+
+
+def _tf2_block(*ends: str) -> tuple[str, ...]:
+    blocks = ("_transformer_layers/{i}", "layer_with_weights-{i+4}")
+    return _tf2_encoder(*(f"{block}/{end}" for block in blocks for end in ends))
 
 
 _EMBEDDING = (
     Names(
         "embedding/token_table",
         "bert/embeddings/word_embeddings",
-        "encoder/layer_with_weights-0/embeddings",
+        _tf2_encoder("_embedding_layer/embeddings", "layer_with_weights-0/embeddings"),
         "bert.embeddings.word_embeddings.weight",
         "token_embedding/embeddings",
     ),
     Names(
         "embedding/position_table",
         "bert/embeddings/position_embeddings",
-        "encoder/layer_with_weights-1/embeddings",
+        _tf2_encoder("_position_embedding_layer/embeddings", "layer_with_weights-1/embeddings"),
         "bert.embeddings.position_embeddings.weight",
         "position_embedding/embeddings",
     ),
     Names(
         "embedding/segment_table",
         "bert/embeddings/token_type_embeddings",
-        "encoder/layer_with_weights-2/embeddings",
+        _tf2_encoder("_type_embedding_layer/embeddings", "layer_with_weights-2/embeddings"),
         "bert.embeddings.token_type_embeddings.weight",
         "segment_embedding/embeddings",
     ),
@@ -52,7 +63,7 @@ _EMBEDDING = (
 _EMBEDDING_NORM = Names(
     "embedding/norm",
     "bert/embeddings/LayerNorm",
-    "encoder/layer_with_weights-3",
+    _tf2_encoder("_embedding_norm_layer", "layer_with_weights-3"),
     "bert.embeddings.LayerNorm",
     "embeddings_layer_norm",
 )
@@ -60,7 +71,7 @@ _ATTENTION = tuple(
     Names(
         "block_{i}/attention/query_key_value",
         f"bert/encoder/layer_{{i}}/attention/self/{part}",
-        f"encoder/layer_with_weights-{{i+4}}/_attention_layer/_{part}_dense",
+        _tf2_block(f"_attention_layer/_{part}_dense"),
         f"bert.encoder.layer.{{i}}.attention.self.{part}",
         f"transformer_layer_{{i}}/self_attention_layer/{part}",
         third,
@@ -71,21 +82,22 @@ _BLOCK = (
     Names(
         "block_{i}/attention/output_projection",
         "bert/encoder/layer_{i}/attention/output/dense",
-        "encoder/layer_with_weights-{i+4}/_attention_layer/_output_dense",
+        # The second is of 2020's releases.
+        _tf2_block("_attention_layer/_output_dense", "_attention_output_dense"),
         "bert.encoder.layer.{i}.attention.output.dense",
         "transformer_layer_{i}/self_attention_layer/attention_output",
     ),
     Names(
         "block_{i}/intermediate",
         "bert/encoder/layer_{i}/intermediate/dense",
-        "encoder/layer_with_weights-{i+4}/_intermediate_dense",
+        _tf2_block("_intermediate_dense"),
         "bert.encoder.layer.{i}.intermediate.dense",
         "transformer_layer_{i}/feedforward_intermediate_dense",
     ),
     Names(
         "block_{i}/output",
         "bert/encoder/layer_{i}/output/dense",
-        "encoder/layer_with_weights-{i+4}/_output_dense",
+        _tf2_block("_output_dense"),
         "bert.encoder.layer.{i}.output.dense",
         "transformer_layer_{i}/feedforward_output_dense",
     ),
@@ -94,14 +106,14 @@ _BLOCK_NORMS = (
     Names(
         "block_{i}/attention_norm",
         "bert/encoder/layer_{i}/attention/output/LayerNorm",
-        "encoder/layer_with_weights-{i+4}/_attention_layer_norm",
+        _tf2_block("_attention_layer_norm"),
         "bert.encoder.layer.{i}.attention.output.LayerNorm",
         "transformer_layer_{i}/self_attention_layer_norm",
     ),
     Names(
         "block_{i}/output_norm",
         "bert/encoder/layer_{i}/output/LayerNorm",
-        "encoder/layer_with_weights-{i+4}/_output_layer_norm",
+        _tf2_block("_output_layer_norm"),
         "bert.encoder.layer.{i}.output.LayerNorm",
         "transformer_layer_{i}/feedforward_layer_norm",
     ),
@@ -109,7 +121,12 @@ _BLOCK_NORMS = (
 _POOLER = Names(
     "pooler/dense",
     "bert/pooler/dense",
-    "encoder/layer_with_weights-{layers+4}",
+    # The head's own if there is one: only that has been trained then.
+    (
+        "next_sentence.pooler_dense",
+        "next_sentence/dense",
+        *_tf2_encoder("_pooler_layer", "layer_with_weights-{layers+4}"),
+    ),
     "bert.pooler.dense",
     "pooled_dense",
 )
@@ -117,7 +134,7 @@ _MASKED_LM = (
     Names(
         "masked_lm_head/dense",
         "cls/predictions/transform/dense",
-        "masked_lm/dense",
+        ("masked_lm/dense",),
         "cls.predictions.transform.dense",
         None,
     ),
@@ -125,7 +142,7 @@ _MASKED_LM = (
 _MASKED_LM_NORM = Names(
     "masked_lm_head/norm",
     "cls/predictions/transform/LayerNorm",
-    "masked_lm/layer_norm",
+    ("masked_lm/layer_norm",),
     "cls.predictions.transform.LayerNorm",
     None,
 )
@@ -133,21 +150,21 @@ _HEADS = (
     Names(
         "masked_lm_bias/bias",
         "cls/predictions/output_bias",
-        "masked_lm/bias",
+        ("masked_lm/bias",),
         "cls.predictions.bias",
         None,
     ),
     Names(
         "next_sentence_head/kernel",
         "cls/seq_relationship/output_weights",
-        None,
+        ("next_sentence/out_proj/kernel", "next_sentence/layer_with_weights-0/kernel"),
         "cls.seq_relationship.weight",
         None,
     ),
     Names(
         "next_sentence_head/bias",
         "cls/seq_relationship/output_bias",
-        None,
+        ("next_sentence/out_proj/bias", "next_sentence/layer_with_weights-0/bias"),
         "cls.seq_relationship.bias",
         None,
     ),
@@ -178,16 +195,27 @@ def _norm(layer: Names) -> Iterator[Names]:
         yield _extended(layer, ours, huggingface)
 
 
-def _extended(layer, end, huggingface_end):
-    ends = (end, end, end, huggingface_end, end)
-    paths = (path and path + tail for path, tail in zip(layer[:5], ends, strict=True))
-    return Names(*paths, layer.third)
+def _extended(layer: Names, end: str, huggingface_end: str) -> Names:
+    huggingface = layer.huggingface + huggingface_end
+    return _edited(layer, lambda path: path + end)._replace(huggingface=huggingface)
 
 
-def _numbered(names, numbers):
+def _numbered(names: Names, numbers: dict[str, str]) -> Names:
     def fill(path):
         for key, number in numbers.items():
-            path = path and path.replace(f"{{{key}}}", number)
+            path = path.replace(f"{{{key}}}", number)
         return path
 
-    return Names(*map(fill, names[:5]), names.third)
+    return _edited(names, fill)
+
+
+def _edited(names: Names, edit: Callable[[str], str]) -> Names:
+    """With every path edited."""
+    return Names(
+        edit(names.ours),
+        edit(names.google),
+        tuple(map(edit, names.google_tf2)),
+        edit(names.huggingface),
+        names.keras_hub and edit(names.keras_hub),
+        names.third,
+    )

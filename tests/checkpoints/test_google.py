@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from kbert import from_google, to_google
+from kbert import build_encoder, from_google, to_google
+from kbert.checkpoints.directory import copy_weights
 from kbert.checkpoints.names import all_names
 from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
@@ -16,6 +19,8 @@ from tests import reference_bert
 from tests.checkpoints.published_models import CONFIG, assert_same, make
 from tests.layers.contract import numpy
 
+TF2 = pathlib.Path(__file__).parents[1] / "golden" / "tf2"
+INPUTS = ("token_ids", "segment_ids", "padding_mask", "mask_positions")
 FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index")
 
 
@@ -63,60 +68,121 @@ def test_round_trip(tmp_path, kind, activation):
     assert_same(from_google(tmp_path), before)
 
 
-def write_tf2(folder, checkpoint, with_heads):
-    """An object-based checkpoint as tensorflow/models writes it: heads have axes of their own."""
+def outputs_of(checkpoint, inputs):
+    """All that a checkpoint's model computes, as NumPy arrays, hidden states after each block."""
+    encoder = build_encoder(
+        checkpoint.config, ("hidden_states", "sequence_output", "pooled_output")
+    )
+    copy_weights(checkpoint.model, encoder)
+    outputs = encoder({name: inputs[name] for name in encoder.input})
+    if "masked_lm" in checkpoint.model.output:
+        cls_positions = np.zeros((len(inputs["token_ids"]), 1), "int32")
+        heads = checkpoint.model({**inputs, "cls_positions": cls_positions})
+        outputs |= {"masked_lm": heads["masked_lm"], "next_sentence": heads["next_sentence"][:, 0]}
+    outputs["hidden_states"] = np.stack([numpy(s) for s in outputs["hidden_states"][1:]])
+    return {name: numpy(output) for name, output in outputs.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("pretrained", {"next_sentence"}),
+        ("trainer", set()),
+        ("trainer_v2", set()),
+        ("legacy", set()),
+        ("legacy_encoder", {"masked_lm", "next_sentence"}),
+        ("converted", {"next_sentence"}),
+    ],
+)
+def test_object_based_gives_what_tensorflow_models_gives(name, missing):
+    """Checkpoints and outputs of tensorflow/models' own code: tests/golden/make_tf2_golden.py."""
+    if missing == {"next_sentence"}:
+        with pytest.raises(DataError, match="next_sentence/out_proj/kernel is missing.*left out"):
+            from_google(TF2 / name)
+        with pytest.warns(UserWarning, match="has no next_sentence_head: newly"):
+            checkpoint = from_google(TF2 / name, allow_missing_heads=True)
+    else:
+        checkpoint = from_google(TF2 / name)
+    golden = np.load(TF2 / name / "outputs.npz")
+    ours = outputs_of(checkpoint, {key: golden[key] for key in INPUTS})
+    compared = set(golden.files) - set(INPUTS)
+    assert compared >= {"sequence_output", "pooled_output", "masked_lm", "next_sentence"} - missing
+    is_token = golden["padding_mask"] > 0
+    for key in compared:
+        per_token = key in ("hidden_states", "sequence_output", "masked_lm")
+        at = (..., is_token, slice(None)) if per_token else ...
+        np.testing.assert_allclose(ours[key][at], golden[key][at], atol=2e-5, err_msg=key)
+
+
+def write_tf2(folder, checkpoint, state=()):
+    """An object-based encoder as in 2020's releases: layers have numbers, heads an axis."""
     to_google(folder, checkpoint)
     for file in folder.glob("bert_model*"):
         file.unlink()
-    config, arrays = checkpoint.config, {}
+    config = checkpoint.config
     heads, width = config.num_heads, config.hidden_dim // config.num_heads
-    reader = {name: np.asarray(w) for name, w in model_weights(checkpoint.model).items()}
+    weights = {name: np.asarray(w) for name, w in model_weights(checkpoint.model).items()}
+    root = tf.train.Checkpoint()
     for names in all_names(config):
-        path = names.google_tf2
-        if path is None or (path.startswith("masked_lm/") and not with_heads):
+        if names.ours not in weights:
             continue
-        array = reader[names.ours]
+        path, array = names.google_tf2[-1], weights[names.ours]
         if names.third is not None:
             array = np.split(array, 3, axis=-1)[names.third]
             array = array.reshape(*array.shape[:-1], heads, width)
-        elif "_attention_layer/_output_dense/kernel" in path:
+        elif "_attention_output_dense/kernel" in path:
             array = array.reshape(heads, width, -1)
-        arrays[path] = array
-    objects = tf.train.Checkpoint()
-    for path, array in arrays.items():
-        *parents, last = path.split("/")
-        place = objects
-        for name in parents:
-            if not hasattr(place, name):
-                setattr(place, name, tf.train.Checkpoint())
-            place = getattr(place, name)
-        setattr(place, last, tf.Variable(array))
-    objects.write(str(folder / "bert_model.ckpt"))
+        put(root, path.replace("encoder/", "model/"), array)
+    for path in state:
+        put(root, path, np.zeros(3))
+    root.write(str(folder / "bert_model.ckpt"))
 
 
-def test_object_based(tmp_path):
-    """tensorflow/models' own checkpoints lack a next-sentence head that we know the name of."""
-    before = make("pretraining")
-    write_tf2(tmp_path, before, with_heads=True)
-    with pytest.raises(DataError, match="nothing gives next_sentence_head/bias"):
+def put(root, path, array):
+    *parents, last = path.split("/")
+    for name in parents:
+        if not hasattr(root, name):
+            setattr(root, name, tf.train.Checkpoint())
+        root = getattr(root, name)
+    setattr(root, last, tf.Variable(array))
+
+
+def test_object_based_of_2020(tmp_path):
+    before = make("encoder")
+    write_tf2(tmp_path, before, state=("optimizer/momentum", "model/keras_api/metrics/0/total"))
+    assert_same(from_google(tmp_path), before)
+
+
+def test_object_based_with_more_than_bert(tmp_path):
+    write_tf2(tmp_path, make("encoder"), state=("model/classifier/kernel",))
+    with pytest.raises(DataError, match="model/classifier/kernel/.* is no weight of this model"):
         from_google(tmp_path)
-    with pytest.warns(UserWarning, match="no next_sentence_head"):
-        after = from_google(tmp_path, allow_missing_heads=True)
-    found = model_weights(after.model)
-    for name, weight in model_weights(before.model).items():
-        if not name.startswith("next_sentence_head"):
-            np.testing.assert_array_equal(numpy(weight), numpy(found[name]), name)
 
 
-def test_object_based_encoder(tmp_path):
-    before = make("pretraining")
-    write_tf2(tmp_path, before, with_heads=False)
-    after = from_google(tmp_path)
-    found = model_weights(after.model)
-    assert set(found) == set(model_weights(make("encoder").model))
-    for name, weight in found.items():
-        expected = model_weights(before.model)[name]
-        np.testing.assert_array_equal(numpy(weight), numpy(expected), name)
+def test_object_based_with_a_damaged_graph(tmp_path):
+    write_tf2(tmp_path, make("encoder"))
+    prefix = str(tmp_path / "bert_model.ckpt")
+    nodes = TrackableObjectGraph(nodes=[{"children": [{"local_name": "model", "node_id": 7}]}])
+    for graph, said in ((b"\xff", "cannot be read"), (nodes.SerializeToString(), "is missing")):
+        tf.raw_ops.SaveV2(
+            prefix=prefix,
+            tensor_names=["_CHECKPOINTABLE_OBJECT_GRAPH"],
+            shape_and_slices=[""],
+            tensors=[tf.constant(graph)],
+        )
+        with pytest.raises(DataError, match=said):
+            from_google(tmp_path)
+
+
+def test_what_is_not_bert_is_refused_by_name(tmp_path):
+    to_google(tmp_path, make("encoder"))
+    file = tmp_path / "bert_config.json"
+    fields = json.loads(file.read_text())
+    file.write_text(json.dumps({**fields, "embedding_size": fields["hidden_size"]}))
+    from_google(tmp_path)
+    file.write_text(json.dumps({**fields, "embedding_size": 4}))
+    with pytest.raises(DataError, match="as wide as the model.*embedding_size 4.*ALBERT"):
+        from_google(tmp_path)
 
 
 @pytest.mark.parametrize(("capitals", "lowercase"), [(0, True), (4, False)])
