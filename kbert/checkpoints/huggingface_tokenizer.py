@@ -3,11 +3,11 @@
 import pathlib
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.published import check_size, is_cased, read_object, read_vocabulary
+from kbert.checkpoints.published import fitted, is_cased, read_object
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json
-from kbert.text.vocabulary import check_vocabulary, save_vocabulary
+from kbert.text.vocabulary import check_vocabulary, load_vocabulary, save_vocabulary
 
 if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
@@ -30,11 +30,15 @@ def read_tokenizer(path: pathlib.Path, config: BertConfig) -> "WordPieceTokenize
     whole = path / "tokenizer.json"
     description = read_object(whole) if whole.is_file() else {}
     if (path / "vocab.txt").is_file():
-        pieces = read_vocabulary(path / "vocab.txt", config)
+        file = path / "vocab.txt"
+        pieces = load_vocabulary(file)
     elif description:
-        pieces = check_size(whole, _pieces(whole, description.get("model")), config)
+        file = whole
+        pieces = _pieces(file, description.get("model"))
     else:
         raise DataError(f"{path} must have vocab.txt or tokenizer.json.")
+    _check_added(path, description, range(len(pieces), config.vocabulary_size))
+    pieces = fitted(file, pieces, config)
     options = {"lowercase": not is_cased(pieces), **_normalizer_options(description)}
     settings = path / "tokenizer_config.json"
     if settings.is_file():
@@ -74,6 +78,19 @@ def _normalizer_options(description: dict) -> dict:
         "handle_chinese_chars": "split_chinese",
     }
     return {ours: normalizer[name] for name, ours in names.items() if name in normalizer}
+
+
+def _check_added(path: pathlib.Path, description: dict, rows: range) -> None:
+    """Raise `DataError` for tokens that `rows` of the model, behind the pieces, belong to."""
+    file = path / "added_tokens.json"
+    numbered = [*read_object(file).items()] if file.is_file() else []
+    described = description.get("added_tokens")
+    for token in described if isinstance(described, list) else ():
+        if isinstance(token, dict):
+            numbered.append((token.get("content"), token.get("id")))
+    added = [token for token, number in numbered if number in rows]
+    if added:
+        raise DataError(f"{path} must have no tokens beside its vocabulary's pieces: {added[:5]}.")
 
 
 def _pieces(file: pathlib.Path, model: object) -> list[str]:

@@ -10,7 +10,7 @@ import keras
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import check_size, read_config, read_object
+from kbert.checkpoints.published import fitted, read_config, read_object
 from kbert.checkpoints.sources import Source, merge_heads
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.config import BertConfig
@@ -144,7 +144,7 @@ def _read_tokenizer(path: pathlib.Path, config: BertConfig) -> WordPieceTokenize
     name, fields = described.get("class_name"), described.get("config")
     if name != "BertTokenizer" or not isinstance(fields, dict):
         raise DataError(f"{file} must be of keras-hub's BertTokenizer. Received: {name!r}.")
-    pieces = check_size(path / _VOCABULARY, load_vocabulary(path / _VOCABULARY), config)
+    pieces = fitted(path / _VOCABULARY, load_vocabulary(path / _VOCABULARY), config)
     lowercase = bool(fields.get("lowercase", False))
     strip_accents = bool(fields.get("strip_accents", False))
     # What follows the case is BERT's default.

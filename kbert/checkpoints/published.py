@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import warnings
 
 from kbert.config import BertConfig
 from kbert.errors import DataError
@@ -12,6 +13,8 @@ from kbert.text.vocabulary import load_vocabulary
 # uncased one, 0.05 % in the Chinese one, 31 % and 25 % in the cased and the multilingual one.
 _CASED_SHARE = 0.02
 _ASCII_LETTER = re.compile("[A-Za-z]")
+# What a token table's rows may have been rounded up to a multiple of.
+_MULTIPLES = (8, 16, 32, 64, 128)
 
 
 def read_object(path: pathlib.Path) -> dict:
@@ -35,16 +38,27 @@ def read_config(path: pathlib.Path, fields: dict) -> BertConfig:
 
 def read_vocabulary(path: pathlib.Path, config: BertConfig) -> list[str]:
     """The pieces of vocab.txt, as many as the model has."""
-    return check_size(path, load_vocabulary(path), config)
+    return fitted(path, load_vocabulary(path), config)
 
 
-def check_size(path: pathlib.Path, pieces: list[str], config: BertConfig) -> list[str]:
-    if len(pieces) != config.vocabulary_size:
-        raise DataError(
-            f"{path} must have the {config.vocabulary_size} pieces of the model. "
-            f"Received: {len(pieces)}."
-        )
-    return pieces
+def fitted(path: pathlib.Path, pieces: list[str], config: BertConfig) -> list[str]:
+    """The pieces of the file `path`, as many as the model has rows for.
+
+    Where the rows are the number of pieces rounded up to a multiple, which makes a model faster,
+    the other rows get pieces that no text has, because its brackets are tokens of their own.
+    Raises `DataError` for another number of pieces.
+    """
+    size, count = config.vocabulary_size, len(pieces)
+    if count == size:
+        return pieces
+    if size not in [-(-count // multiple) * multiple for multiple in _MULTIPLES]:
+        raise DataError(f"{path} must have the {size} pieces of the model. Received: {count}.")
+    warnings.warn(
+        f"{path} has {count} pieces and the model {size}: the others are named [unused{count}] "
+        "and so on, which no text has.",
+        stacklevel=2,
+    )
+    return pieces + [f"[unused{number}]" for number in range(count, size)]
 
 
 def is_cased(pieces: list[str]) -> bool:

@@ -50,7 +50,7 @@ def test_bytes_that_changed(folders, name, data):
     file.write_bytes(bytes(raw[: data.draw(st.sampled_from([len(raw), len(raw) // 2, 7, 0]))]))
     try:
         read(folders[name])
-    except DataError:
+    except (DataError, UserWarning):  # A vocabulary of nearly all the pieces is only warned of.
         pass
     finally:
         file.write_bytes(whole)

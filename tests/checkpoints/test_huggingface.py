@@ -267,6 +267,52 @@ def test_tokenizer_json_alone(folder):
     assert (tokenizer.lowercase, tokenizer.split_chinese) == (False, True)
 
 
+def cut_vocabulary(folder, count):
+    """Leave the first `count` of the 40 pieces that the model has rows for."""
+    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()[:count]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return pieces
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["vocab.txt", "tokenizer.json"])
+def test_rows_rounded_up_to_a_multiple(folder, tmp_path, alone):
+    """Such rows keep their weights; no text has their pieces; the round trip is exact."""
+    before = from_huggingface(folder)
+    pieces = cut_vocabulary(folder, 37)
+    if alone:
+        (folder / "vocab.txt").unlink()
+        vocabulary = {piece: number for number, piece in enumerate(pieces)}
+        described = {"model": {"type": "WordPiece", "vocab": vocabulary}}
+        (folder / "tokenizer.json").write_text(json.dumps(described))
+    with pytest.warns(UserWarning, match="has 37 pieces and the model 40"):
+        after = from_huggingface(folder)
+    assert after.tokenizer.vocabulary == [*pieces, "[unused37]", "[unused38]", "[unused39]"]
+    for special_tokens in (False, True):
+        ids = after.tokenizer(["[unused38] [MASK]"], special_tokens=special_tokens)["token_ids"]
+        assert numpy(ids).max() < 37
+    assert_same(after, before._replace(tokenizer=after.tokenizer))
+    to_huggingface(tmp_path / "again", after)
+    assert_same(from_huggingface(tmp_path / "again"), after)
+
+
+@pytest.mark.parametrize("count", [32, 20])
+def test_another_number_of_pieces(folder, count):
+    cut_vocabulary(folder, count)
+    with pytest.raises(DataError, match=f"must have the 40 pieces of the model. Received: {count}"):
+        from_huggingface(folder)
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "tokenizer.json"])
+def test_added_tokens_are_refused_by_name(folder, name):
+    cut_vocabulary(folder, 37)
+    tokens = [{"id": 0, "content": "[PAD]"}, {"id": 37, "content": "<ent>"}]
+    numbers = {token["content"]: token["id"] for token in tokens}
+    described = {"tokenizer.json": {"added_tokens": tokens}, "added_tokens.json": numbers}
+    (folder / name).write_text(json.dumps(described[name]))
+    with pytest.raises(DataError, match="no tokens beside its vocabulary's pieces: .'<ent>'"):
+        from_huggingface(folder)
+
+
 def without(*names):
     return lambda arrays: {name: a for name, a in arrays.items() if not name.startswith(names)}
 

@@ -1,0 +1,29 @@
+"""Vocabularies with fewer pieces than the model has rows."""
+
+import pathlib
+
+import pytest
+
+from kbert import BertConfig
+from kbert.checkpoints.published import fitted
+from kbert.errors import DataError
+
+UNCASED = [f"w{number}" for number in range(30522)]
+
+
+def test_as_many_pieces_as_rows():
+    assert fitted(pathlib.Path("vocab.txt"), UNCASED, BertConfig(30522)) is UNCASED
+
+
+@pytest.mark.parametrize("rows", [30528, 30592])
+def test_rows_rounded_up(rows):
+    with pytest.warns(UserWarning, match=f"vocab.txt has 30522 pieces and the model {rows}"):
+        pieces = fitted(pathlib.Path("vocab.txt"), UNCASED, BertConfig(rows))
+    assert len(set(pieces)) == rows and pieces[:30522] == UNCASED
+    assert pieces[30522:30524] == ["[unused30522]", "[unused30523]"]
+
+
+@pytest.mark.parametrize("rows", [30520, 30523, 30536, 30720])
+def test_rows_of_another_vocabulary(rows):
+    with pytest.raises(DataError, match=f"must have the {rows} pieces of the model"):
+        fitted(pathlib.Path("vocab.txt"), UNCASED, BertConfig(rows))
