@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kbert.checkpoints.sources import Source
-from kbert.checkpoints.weights import model_weights
+from kbert.checkpoints.weights import all_finite, model_weights
 from kbert.errors import DataError
 
 # Where our weights begin that are the body of BERT; all others are of heads.
@@ -122,8 +122,7 @@ def _assign(places, weights, source):
         if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
             raise DataError(f"{source.path}: {place.name} must be floats, not {array.dtype}.")
         array = np.asarray(array.T if place.transposed else array, "float32")
-        # The sum of a row, not a test of each number: no second array as large as the first.
-        if not np.isfinite(array.sum(axis=-1, dtype="float64")).all():
+        if not all_finite(array):
             raise DataError(f"{source.path}: {place.name} holds values that are no numbers.")
         if place.third is None:
             weights[place.weight].assign(array)
