@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kbert.layers.heads import gather
+from kbert.layers.lstm import LSTM
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -33,9 +34,7 @@ class BiLSTM(keras.layers.Layer):
         self.backward = [self._lstm(f"backward_{index}") for index in range(num_layers)]
 
     def _lstm(self, name):
-        return keras.layers.LSTM(
-            self.size, return_sequences=True, dtype=self.dtype_policy, name=name
-        )
+        return LSTM(self.size, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape):
         for forward, backward in zip(self.forward, self.backward, strict=True):
