@@ -32,15 +32,17 @@ def run(args):
         raise DataError(f"--name must be a name without / and : in it. Received: {name!r}.")
     import signal
 
+    from kbert.serving.instances import example_instance
     from kbert.serving.predictor import Predictor
     from kbert.serving.server import PredictionServer
 
     predictor = Predictor(args.directory)
     # TensorFlow prepares the graph at its first call: a second that no client should wait for.
-    predictor.predict([dict.fromkeys(predictor.fields, "")])
+    example = example_instance(predictor.fields)
+    predictor.predict([example])
     with PredictionServer(predictor, name, args.host, args.port) as server:
         signal.signal(signal.SIGTERM, stop)
-        print_invitation(server, predictor)
+        print_invitation(server, predictor, example)
         server.serve_forever()
 
 
@@ -57,15 +59,15 @@ def model_name(directory):
     return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
-def print_invitation(server, predictor):
+def print_invitation(server, predictor, example):
     import json
     import urllib.parse
 
     name = urllib.parse.quote(server.name)
     url = f"http://{server.server_address[0]}:{server.server_port}/v1/models/{name}"
-    example = json.dumps({"instances": [{field: "..." for field in predictor.fields}]})
+    body = json.dumps({"instances": [example]})
     print(f"{server.name}, version {predictor.version}: {url}")
-    print(f"Try: curl -d '{example}' {url}:predict", flush=True)
+    print(f"Try: curl -d '{body}' {url}:predict", flush=True)
 
 
 if __name__ == "__main__":

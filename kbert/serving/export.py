@@ -6,11 +6,14 @@
 
 Signatures:
 
-    serving_default   text, and second for a task on pairs: strings (batch,)
-    token_ids         token_ids, segment_ids, padding_mask: int32 (batch, sequence)
+    serving_default   text, and second for a task on pairs: strings (batch,); or
+                      context, question: strings (batch,), and choices: strings (batch, choices)
+    token_ids         token_ids, segment_ids, padding_mask: int32 (batch, sequence), or
+                      (batch, choices, sequence)
 
 Both answer the same outputs, each with a batch axis: those of `Task.serving_outputs`; of an encoder
-`sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the padding.
+`sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the padding. The
+text of the best `choice` only the strings can give.
 """
 
 import os
@@ -25,6 +28,7 @@ import tensorflow as tf
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
 from kbert.files import write_json
+from kbert.serving.choices import choice_inputs
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
 
@@ -37,12 +41,8 @@ def export_saved_model(
     Texts are cut to the task's sequence length, of an encoder to the longest that it takes. Of a
     pre-training model the encoder is exported.
 
-    Raises `DataError` for a version that is no positive number or already there, and for a task
-    whose examples are more than texts.
+    Raises `DataError` for a version that is no positive number or already there.
     """
-    task = checkpoint.task
-    if task is not None and not task.serves_texts:
-        raise DataError(f"A model of the task {task.name} cannot be exported: it takes no texts.")
     target = check_version(path, version)
     target.parent.mkdir(parents=True, exist_ok=True)
     # TensorFlow Serving watches the folder and takes every number in it for a whole version.
@@ -84,25 +84,38 @@ class ServedModel(tf.Module):
         self.tokenizer = checkpoint.tokenizer
         self.assets = [tf.saved_model.Asset(str(file)) for file in write_assets(folder, checkpoint)]
         self._pairs = task is not None and task.takes_pairs
+        self._choices = task is not None and task.takes_choices
         self._sequence_length = (
             checkpoint.config.max_sequence_length if task is None else task.sequence_length
         )
         self._answer = answer_function(model, task)
 
     def signatures(self) -> dict:
+        row = [None, None] if self._choices else [None]
         ids = [
-            tf.TensorSpec([None, None], tf.int32, name)
+            tf.TensorSpec([*row, None], tf.int32, name)
             for name in ("token_ids", "segment_ids", "padding_mask")
         ]
-        names = ("text", "second") if self._pairs else ("text",)
-        texts = [tf.TensorSpec([None], tf.string, name) for name in names]
         return {
-            "serving_default": tf.function(self._from_texts, texts),
+            "serving_default": self._strings_function(),
             "token_ids": tf.function(self._from_ids, ids),
         }
 
+    def _strings_function(self):
+        if self._choices:
+            shapes = {"context": [None], "question": [None], "choices": [None, None]}
+        else:
+            shapes = dict.fromkeys(("text", "second") if self._pairs else ("text",), [None])
+        specs = [tf.TensorSpec(shape, tf.string, name) for name, shape in shapes.items()]
+        return tf.function(self._from_choices if self._choices else self._from_texts, specs)
+
     def _from_texts(self, text, second=None):
         return self._answer(self.tokenizer(text, second, sequence_length=self._sequence_length))
+
+    def _from_choices(self, context, question, choices):
+        length = self._sequence_length
+        answer = self._answer(choice_inputs(self.tokenizer, context, question, choices, length))
+        return answer | {"choice": tf.gather(choices, answer["label"], batch_dims=1)}
 
     def _from_ids(self, token_ids, segment_ids, padding_mask):
         names = ("token_ids", "segment_ids", "padding_mask")
@@ -110,7 +123,7 @@ class ServedModel(tf.Module):
 
 
 def answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
-    """From the model's inputs, (batch, sequence), to the named outputs of both signatures."""
+    """From the model's inputs to the named outputs of both signatures."""
 
     def answer(inputs):
         outputs = model(inputs, training=False)

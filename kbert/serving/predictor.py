@@ -14,10 +14,9 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401
 
 from kbert.errors import DataError
-from kbert.text.tokenizer import as_strings
+from kbert.serving.instances import FIELDS, batches, parse_instances, tensors
 
 SIGNATURE = "serving_default"
-FIELDS = ("text", "second")
 
 
 class Predictor:
@@ -28,7 +27,8 @@ class Predictor:
         batch_size: texts computed together.
 
     Attributes:
-        fields: what an instance has: ("text",), or ("text", "second").
+        fields: what an instance has: ("text",), ("text", "second"), or ("context", "question",
+            "choices").
         outputs: the names in an answer.
         version: the number of the loaded version; 1 for a folder whose name is no number.
 
@@ -55,21 +55,16 @@ class Predictor:
         """The answer to each instance, in order: the graph's outputs by name, ready for JSON.
 
         Args:
-            instances: texts, or {"text": ...}, or for a task on pairs
-                {"text": ..., "second": ...}.
+            instances: texts, or {"text": ...}; for a task on pairs {"text": ..., "second": ...};
+                for multiple choice {"context": ..., "question": ..., "choices": [...]}, maybe
+                without the question.
 
         Raises `DataError` for an instance that is something else, naming it by its number.
         """
         rows = parse_instances(instances, self.fields)
         answers: list[dict] = [{}] * len(rows)
-        # Texts of like length share a batch, so that little is computed for padding.
-        order = sorted(range(len(rows)), key=lambda number: sum(map(len, rows[number])))
-        for start in range(0, len(order), self.batch_size):
-            numbers = order[start : start + self.batch_size]
-            columns = zip(*(rows[number] for number in numbers), strict=True)
-            strings = {
-                name: as_strings(column) for name, column in zip(self.fields, columns, strict=True)
-            }
+        for numbers in batches(rows, self.batch_size):
+            strings = tensors([rows[number] for number in numbers], self.fields)
             outputs = {name: as_json(out) for name, out in self._signature(**strings).items()}
             for row, number in enumerate(numbers):
                 answers[number] = {name: values[row] for name, values in outputs.items()}
@@ -94,37 +89,10 @@ def text_fields(loaded, folder: pathlib.Path) -> tuple[str, ...]:
     """The names of the signature's inputs, all of them texts."""
     if SIGNATURE in loaded.signatures:
         specs = loaded.signatures[SIGNATURE].structured_input_signature[1]
-        names = tuple(name for name in FIELDS if name in specs)
-        if names and set(names) == set(specs):
-            return names
+        for names in FIELDS:
+            if set(names) == set(specs):
+                return names
     raise DataError(f"{folder} has no signature {SIGNATURE} that takes text.")
-
-
-def parse_instances(instances, fields: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The texts of each instance in the order of `fields`. Raises `DataError` for what is none."""
-    if isinstance(instances, str | bytes | Mapping) or not isinstance(instances, Sequence):
-        raise DataError(f"Expected a list of instances. Received: {shortened(instances)}.")
-    wanted = "{" + ", ".join(f'"{name}": "..."' for name in fields) + "}"
-    if len(fields) == 1:
-        wanted = f"a text or {wanted}"
-    rows = []
-    for number, instance in enumerate(instances):
-        values = {"text": instance} if isinstance(instance, str) else instance
-        if (
-            not isinstance(values, Mapping)
-            or set(values) != set(fields)
-            or not all(isinstance(value, str) for value in values.values())
-        ):
-            raise DataError(
-                f"Instance {number}: expected {wanted}. Received: {shortened(instance)}."
-            )
-        rows.append(tuple(values[name] for name in fields))
-    return rows
-
-
-def shortened(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:80] + " ..."
 
 
 def as_json(output: tf.Tensor) -> list:

@@ -53,7 +53,7 @@ class Task(abc.ABC):
         features: what the output layer sees of a frozen encoder
             (kbert/tasks/encoder_features.py); None where the encoder learns too.
         takes_pairs: whether an example is two texts.
-        serves_texts: whether one text, or one pair, is all that an exported graph needs.
+        takes_choices: whether an example is a context and any number of choices.
     """
 
     name: ClassVar[str]
@@ -63,7 +63,7 @@ class Task(abc.ABC):
     reading_options: ClassVar[tuple[str, ...]] = ()
     features: str | None = None
     takes_pairs: bool = False
-    serves_texts: ClassVar[bool] = True
+    takes_choices: ClassVar[bool] = False
 
     # Settings: from a command, to and from task.json.
 

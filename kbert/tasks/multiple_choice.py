@@ -9,7 +9,6 @@ Files: see kbert/tasks/choice_files.py.
 import argparse
 import collections
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +21,7 @@ from kbert.tasks import output_layer
 from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
 from kbert.tasks.choice_files import ChoiceExample, from_object, read_choices
+from kbert.tasks.tables import parse_object
 from kbert.tasks.texts import tokenize
 
 # Examples given to the tokenizer at once.
@@ -41,7 +41,7 @@ class MultipleChoiceTask(Task):
 
     name = "choice"
     metric_names = ("accuracy", "loss")
-    serves_texts = False
+    takes_choices = True
 
     dropout: float = 0.1
     sequence_length: int = 128
@@ -69,10 +69,7 @@ class MultipleChoiceTask(Task):
     def parse(self, instance: str | Mapping, where: str) -> ChoiceExample:
         """A JSON object, or a line with one: {"context", "question", "choices"}."""
         if isinstance(instance, str):
-            try:
-                instance = json.loads(instance)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}: expected one JSON object a line: {error}.") from error
+            instance = parse_object(instance, where)
         keys = {"context", "choices"}
         if not isinstance(instance, Mapping) or set(instance) - {"question"} != keys:
             raise DataError(
@@ -136,6 +133,17 @@ class MultipleChoiceTask(Task):
             "label": best,
             "choice": example.choices[best],
             "score": probabilities[best],
+            "probabilities": probabilities,
+        }
+
+    def serving_outputs(self, outputs: Mapping) -> dict:
+        """As `decode`, without "choice"; a choice that is not there has the probability 0."""
+        from keras import ops
+
+        probabilities = ops.softmax(outputs["logits"])
+        return {
+            "label": ops.argmax(probabilities, axis=-1),
+            "score": ops.max(probabilities, axis=-1),
             "probabilities": probabilities,
         }
 

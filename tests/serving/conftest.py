@@ -1,4 +1,4 @@
-"""Three exported models, each as the checkpoint that it came from and the folder with its version.
+"""Four exported models, each as the checkpoint that it came from and the folder with its version.
 
 Exporting takes seconds, so the tests share them and do not write into them.
 """
@@ -16,6 +16,7 @@ from kbert import (
     export_saved_model,
 )
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.multiple_choice import MultipleChoiceTask
 
 WORDS = "the film was good bad music and we saw it , ! ##s ##ing e l a n 今 天 气 很 好".split()
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -66,3 +67,11 @@ def pretrained(tmp_path_factory):
     """A pre-training model, of which the encoder is exported."""
     model = build_pretraining_model(CONFIG)
     return exported(tmp_path_factory.mktemp("export") / "pretrained", model, None)
+
+
+@pytest.fixture(scope="session")
+def choice(tmp_path_factory):
+    """Multiple choice, each of at most 12 tokens with its context."""
+    task = MultipleChoiceTask(sequence_length=12)
+    model = task.build_model(build_encoder(CONFIG))
+    return exported(tmp_path_factory.mktemp("export") / "choice", model, task)

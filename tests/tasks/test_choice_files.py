@@ -145,6 +145,7 @@ def test_what_does_not_fit_is_named_or_counted(tmp_path, row, expected):
         ("a.csv", "a,b,c,d,e\n", "expected a header with sent1, sent2"),
         ("a.tsv", b"o\tSh\xff\tyes.\tno.\t1\n", "line 1: expected UTF-8"),
         ("a.json", "[]", "expected rows, found none"),
+        ("a.json", "\n" + "[" * 100_000, "line 2: expected JSON: maximum recursion depth"),
         ("a.jsonl", "", "expected rows, found none"),
     ],
 )

@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from kbert import BertConfig, build_encoder
-from kbert.checkpoints.directory import Checkpoint
 from kbert.data.examples import pad_batch
 from kbert.errors import DataError
-from kbert.serving.export import export_saved_model
 from kbert.tasks import TASKS
 from kbert.tasks.answering import answer_features
 from kbert.tasks.choice_files import ChoiceExample
@@ -113,8 +111,3 @@ def test_parse():
 def test_json_gives_back_the_task():
     stored = json.loads(json.dumps({"name": TASK.name, **TASK.to_json()}))
     assert TASKS[stored["name"]].from_json(stored) == TASK
-
-
-def test_an_export_is_refused(tmp_path, model):
-    with pytest.raises(DataError, match="task choice cannot be exported"):
-        export_saved_model(tmp_path / "out", Checkpoint(model, None, None, TASK))
