@@ -28,17 +28,30 @@ def add_arguments(parser):
 
 
 def run(args):
+    import contextlib
+
+    from kbert.files import replacing
+
+    # Before the work, not after it: an output that cannot be written raises here. It takes the name
+    # when it is whole.
+    target = contextlib.nullcontext() if args.output is None else replacing(args.output)
+    with target as output:
+        if output is not None:
+            output.touch()
+        score(args, output)
+    if output is not None:
+        print(f"wrote {args.output}")
+
+
+def score(args, output):
+    """Print the scores, and write them to the path `output` unless it is None."""
     import json
-    import pathlib
 
     import keras
 
     from kbert.tasks.tables import column_options
     from kbert.training.finetuning import evaluate, load_finetuned
 
-    if args.output is not None:
-        # Before the work, not after it: an output that cannot be written raises here.
-        pathlib.Path(args.output).touch()
     keras.config.set_dtype_policy(args.precision)
     checkpoint = load_finetuned(args.checkpoint)
     task = checkpoint.task.with_options(**column_options(args), rules=args.rules)
@@ -46,10 +59,9 @@ def run(args):
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print_bad_rows(scores)
     print(task.report(scores))
-    if args.output is not None:
+    if output is not None:
         text = json.dumps(scores, indent=2, ensure_ascii=False)
-        pathlib.Path(args.output).write_text(text + "\n", encoding="utf-8")
-        print(f"wrote {args.output}")
+        output.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

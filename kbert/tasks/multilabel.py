@@ -19,6 +19,7 @@ from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
 from kbert.tasks.bad_rows import BadRows, with_known_labels
 from kbert.tasks.labels import check_column, sort_labels
+from kbert.tasks.tables import JSON_ERRORS
 from kbert.tasks.texts import TextExample, TextTask
 
 
@@ -69,7 +70,7 @@ class MultiLabelTask(TextTask):
         if cell.startswith("["):
             try:
                 names = json.loads(cell)
-            except json.JSONDecodeError as error:
+            except JSON_ERRORS as error:
                 raise DataError(f"{where}: expected a list of labels in JSON: {error}.") from error
         if not all(isinstance(name, str) and name.strip() for name in names):
             raise DataError(

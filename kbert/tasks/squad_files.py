@@ -12,11 +12,11 @@ CMRC's first form: `[{"context_text": "...", "qas": [{"query_id": "...", "query_
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kbert.errors import DataError
-from kbert.tasks.tables import read_rows
+from kbert.tasks.tables import JSON_ERRORS, read_rows
 
 KINDS = {str: "a text", list: "a list", dict: "an object", int: "a whole number"}
 
@@ -143,19 +143,19 @@ def paragraphs(document, path: str | pathlib.Path) -> Iterator[tuple[str, dict]]
     """Each paragraph with its place, of both shapes."""
     if isinstance(document, list):
         for number, paragraph in enumerate(document, 1):
-            yield f"{path}, context {number}", paragraph
+            where = f"{path}, context {number}"
+            yield where, object_of(paragraph, where)
         return
     for number, article in enumerate(value_of(document, "data", list, str(path)), 1):
         where = f"{path}, article {number}"
         for place, paragraph in enumerate(value_of(article, "paragraphs", list, where), 1):
-            yield f"{where}, paragraph {place}", paragraph
+            own = f"{where}, paragraph {place}"
+            yield own, object_of(paragraph, own)
 
 
 def value_of(values, key: str, kind: type, where: str) -> Any:
     """`values[key]`. Raises DataError unless that is there and of the kind."""
-    if not isinstance(values, dict):
-        raise DataError(f"{where}: expected an object. Received: {str(values)[:60]!r}.")
-    if key not in values:
+    if key not in object_of(values, where):
         raise DataError(f"{where}: expected the key {key!r}. Received: {', '.join(values)}.")
     value = values[key]
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -163,6 +163,13 @@ def value_of(values, key: str, kind: type, where: str) -> Any:
             f"{where}: expected {KINDS[kind]} under {key!r}. Received: {str(value)[:60]!r}."
         )
     return value
+
+
+def object_of(values, where: str) -> dict:
+    """The same values. Raises DataError for what is no JSON object."""
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: expected an object. Received: {str(values)[:60]!r}.")
+    return values
 
 
 def text_of(values, key: str, where: str) -> str:
@@ -185,25 +192,39 @@ def read_json(path: str | pathlib.Path):
         ) from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error
+    except JSON_ERRORS as error:
+        raise DataError(f"{path}: expected JSON: {error}.") from error
 
 
 def read_predictions(path: str | pathlib.Path) -> dict[str, str]:
     """id -> answer: one object, as SQuAD's scripts take it, or in .jsonl what kbert predicted."""
     if pathlib.Path(path).suffix == ".jsonl":
-        return read_lines(path, "text")
+        return read_lines(path, "text", lambda text, where: text)
     return read_object(path, str, "a text, the answer")
 
 
 def read_null_odds(path: str | pathlib.Path) -> dict[str, float]:
     """id -> how strongly the model holds that there is no answer; files as above."""
     if pathlib.Path(path).suffix == ".jsonl":
-        return {id: float(odds) for id, odds in read_lines(path, "null_score").items()}
+        return read_lines(path, "null_score", as_odds)
     return read_object(path, (int, float), "a number, the null odds")
 
 
-def read_lines(path: str | pathlib.Path, key: str) -> dict[str, str]:
-    rows = read_rows(path, {"id": "id", "value": key})
-    return {row.cells["id"]: row.cells["value"] for row in rows}
+def read_lines(path: str | pathlib.Path, key: str, convert: Callable) -> dict:
+    found = {}
+    for row in read_rows(path, {"id": "id", "value": key}):
+        id, where = row.cells["id"], f"{path}, line {row.line}"
+        if id in found:
+            raise DataError(f"{where}: expected each id once. {id!r} stands in a line before.")
+        found[id] = convert(row.cells["value"], where)
+    return found
+
+
+def as_odds(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(f"{where}: expected a number as null_score. Received: {text!r}.") from error
 
 
 def read_object(path: str | pathlib.Path, kind, wanted: str) -> dict:

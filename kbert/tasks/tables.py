@@ -22,6 +22,9 @@ TABS = (".tsv", ".txt")
 COMMAS = (".csv",)
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = TABS + COMMAS + JSON_LINES
+LONGEST_CELL = 2**31 - 1  # Characters; more than memory is likely to hold, and any C long can.
+# Besides what is no JSON: a number of thousands of digits, and lists in lists without an end.
+JSON_ERRORS = (ValueError, RecursionError)
 
 
 class Row(NamedTuple):
@@ -67,8 +70,8 @@ def read_cells(
     path: pathlib.Path, columns: Mapping[str, str], header: bool, bad: BadRows
 ) -> Iterator[Row]:
     lines = without_blank_end(path, decoded_lines(path, bad), bad)
-    split = split_commas if path.suffix.lower() in COMMAS else split_tabs
-    table = split(path, lines)
+    commas = path.suffix.lower() in COMMAS
+    table = split_commas(path, lines, bad) if commas else split_tabs(lines)
     line, first = next(table, (0, []))
     if not first:
         return
@@ -110,21 +113,35 @@ def find_columns(
     return positions
 
 
-def split_tabs(path: pathlib.Path, lines: Iterator[tuple[int, str]]) -> Iterator:
+def split_tabs(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
     for number, line in lines:
         yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def split_commas(path: pathlib.Path, lines: Iterator[tuple[int, str]]) -> Iterator:
+def split_commas(
+    path: pathlib.Path, lines: Iterator[tuple[int, str]], bad: BadRows
+) -> Iterator[tuple[int, list[str]]]:
+    # A text may be longer than the 131,072 characters that Python's reader allows.
+    csv.field_size_limit(LONGEST_CELL)
     # Strict, so that a quotation mark that is never closed is an error, not one giant cell.
-    reader = csv.reader((line for _, line in lines), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}, line {line}: expected CSV: {error}.") from error
+    numbers: list[int] = []  # Of the lines of one row; lines that were bad themselves are missing.
+
+    def numbered():
+        for number, line in lines:
+            numbers.append(number)
+            yield line
+
+    reader = csv.reader(numbered(), strict=True)
+    while True:
+        numbers.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            bad.add(DataError(f"{path}, line {numbers[0]}: expected CSV: {error}."))
+        else:
+            yield numbers[0], cells
 
 
 def read_objects(
@@ -147,7 +164,7 @@ def parse_object(line: str, where: str) -> dict:
     """The JSON object in a line. Raises DataError, with `where`, for anything else."""
     try:
         values = json.loads(line)
-    except json.JSONDecodeError as error:
+    except JSON_ERRORS as error:
         raise DataError(f"{where}: expected one JSON object a line: {error}.") from error
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected a JSON object. Received: {line[:60].strip()}")
@@ -173,6 +190,8 @@ def json_values(path: pathlib.Path) -> Iterator[tuple[object, str]]:
             value, place = decoder.raw_decode(text, place)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error
+        except JSON_ERRORS as error:
+            raise DataError(f"{path}, line {line}: expected JSON: {error}.") from error
         if isinstance(value, list):
             yield from ((item, f"{path}, item {n}") for n, item in enumerate(value, 1))
         else:

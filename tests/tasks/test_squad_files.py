@@ -89,6 +89,10 @@ def test_an_id_that_comes_again(tmp_path):
         ({"rows": []}, "questions.json: expected the key 'data'. Received: rows"),
         ({"data": {}}, "expected a list under 'data'"),
         ({"data": [3]}, "article 1: expected an object. Received: '3'"),
+        ({"data": [{"paragraphs": [3]}]}, "article 1, paragraph 1: expected an object"),
+        ([3], "context 1: expected an object. Received: '3'"),
+        (["context_text"], "context 1: expected an object"),
+        ("[" * 100_000, "questions.json: expected JSON: maximum recursion depth"),
         ({"data": [{"paragraphs": [{"qas": []}]}]}, "article 1, paragraph 1: .* key 'context'"),
         (squad(RIGHT, context=" "), "expected a text under 'context'. It is empty"),
         (squad({"question": "When?"}), "question 1: expected the key 'id'"),
@@ -123,6 +127,11 @@ def test_predictions_and_null_odds(tmp_path):
     assert read_null_odds(write(tmp_path, {"q": -1.5})) == {"q": -1.5}
     lines = write(tmp_path, '{"id": "q", "text": "", "null_score": 2.5}\n', "found.jsonl")
     assert (read_predictions(lines), read_null_odds(lines)) == ({"q": ""}, {"q": 2.5})
+    twice = '{"id": "q", "text": "", "null_score": "x"}\n' * 2
+    with pytest.raises(DataError, match="line 2: expected each id once. 'q' stands in"):
+        read_predictions(write(tmp_path, twice, "found.jsonl"))
+    with pytest.raises(DataError, match="line 1: expected a number as null_score. Received: 'x'"):
+        read_null_odds(write(tmp_path, twice, "found.jsonl"))
     with pytest.raises(DataError, match="question q: expected a text, the answer. Received: 3"):
         read_predictions(write(tmp_path, {"q": 3}))
     with pytest.raises(DataError, match="expected one JSON object"):

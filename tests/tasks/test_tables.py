@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert.errors import DataError
+from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.tables import read_rows
 
 COLUMNS = {"text": "a", "label": "b"}
@@ -56,6 +57,22 @@ def test_csv_line_numbers_count_breaks_inside_cells():
     assert [(row.line, row.cells["text"]) for row in found] == [(2, "one\n\ntwo"), (5, "three")]
 
 
+def test_a_bad_row_of_csv_is_one_among_others():
+    bad = BadRows(skip=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_bytes(b'a,b\n\xff,0\n"x"y,1\nz,2\n"w,3\nv,4\n')
+        assert [row.line for row in read_rows(path, COLUMNS, bad=bad)] == [4]
+    encoding, junk, unclosed = bad.messages
+    assert "line 2: expected UTF-8" in encoding
+    assert "line 3: expected CSV: ',' expected after" in junk
+    assert "line 5: expected CSV: unexpected end of data" in unclosed
+
+
+def test_cells_may_be_as_long_as_a_book():
+    assert cells(read(".csv", f"a,b\n{'x' * 200_000},1\n")) == [("x" * 200_000, "1")]
+
+
 def test_tsv_is_read_without_quoting():
     assert cells(read(".tsv", 'a\tb\n"bare quote\t1\n')) == [('"bare quote', "1")]
 
@@ -93,6 +110,8 @@ def test_json_numbers_become_text():
         (".jsonl", '{"a": "x"}\n', True, "line 1: expected the key 'b'. Received: a"),
         (".jsonl", "[1]\n", True, "line 1: expected a JSON object"),
         (".jsonl", '{"a": "x", "b": 1}\n{"a"\n', True, "line 2: expected one JSON object a line"),
+        (".jsonl", "[" * 100_000, True, "line 1: expected one JSON object a line: maximum rec"),
+        (".jsonl", '{"a": %s}' % ("1" * 5000), True, "line 1: .* Exceeds the limit"),
         (".jsonl", '{"a": null, "b": 1}\n', True, "expected text or a number under 'a'"),
         (".jsonl", '{"a": "x", "b": 1}\n', False, "JSON lines have keys"),
         (".parquet", "a", True, "expected a file ending in .tsv"),
