@@ -50,14 +50,17 @@ def classifier(x, size: int, dropout: float):
     return output_layer(size)(x)
 
 
-def output_layer(size: int):
+def output_layer(size: int, name: str = "classifier"):
     """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
     import keras
 
+    from kbert.layers.initializer import initializer
+
     return keras.layers.Dense(
         size,
-        # As all other weights of BERT (modeling.py and run_classifier.py of google-research).
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        # As all other weights of BERT (modeling.py, run_classifier.py and run_squad.py of
+        # google-research).
+        kernel_initializer=initializer(0.02),
         dtype="float32",
-        name="classifier",
+        name=name,
     )

@@ -18,6 +18,7 @@ from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics import squad
 from kbert.metrics.cmrc import cmrc_scores
+from kbert.tasks import output_layer
 from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Task
 from kbert.tasks.question_windows import cut_answer, window_features
@@ -178,13 +179,7 @@ class QuestionAnsweringTask(Task):
         from keras import ops
 
         hidden = encoder.output["sequence_output"]  # (batch, sequence, hidden)
-        logits = keras.layers.Dense(
-            2,
-            # As all other weights of BERT (modeling.py and run_squad.py of google-research).
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-            dtype="float32",
-            name="span",
-        )(hidden)
+        logits = output_layer.output_layer(2, name="span")(hidden)
         segment_ids, real = encoder.input["segment_ids"], encoder.input["padding_mask"]
         followed = ops.pad(real[:, 1:], ((0, 0), (0, 1)))  # The last token is a [SEP].
         context = ops.logical_and(ops.equal(segment_ids, 1), ops.not_equal(followed, 0))
