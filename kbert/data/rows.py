@@ -119,15 +119,20 @@ class PretrainingRows:
 
     def num_tokens(self, number: int) -> int:
         """How many positions of a batch are no padding."""
-        return int(num_tokens(self._examples(number).pairs).sum())
+        parts = [self.windows.pairs(part)[1] for part in self._parts(number)]
+        return sum(int(num_tokens(pairs).sum()) for pairs in parts)
 
     def max_predictions(self) -> int:
         return max_predictions(self.sequence_length, self.masking_rate)
 
+    def _parts(self, number):
+        first = self.first_row + number * self.batch_size
+        return self.windows.parts(first, self.batch_size)
+
     def _examples(self, number) -> Examples:
         width = num_draws(self.sequence_length, self.masking_rate)
         rows, pairs, draws, done = [], [], [], 0
-        for part in self.windows.parts(self.first_row + number * self.batch_size, self.batch_size):
+        for part in self._parts(number):
             row, found = self.windows.pairs(part)
             rows.append(row + done)
             pairs.append(found)

@@ -53,11 +53,10 @@ class Progress(keras.callbacks.Callback):
         )
         self.batch_size = batch_size
         self.tokens_of = tokens_of
-        self.step = first_step
-        self.count, self.tokens = 0, 0
+        self.first_step = self.step = first_step
+        self.tokens = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.count += 1
         self.tokens += self.tokens_of(self.step)
         self.step += 1
         self.bar.update()
@@ -66,7 +65,7 @@ class Progress(keras.callbacks.Callback):
             f"loss {logs['loss']:.3f}, masked {logs['masked_lm_loss']:.3f} "
             f"{logs['masked_lm_accuracy']:.1%}, next {logs['next_sentence_loss']:.3f} "
             f"{logs['next_sentence_accuracy']:.0%}, {rate * self.batch_size:.0f} rows/s, "
-            f"{rate * self.tokens / self.count:.0f} tokens/s",
+            f"{rate * self.tokens / (self.step - self.first_step):.0f} tokens/s",
             refresh=False,
         )
 

@@ -17,6 +17,10 @@ class TrainingModel(BaseTrainingModel):
 
     counts = "int32"  # JAX has no 64 bits unless told.
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._score = jax.jit(self._sums)  # Compiled once, not for every score of a run.
+
     def train_step(self, state, data):
         trainable, others, optimizer_state, metrics = state
         counters = dict(zip((v.path for v in self.non_trainable_variables), others, strict=True))
@@ -43,18 +47,16 @@ class TrainingModel(BaseTrainingModel):
         """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
         self.synchronise()
         trainable = [variable.value for variable in self.trainable_variables]
-
-        @jax.jit
-        def step(trainable, data):
-            inputs, targets, weights = data
-            with keras.StatelessScope(zip(self.trainable_variables, trainable, strict=True)):
-                return self.objective(self.model(inputs, training=False), targets, weights)
-
         totals = {}
         for index in range(len(dataset)):
-            for name, value in step(trainable, dataset[index]).items():
+            for name, value in self._score(trainable, dataset[index]).items():
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
+
+    def _sums(self, trainable, data):
+        inputs, targets, weights = data
+        with keras.StatelessScope(zip(self.trainable_variables, trainable, strict=True)):
+            return self.objective(self.model(inputs, training=False), targets, weights)
 
     def synchronise(self) -> None:
         self.jax_state_sync()

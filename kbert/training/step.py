@@ -20,6 +20,11 @@ class TrainingModel(BaseTrainingModel):
         self._differentiate = tf.function(
             self._microbatch, jit_compile=self.jit_step, autograph=False
         )
+        # Traced once, not for every score of a run.
+        self._score = tf.function(
+            lambda data: self.distribute_strategy.run(self.test_step, args=(data,)),
+            autograph=False,
+        )
 
     def compile(self, optimizer):
         super().compile(optimizer, jit_compile=False)
@@ -57,10 +62,9 @@ class TrainingModel(BaseTrainingModel):
     def evaluate_sums(self, dataset) -> dict[str, float]:
         """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
         strategy = self.distribute_strategy
-        step = tf.function(lambda data: strategy.run(self.test_step, args=(data,)), autograph=False)
         totals = {}
         for data in strategy.experimental_distribute_dataset(dataset):
-            for name, value in step(data).items():
+            for name, value in self._score(data).items():
                 value = strategy.experimental_local_results(value)[0]
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
