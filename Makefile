@@ -4,6 +4,8 @@ BIN := .venv/bin
 USER := .venv/.requirements
 DEV := .venv/.requirements-dev
 OUT := quickstart
+# Two files at a time, in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Those that are there, of the benchmarks that need no GPU. Each says what it lacks (docs/benchmarks.md).
 BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing)))
@@ -27,10 +29,10 @@ quickstart: $(USER)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash apps/quickstart.sh $(OUT)
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-all: $(DEV)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
+	$(PYTEST) -m ""
 
 lint: $(DEV)
 	$(BIN)/ruff check .

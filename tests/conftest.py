@@ -31,6 +31,13 @@ examples = 5 if os.environ["KERAS_BACKEND"] == "jax" else 50
 settings.register_profile("kbert", deadline=None, max_examples=examples, derandomize=True)
 settings.load_profile("kbert")
 
+LONGEST = ("tests/test_jax.py", "tests/training/", "tests/apps/")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no processor waits for one of them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @pytest.fixture
 def tiny_config():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.cli import main
+from apps.cli import main, run_command
 from kbert import export_saved_model, load
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
@@ -44,14 +44,19 @@ def test_evaluate_prints_and_writes_the_scores(folder, checkpoint, capsys):
     assert "right \\ predicted" in printed
 
 
+def answers_of(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
 def test_predict_answers_tables_and_texts(folder, checkpoint, capsys):
     rows = (folder / "dev.tsv").read_text().splitlines()[1:]
     (folder / "texts.txt").write_text("\n".join(row.split("\t")[0] for row in rows))
     assert main(f"predict {checkpoint} {folder}/dev.tsv".split()) == 0
-    of_table = capsys.readouterr().out
+    answers = answers_of(capsys)
     assert main(f"predict {checkpoint} {folder}/texts.txt".split()) == 0
-    assert capsys.readouterr().out == of_table
-    answers = [json.loads(line) for line in of_table.splitlines()]
+    for of_text, of_row in zip(answers_of(capsys), answers, strict=True):
+        assert of_text["label"] == of_row["label"]
+        assert of_text["probabilities"] == pytest.approx(of_row["probabilities"], abs=1e-6)
     right = sum(a["label"] == row.split("\t")[1] for a, row in zip(answers, rows, strict=True))
     assert right >= 0.9 * len(rows)
     assert sum(answers[0]["probabilities"].values()) == pytest.approx(1)
@@ -60,27 +65,22 @@ def test_predict_answers_tables_and_texts(folder, checkpoint, capsys):
 def test_predict_answers_standard_input(checkpoint, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"good film\nbad day\n")))
     assert main(["predict", str(checkpoint)]) == 0
-    labels = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
-    assert labels == ["good", "bad"]
+    assert [answer["label"] for answer in answers_of(capsys)] == ["good", "bad"]
 
 
 def test_predict_reads_other_columns(folder, checkpoint, capsys):
     (folder / "rows.csv").write_text("7,good film\n8,bad film\n")
     command = f"predict {checkpoint} {folder}/rows.csv --no-header --text-column 1"
     assert main(command.split()) == 0
-    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == [
-        "good",
-        "bad",
-    ]
+    assert [answer["label"] for answer in answers_of(capsys)] == ["good", "bad"]
 
 
 def test_predict_answers_with_what_was_exported(folder, checkpoint, capsys):
     export_saved_model(folder / "exported", load(checkpoint))
     assert main(f"predict {checkpoint} {folder}/dev.tsv".split()) == 0
-    of_checkpoint = capsys.readouterr().out.splitlines()
+    of_checkpoint = answers_of(capsys)
     assert main(f"predict {folder}/exported {folder}/dev.tsv".split()) == 0
-    for one, other in zip(of_checkpoint, capsys.readouterr().out.splitlines(), strict=True):
-        one, other = json.loads(one), json.loads(other)
+    for one, other in zip(of_checkpoint, answers_of(capsys), strict=True):
         assert one["label"] == other["label"]
         assert list(one["probabilities"].values()) == pytest.approx(
             other["probabilities"], abs=1e-5
@@ -94,7 +94,7 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
     answers = []
     for name in ("float32", "bfloat16"):
         assert main(f"predict {checkpoint} {folder}/dev.tsv --precision {name}".split()) == 0
-        answers.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+        answers.append(answers_of(capsys))
     exact, half = ([one["probabilities"]["good"] for one in found] for found in answers)
     assert half == pytest.approx(exact, abs=0.05) and half != exact
 
@@ -108,7 +108,7 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
             "evaluate {out} {folder}/other.tsv",
             "labels that the training file does not have: 'ugly'",
         ),
-        ("evaluate {out} {folder}/dev.tsv --output {folder}/none/m.json", "No such file"),
+        ("evaluate {out} {folder}/dev.tsv --output {folder}/dev.tsv/m.json", "dev.tsv"),
         ("evaluate {folder}/start {folder}/dev.tsv", "is not fine-tuned"),
         ("predict {out} {folder}/none.txt", "No such file or directory: "),
         ("predict {out} {folder}/blank.txt", "blank.txt, line 2: expected a text. It is empty"),
@@ -153,3 +153,10 @@ def test_help_shows_real_defaults(command, capsys):
     printed = capsys.readouterr().out
     assert "(default: 64)" in printed or "(default: 5e-05)" in printed
     assert "(default: None)" not in printed
+
+
+def test_an_evaluation_that_fails_leaves_no_file(tmp_path, capsys):
+    arguments = [str(tmp_path / "none"), "rows.tsv", "--output", str(tmp_path / "scores.json")]
+    assert run_command("evaluate", arguments) == 1
+    assert "none" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
