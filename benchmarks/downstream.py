@@ -62,12 +62,12 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
             glue / "SST-2/dev.tsv",
         ),
         "CoLA": Run(
-            "classification --glue CoLA --epochs 3",
+            "classification --glue CoLA --epochs 5 --learning-rate 1e-4",
             glue / "CoLA/train.tsv",
             glue / "CoLA/dev.tsv",
         ),
         "MRPC": Run(
-            "classification --glue MRPC --epochs 3",
+            "classification --glue MRPC --epochs 5 --learning-rate 1e-4",
             glue / "MRPC/train.tsv",
             glue / "MRPC/dev.tsv",
         ),
