@@ -1,5 +1,6 @@
 """Multi-head self-attention (arXiv 1706.03762, section 3.2)."""
 
+import functools
 import math
 
 import keras
@@ -67,14 +68,20 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, head_dim)
         )
+        mask = None if padding_mask is None else visible(padding_mask)
+        drops = training and self.dropout > 0
+        if has_fused_kernel() and not (drops or return_attention_scores):
+            # (batch, sequence, heads, head_dim), as all here
+            context = ops.dot_product_attention(*ops.unstack(projected, 3, axis=2), mask=mask)
+            return self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
         # 3 x (batch, heads, sequence, head_dim)
         query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
         query = query * ops.cast(1 / math.sqrt(head_dim), query.dtype)
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, query, key)
         # In float32: sums over a long row round in 16 bits, and float16 cannot hold _HIDDEN.
         scores = ops.cast(scores, "float32")
-        if padding_mask is not None:
-            scores = ops.where(visible(padding_mask), scores, _HIDDEN)
+        if mask is not None:
+            scores = ops.where(mask, scores, _HIDDEN)
         probabilities = _softmax(value.dtype)(scores)
         # Dropping attention probabilities drops whole tokens to attend to: odd, but BERT was
         # trained so (attention_probs_dropout_prob).
@@ -92,6 +99,18 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "initializer_stddev": self.initializer_stddev,
         }
+
+
+@functools.cache
+def has_fused_kernel() -> bool:
+    """Whether one kernel computes softmax(Q K^T) V and keeps no (query, key) in memory.
+
+    JAX has one on GPUs, cuDNN's flash attention, which `ops.dot_product_attention` takes in 16 bits
+    on Ampere and later; it can neither drop probabilities nor return them.
+    """
+    if keras.backend.backend() != "jax":
+        return False
+    return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
 def _softmax(dtype):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kbert.layers import attention
 from kbert.layers.attention import MultiHeadSelfAttention, visible
 from tests import reference_bert
 from tests.layers.contract import check_layer, dtype_of, numpy
@@ -93,6 +94,31 @@ def test_equals_keras_layer(layer, x):
     real = masks > 0  # Keras's result at padding means nothing.
     np.testing.assert_allclose(numpy(layer(x, masks))[real], expected[real], atol=1e-5)
     np.testing.assert_allclose(numpy(layer(x)), numpy(theirs(x, x)), atol=1e-5)
+
+
+def test_fused_kernel_gives_the_same(layer, x, monkeypatch):
+    """The call of a GPU's kernel, computed by the backend's own formula where there is no GPU."""
+    reference_bert.randomized(layer)
+    masks = np.array(MASKS)
+    expected = numpy(layer(x)), numpy(layer(x, masks, training=True))
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(kwargs)
+        return fused(*args, **kwargs)
+
+    fused = keras.ops.dot_product_attention
+    monkeypatch.setattr(attention.ops, "dot_product_attention", counted)
+    monkeypatch.setattr(attention, "has_fused_kernel", lambda: True)
+    real = masks > 0
+    np.testing.assert_allclose(numpy(layer(x)), expected[0], atol=1e-5)
+    found = numpy(layer(x, masks, training=True))
+    np.testing.assert_allclose(found[real], expected[1][real], atol=1e-5)
+    assert np.isfinite(found).all() and len(calls) == 2
+    layer.dropout = 0.1
+    layer(x, masks, training=True)
+    layer(x, masks, return_attention_scores=True)
+    assert len(calls) == 2  # It can neither drop probabilities nor return them.
 
 
 def test_padding_does_not_matter(layer, x):
