@@ -13,11 +13,7 @@ import tensorflow as tf  # noqa: E402
 from worker import VOCABULARY, Cell, serve  # noqa: E402
 
 
-def main():
-    cell = Cell.of(sys.argv[1:])
-    keras.config.set_dtype_policy(
-        "mixed_bfloat16" if cell.precision == "bfloat16" else cell.precision
-    )
+def model_of(cell, **compile_options):
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=VOCABULARY,
         num_layers=cell.layers,
@@ -29,13 +25,25 @@ def main():
     model.compile(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.01),
-        jit_compile="xla" in sys.argv,
+        **compile_options,
     )
+    return model
+
+
+def batch_of(cell):
     arrays = cell.batch()
     target = arrays.pop("masked_lm")
     arrays.pop("next_sentence")
-    data = (arrays, target, np.ones(target.shape, "float32"))
-    batches = iter(tf.data.Dataset.from_tensors(data).repeat())
+    return arrays, target, np.ones(target.shape, "float32")
+
+
+def main():
+    cell = Cell.of(sys.argv[1:])
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if cell.precision == "bfloat16" else cell.precision
+    )
+    model = model_of(cell, jit_compile="xla" in sys.argv)
+    batches = iter(tf.data.Dataset.from_tensors(batch_of(cell)).repeat())
     model.make_train_function()
     train = model.train_function  # what `fit` calls
     serve(

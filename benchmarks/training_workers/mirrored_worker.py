@@ -1,6 +1,8 @@
-"""Two logical CPU devices under MirroredStrategy: kbert's step, or Keras's own `fit` of its model.
+"""Two logical CPU devices under MirroredStrategy: kbert's step, or Keras's own `fit`.
 
-mirrored_worker.py MODEL ROWS LENGTH PREDICTIONS PRECISION kbert|keras
+mirrored_worker.py MODEL ROWS LENGTH PREDICTIONS PRECISION kbert|keras|keras-hub
+
+"keras" trains kbert's layers, "keras-hub" the BertMaskedLM of that library.
 """
 
 import os
@@ -14,6 +16,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import_tensorflow_quietly()
 
 import keras  # noqa: E402
+import keras_hub_worker  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from kbert_worker import batch_of  # noqa: E402
@@ -54,13 +57,15 @@ def keras_model(cell):
 
 def main():
     cell = Cell.of(sys.argv[1:])
+    model_of = {"kbert": kbert_model, "keras": keras_model, "keras-hub": keras_hub_worker.model_of}
     strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices()])
     with strategy.scope():
-        model = kbert_model(cell) if "kbert" in sys.argv else keras_model(cell)
-    inputs, targets, weights = batch_of(cell)
-    if "keras" in sys.argv:
-        weights = {name: np.ones_like(weight) for name, weight in weights.items()}
-    data = tf.data.Dataset.from_tensors((inputs, targets, weights)).repeat()
+        model = model_of[sys.argv[-1]](cell)
+    batch = keras_hub_worker.batch_of(cell) if sys.argv[-1] == "keras-hub" else batch_of(cell)
+    if sys.argv[-1] == "keras":
+        inputs, targets, weights = batch
+        batch = inputs, targets, {name: np.ones_like(w) for name, w in weights.items()}
+    data = tf.data.Dataset.from_tensors(batch).repeat()
     model.fit(data, steps_per_epoch=1, verbose=0, shuffle=False)  # builds the optimizer
     batches = iter(strategy.experimental_distribute_dataset(data))
     train = model.train_function  # what `fit` calls
