@@ -124,7 +124,7 @@ def split_commas(
     # A text may be longer than the 131,072 characters that Python's reader allows.
     csv.field_size_limit(LONGEST_CELL)
     # Strict, so that a quotation mark that is never closed is an error, not one giant cell.
-    numbers: list[int] = []  # Of the lines of one row; lines that were bad themselves are missing.
+    numbers: list[int] = []  # Of the lines of one row.
 
     def numbered():
         for number, line in lines:
@@ -139,8 +139,17 @@ def split_commas(
         except StopIteration:
             return
         except csv.Error as error:
-            bad.add(DataError(f"{path}, line {numbers[0]}: expected CSV: {error}."))
+            message = DataError(f"{path}, line {numbers[0]}: expected CSV: {error}.")
+            # A mark that opened the row too early has taken in rows that nobody counts.
+            if len(numbers) > 1:
+                raise message from error
+            bad.add(message)
         else:
+            if numbers[-1] - numbers[0] >= len(numbers):
+                raise DataError(
+                    f"{path}, lines {numbers[0]} to {numbers[-1]}: expected UTF-8 within quotation "
+                    "marks, where a line cannot be skipped alone."
+                )
             yield numbers[0], cells
 
 

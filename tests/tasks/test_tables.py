@@ -61,12 +61,28 @@ def test_a_bad_row_of_csv_is_one_among_others():
     bad = BadRows(skip=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
-        path.write_bytes(b'a,b\n\xff,0\n"x"y,1\nz,2\n"w,3\nv,4\n')
+        path.write_bytes(b'a,b\n\xff,0\n"x"y,1\nz,2\n"w,3\n')
         assert [row.line for row in read_rows(path, COLUMNS, bad=bad)] == [4]
     encoding, junk, unclosed = bad.messages
     assert "line 2: expected UTF-8" in encoding
     assert "line 3: expected CSV: ',' expected after" in junk
     assert "line 5: expected CSV: unexpected end of data" in unclosed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'a,b\nu,1\n"w,3\nv,4\n', "line 3: expected CSV: unexpected end of data"),
+        (b'a,b\n"w,3\nv,4\nx,"5"\n', "line 2: expected CSV: ',' expected after"),
+        (b'a,b\n"one\n\xfftwo\nthree",1\nv,4\n', "lines 2 to 4: expected UTF-8 within quo"),
+    ],
+)
+def test_what_takes_in_other_rows_of_csv_is_not_skipped(content, message):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            list(read_rows(path, COLUMNS, bad=BadRows(skip=True)))
 
 
 def test_cells_may_be_as_long_as_a_book():
