@@ -146,6 +146,8 @@ def _object_graph(source: Source) -> ObjectGraph:
         nodes = TrackableObjectGraph.FromString(source.read(_GRAPH)).nodes
     except (DecodeError, TypeError) as error:
         raise DataError(f"{source.path}: its graph of objects cannot be read: {error}") from error
+    if not nodes:
+        raise DataError(f"{source.path}: its graph of objects cannot be read: it is empty.")
     there = range(len(nodes))
     edges = [
         {child.local_name: child.node_id for child in node.children if child.node_id in there}

@@ -37,13 +37,12 @@ def read_tokenizer(path: pathlib.Path, config: BertConfig) -> "WordPieceTokenize
         pieces = _pieces(file, description.get("model"))
     else:
         raise DataError(f"{path} must have vocab.txt or tokenizer.json.")
-    _check_added(path, description, range(len(pieces), config.vocabulary_size))
+    settings_file = path / "tokenizer_config.json"
+    settings = read_object(settings_file) if settings_file.is_file() else {}
+    _check_added(path, description, settings, range(len(pieces), config.vocabulary_size))
     pieces = fitted(file, pieces, config)
     options = {"lowercase": not is_cased(pieces), **_normalizer_options(description)}
-    settings = path / "tokenizer_config.json"
-    if settings.is_file():
-        options.update(_configured_options(read_object(settings)))
-    return WordPieceTokenizer(pieces, **options)
+    return WordPieceTokenizer(pieces, **options | _configured_options(settings))
 
 
 def write_tokenizer(path: pathlib.Path, tokenizer, config: BertConfig) -> None:
@@ -80,7 +79,7 @@ def _normalizer_options(description: dict) -> dict:
     return {ours: normalizer[name] for name, ours in names.items() if name in normalizer}
 
 
-def _check_added(path: pathlib.Path, description: dict, rows: range) -> None:
+def _check_added(path: pathlib.Path, description: dict, settings: dict, rows: range) -> None:
     """Raise `DataError` for tokens that `rows` of the model, behind the pieces, belong to."""
     file = path / "added_tokens.json"
     numbered = [*read_object(file).items()] if file.is_file() else []
@@ -88,6 +87,10 @@ def _check_added(path: pathlib.Path, description: dict, rows: range) -> None:
     for token in described if isinstance(described, list) else ():
         if isinstance(token, dict):
             numbered.append((token.get("content"), token.get("id")))
+    configured = settings.get("added_tokens_decoder")
+    for number, token in configured.items() if isinstance(configured, dict) else ():
+        if isinstance(token, dict) and number.isdecimal():
+            numbered.append((token.get("content"), int(number)))
     added = [token for token, number in numbered if number in rows]
     if added:
         raise DataError(f"{path} must have no tokens beside its vocabulary's pieces: {added[:5]}.")

@@ -1,5 +1,6 @@
 """What the published formats share: configuration files and vocabularies."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -15,6 +16,8 @@ _CASED_SHARE = 0.02
 _ASCII_LETTER = re.compile("[A-Za-z]")
 # What a token table's rows may have been rounded up to a multiple of.
 _MULTIPLES = (8, 16, 32, 64, 128)
+# The one published vocabulary whose size is such a multiple: lines are missing if there are fewer.
+_CHINESE = 21128
 
 
 def read_object(path: pathlib.Path) -> dict:
@@ -51,14 +54,18 @@ def fitted(path: pathlib.Path, pieces: list[str], config: BertConfig) -> list[st
     size, count = config.vocabulary_size, len(pieces)
     if count == size:
         return pieces
-    if size not in [-(-count // multiple) * multiple for multiple in _MULTIPLES]:
+    rounded = [-(-count // multiple) * multiple for multiple in _MULTIPLES]
+    if size not in rounded or size == _CHINESE:
         raise DataError(f"{path} must have the {size} pieces of the model. Received: {count}.")
+    known = set(pieces)
+    names = (f"[unused{number}]" for number in itertools.count(count))
+    new = list(itertools.islice((name for name in names if name not in known), size - count))
     warnings.warn(
-        f"{path} has {count} pieces and the model {size}: the others are named [unused{count}] "
-        "and so on, which no text has.",
+        f"{path} has {count} pieces and the model {size}: the others are named {new[0]} and so on, "
+        "which no text has.",
         stacklevel=2,
     )
-    return pieces + [f"[unused{number}]" for number in range(count, size)]
+    return pieces + new
 
 
 def is_cased(pieces: list[str]) -> bool:

@@ -163,7 +163,9 @@ def test_object_based_with_a_damaged_graph(tmp_path):
     write_tf2(tmp_path, make("encoder"))
     prefix = str(tmp_path / "bert_model.ckpt")
     nodes = TrackableObjectGraph(nodes=[{"children": [{"local_name": "model", "node_id": 7}]}])
-    for graph, said in ((b"\xff", "cannot be read"), (nodes.SerializeToString(), "is missing")):
+    dangling = nodes.SerializeToString()
+    said_of = {b"\xff": "cannot be read", b"": "it is empty", dangling: "is missing"}
+    for graph, said in said_of.items():
         tf.raw_ops.SaveV2(
             prefix=prefix,
             tensor_names=["_CHECKPOINTABLE_OBJECT_GRAPH"],

@@ -302,12 +302,16 @@ def test_another_number_of_pieces(folder, count):
         from_huggingface(folder)
 
 
-@pytest.mark.parametrize("name", ["added_tokens.json", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["added_tokens.json", "tokenizer.json", "tokenizer_config.json"])
 def test_added_tokens_are_refused_by_name(folder, name):
     cut_vocabulary(folder, 37)
     tokens = [{"id": 0, "content": "[PAD]"}, {"id": 37, "content": "<ent>"}]
     numbers = {token["content"]: token["id"] for token in tokens}
-    described = {"tokenizer.json": {"added_tokens": tokens}, "added_tokens.json": numbers}
+    described = {
+        "tokenizer.json": {"added_tokens": tokens},
+        "added_tokens.json": numbers,
+        "tokenizer_config.json": {"added_tokens_decoder": {str(t["id"]): t for t in tokens}},
+    }
     (folder / name).write_text(json.dumps(described[name]))
     with pytest.raises(DataError, match="no tokens beside its vocabulary's pieces: .'<ent>'"):
         from_huggingface(folder)

@@ -23,6 +23,18 @@ def test_rows_rounded_up(rows):
     assert pieces[30522:30524] == ["[unused30522]", "[unused30523]"]
 
 
+def test_names_that_are_taken():
+    pieces = [*UNCASED[:29], "[unused30]"]
+    with pytest.warns(UserWarning, match="named .unused31. and so on"):
+        found = fitted(pathlib.Path("vocab.txt"), pieces, BertConfig(32))
+    assert found[30:] == ["[unused31]", "[unused32]"]
+
+
+def test_a_published_vocabulary_with_lines_missing():
+    with pytest.raises(DataError, match="must have the 21128 pieces of the model. Received: 21121"):
+        fitted(pathlib.Path("vocab.txt"), UNCASED[:21121], BertConfig(21128))
+
+
 @pytest.mark.parametrize("rows", [30520, 30523, 30536, 30720])
 def test_rows_of_another_vocabulary(rows):
     with pytest.raises(DataError, match=f"must have the {rows} pieces of the model"):
