@@ -28,30 +28,14 @@ def add_arguments(parser):
 
 
 def run(args):
-    import contextlib
-
-    from kbert.files import replacing
-
-    # Before the work, not after it: an output that cannot be written raises here. It takes the name
-    # when it is whole.
-    target = contextlib.nullcontext() if args.output is None else replacing(args.output)
-    with target as output:
-        if output is not None:
-            output.touch()
-        score(args, output)
-    if output is not None:
-        print(f"wrote {args.output}")
-
-
-def score(args, output):
-    """Print the scores, and write them to the path `output` unless it is None."""
-    import json
-
     import keras
 
+    from kbert.files import check_writable, write_json
     from kbert.tasks.tables import column_options
     from kbert.training.finetuning import evaluate, load_finetuned
 
+    if args.output is not None:
+        check_writable(args.output)  # Before minutes of work.
     keras.config.set_dtype_policy(args.precision)
     checkpoint = load_finetuned(args.checkpoint)
     task = checkpoint.task.with_options(**column_options(args), rules=args.rules)
@@ -59,9 +43,9 @@ def score(args, output):
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print_bad_rows(scores)
     print(task.report(scores))
-    if output is not None:
-        text = json.dumps(scores, indent=2, ensure_ascii=False)
-        output.write_text(text + "\n", encoding="utf-8")
+    if args.output is not None:
+        write_json(args.output, scores)
+        print(f"wrote {args.output}")
 
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ def run(args):
 
 
 def print_json(text, number, count, candidates):
-    import json
+    from kbert.files import as_json
 
     answer = {"text": text, "mask": number, "candidates": candidates}
-    print(json.dumps(answer, ensure_ascii=False))
+    print(as_json(answer))
 
 
 def print_table(text, number, count, candidates):

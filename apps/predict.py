@@ -81,13 +81,12 @@ def run(args):
 
 def lines(answers, glue):
     """What is written for the answers."""
-    import json
-
+    from kbert.files import as_json
     from kbert.tasks.glue_files import submission
 
     if glue is not None:
         return submission(glue, answers)
-    return (json.dumps(answer, ensure_ascii=False) for answer in answers)
+    return map(as_json, answers)
 
 
 def answers(task, answer, files, columns, progress):

@@ -51,10 +51,10 @@ def add_arguments(parser):
 
 
 def run(args):
-    import json
+    from kbert.files import as_json
 
     score = {"squad": squad, "cmrc": cmrc, "conll": conll, "glue": glue}[args.rules]
-    print(json.dumps(score(args), indent=2, ensure_ascii=False))
+    print(as_json(score(args), indent=2))
 
 
 def squad(args):

@@ -29,7 +29,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    from kbert.text.vocabulary import check_writable, learn_vocabulary, save_vocabulary
+    from kbert.files import check_writable
+    from kbert.text.vocabulary import learn_vocabulary, save_vocabulary
 
     check_writable(args.output)  # Before minutes of work.
     trained = learn_vocabulary(

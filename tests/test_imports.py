@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 
 # Lower parts import nothing from higher ones; parts of one line do not import each other.
 ORDER = (
-    ("errors", "files", "tensorflow_start"),
+    ("errors",),
+    ("files", "tensorflow_start"),
     ("config",),
     ("text", "layers", "metrics"),
     ("models", "data"),

@@ -1,13 +1,12 @@
 """Files of vectors: NumPy's, JSON lines, and the folder that TensorBoard's projector reads."""
 
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.files import replacing
+from kbert.files import as_json, replacing
 
 # One line of projector_config.pbtxt names one file.
 _PROJECTOR = 'embeddings {\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n}\n'
@@ -37,7 +36,7 @@ def _write_jsonl(path, texts, vectors):
         for text, vector in zip(texts, vectors, strict=True):
             # As short as float32 is exact.
             numbers = [float(str(number)) for number in vector]
-            line = json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False)
+            line = as_json({"text": text, "embedding": numbers})
             file.write(line + "\n")
 
 

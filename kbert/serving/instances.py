@@ -11,6 +11,8 @@ TEXTS = ("text",), ("text", "second")
 CHOICES = ("context", "question", "choices")
 # The signatures that can be asked: the names of their inputs.
 FIELDS = (*TEXTS, CHOICES)
+# Of a row, which is computed at once: a request shall not take all memory.
+MOST_CHOICES = 256
 
 Row = tuple[str | tuple[str, ...], ...]  # In the order of the fields.
 
@@ -50,7 +52,7 @@ def parse_choices(instance, fields: tuple[str, ...]) -> Row | None:
         return None
     context, question, choices = (instance.get(name) for name in fields)
     question = "" if question is None else question
-    if not isinstance(choices, list | tuple) or len(choices) < 2:
+    if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= MOST_CHOICES:
         return None
     if not all(isinstance(text, str) for text in (context, question, *choices)):
         return None
@@ -62,7 +64,7 @@ def wanted(fields: tuple[str, ...]) -> str:
     if fields == CHOICES:
         return (
             '{"context": "...", "choices": ["...", "..."]}, maybe with "question", '
-            "and no choice empty"
+            f"of 2 to {MOST_CHOICES} choices, none of them empty"
         )
     named = "{" + ", ".join(f'"{name}": "..."' for name in fields) + "}"
     return f"a text or {named}" if len(fields) == 1 else named

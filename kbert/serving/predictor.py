@@ -99,5 +99,7 @@ def as_json(output: tf.Tensor) -> list:
     """A tensor (batch, ...) as nested lists; strings decoded."""
     array = output.numpy()
     if array.dtype == object:
-        return np.vectorize(bytes.decode, otypes=[object])(array).tolist()
+        # A client's own text may come back, lone surrogates and all (`as_strings`).
+        decode = np.vectorize(lambda value: value.decode("utf-8", "surrogatepass"), otypes=[object])
+        return decode(array).tolist()
     return array.tolist()

@@ -16,6 +16,7 @@ import threading
 import urllib.parse
 
 from kbert.errors import DataError
+from kbert.files import as_json
 from kbert.serving.predictor import SIGNATURE, Predictor
 
 MAX_BODY_BYTES = 16 * 2**20
@@ -201,7 +202,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._body_left -= dropped
 
     def _send(self, status: http.HTTPStatus, answer: dict, **headers: str) -> None:
-        body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        body = as_json(answer).encode("utf-8")
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -206,17 +206,6 @@ def save_vocabulary(path: str | os.PathLike, pieces: Iterable[str]) -> None:
             file.writelines(piece + "\n" for piece in pieces)
 
 
-def check_writable(path: str | os.PathLike) -> None:
-    """Raise DataError if no file can be written there; to be known before long work."""
-    path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; expected the name of a file to write.")
-    if not path.parent.is_dir():
-        raise DataError(f"There is no folder {path.parent} to write {path.name} into.")
-    if not os.access(path.parent, os.W_OK):
-        raise DataError(f"The folder {path.parent} cannot be written to.")
-
-
 def special_token_ids(pieces: Sequence[str]) -> dict[str, int]:
     """The ids of SPECIAL_TOKENS, in that order."""
     return {token: pieces.index(token) for token in SPECIAL_TOKENS}

@@ -108,7 +108,8 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
             "evaluate {out} {folder}/other.tsv",
             "labels that the training file does not have: 'ugly'",
         ),
-        ("evaluate {out} {folder}/dev.tsv --output {folder}/dev.tsv/m.json", "dev.tsv"),
+        ("evaluate {out} {folder}/dev.tsv --output {folder}/none/m.json", "There is no folder"),
+        ("evaluate {out} {folder}/dev.tsv --output {folder}", "is a folder; expected the name"),
         ("evaluate {folder}/start {folder}/dev.tsv", "is not fine-tuned"),
         ("predict {out} {folder}/none.txt", "No such file or directory: "),
         ("predict {out} {folder}/blank.txt", "blank.txt, line 2: expected a text. It is empty"),
@@ -130,7 +131,8 @@ def test_bad_input_is_one_sentence(folder, checkpoint, capsys, command, expected
     (folder / "blank.txt").write_text("a film\n\na day\n")
     capsys.readouterr()
     assert main(command.format(out=checkpoint, folder=folder).split()) == 1
-    error = capsys.readouterr().err
+    printed, error = capsys.readouterr()
+    assert printed == ""  # Before the work, not after it.
     assert error.startswith(f"kbert {command.split()[0]}: error: ")
     assert expected in error
     assert error.count("\n") == 1

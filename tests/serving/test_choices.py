@@ -16,13 +16,14 @@ from kbert.serving.instances import batches, example_instance
 from kbert.serving.server import PredictionServer
 from kbert.tasks.answering import answer_examples
 from kbert.tasks.choice_files import ChoiceExample
+from kbert.text.tokenizer import as_strings
 
 EXAMPLES = [
     ChoiceExample("the film", None, ("was good", "was bad", "saw it"), None, "here"),
     ChoiceExample("we saw it", "good ?", ("film", "music !"), None, "here"),
     ChoiceExample("今天天气", None, ("很好", "bad " * 30), None, "here"),
     ChoiceExample("we saw " * 9, "the music", tuple("abcdefg"), None, "here"),
-    ChoiceExample("go\ud800od", "film", ("was", "Élan"), None, "here"),
+    ChoiceExample("go\ud800od", "film", ("was", "\ud800 Élan"), None, "here"),
 ]
 FIELDS = ("context", "question", "choices")
 INSTANCES = [{name: getattr(example, name) for name in FIELDS} for example in EXAMPLES]
@@ -52,11 +53,9 @@ def padded(rows=EXAMPLES):
     width = max(len(example.choices) for example in rows)
     choices = [[*example.choices, *[""] * (width - len(example.choices))] for example in rows]
     return {
-        "context": tf.constant(
-            [example.context.encode("utf-8", "surrogatepass") for example in rows]
-        ),
-        "question": tf.constant([example.question or "" for example in rows]),
-        "choices": tf.constant(choices),
+        "context": as_strings([example.context for example in rows]),
+        "question": as_strings([example.question or "" for example in rows]),
+        "choices": tf.stack([as_strings(row) for row in choices]),
     }
 
 
@@ -83,7 +82,8 @@ def test_signatures_answer_as_the_keras_model(choice, expected):
         assert probabilities[:count] == pytest.approx(wanted["probabilities"], abs=1e-5)
         assert not probabilities[count:].any()
         assert int(by_text["label"][row]) == wanted["label"]
-        assert by_text["choice"][row].numpy().decode() == wanted["choice"]
+        chosen = by_text["choice"][row].numpy().decode("utf-8", "surrogatepass")
+        assert chosen == wanted["choice"]
     inputs = choice_inputs(checkpoint.tokenizer, **padded(), sequence_length=12)
     by_tokens = signatures["token_ids"](**inputs)
     assert set(by_text) - set(by_tokens) == {"choice"}
@@ -117,6 +117,7 @@ def test_batches_hold_rows_with_as_many_choices():
         {"context": "a", "choices": ["b", ""]},
         {"context": "a", "choices": ["b", " \n"]},
         {"context": "a", "choices": ["b", None]},
+        {"context": "a", "choices": ["b"] * 257},
         {"context": "a", "question": 5, "choices": ["b", "c"]},
         {"context": None, "choices": ["b", "c"]},
         {"context": "a", "choices": ["b", "c"], "label": 0},
