@@ -69,8 +69,9 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, head_dim)
         )
         mask = None if padding_mask is None else visible(padding_mask)
-        drops = training and self.dropout > 0
-        if has_fused_kernel() and not (drops or return_attention_scores):
+        # The kernel drops no probabilities, and has no gradient of odd lengths.
+        for_training = not training or (self.dropout == 0 and (sequence or 0) % 2 == 0)
+        if has_fused_kernel() and for_training and not return_attention_scores:
             # (batch, sequence, heads, head_dim), as all here
             context = ops.dot_product_attention(*ops.unstack(projected, 3, axis=2), mask=mask)
             return self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
@@ -106,7 +107,7 @@ def has_fused_kernel() -> bool:
     """Whether one kernel computes softmax(Q K^T) V and keeps no (query, key) in memory.
 
     JAX has one on GPUs, cuDNN's flash attention, which `ops.dot_product_attention` takes in 16 bits
-    on Ampere and later; it can neither drop probabilities nor return them.
+    on Ampere and later.
     """
     if keras.backend.backend() != "jax":
         return False
