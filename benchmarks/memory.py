@@ -53,7 +53,7 @@ def table(results: dict, gigabytes: float) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, found in results["cells"].items():
-        model, length, again = name.split(", ")
+        model, length, _, again = name.split(", ")
         most = int((gigabytes * 1024 - found["model_mb"]) / found["row_mb"])
         lines.append(
             f"| {model} | {length} | {again} | {found['model_mb'] / 1024:.1f} GB "
@@ -69,13 +69,13 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--gigabytes", type=float, default=24)
     args = parser.parse_args()
-    results = {"machine": machine(), "precision": args.precision, "cells": {}}
+    results = {"machine": machine(), "cells": {}}
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text(encoding="utf-8"))
     for model in args.models:
         for length in args.lengths:
             for again in (False, True):
-                name = f"{model}, {length}, {'yes' if again else 'no'}"
+                name = f"{model}, {length}, {args.precision}, {'yes' if again else 'no'}"
                 if name not in results["cells"]:
                     results["cells"][name] = measure(model, length, args.precision, again)
                     write_json(RESULTS, results)
