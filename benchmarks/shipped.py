@@ -56,13 +56,13 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
             "tagging --epochs 10 --batch-size 16 --learning-rate 5e-4", *split_wikigold(made)
         ),
         "ChnSentiCorp": Run(
-            "classification --text-column text_a --epochs 2 --learning-rate 3e-4",
+            "classification --text-column text_a --limit 4000 --epochs 2 --learning-rate 3e-4",
             zh / "uer_chnsenticorp/train.tsv",
             zh / "uer_chnsenticorp/test.tsv",
             "chinese",
         ),
         "AFQMC": Run(
-            f"classification {pairs} --limit 20000 --epochs 2 --learning-rate 3e-4",
+            f"classification {pairs} --limit 10000 --epochs 2 --learning-rate 3e-4",
             zh / "csts/AFQMC/train.txt",
             zh / "csts/AFQMC/dev.txt",
             "chinese",
