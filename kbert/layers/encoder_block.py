@@ -94,12 +94,16 @@ class TransformerEncoderBlock(keras.layers.Layer):
         """The block in training as a pure function, so that it can be computed twice.
 
         The weights and the states of dropout's generators go in and out by hand: Keras's own scope
-        for this (`keras.RematScope`) draws other masks the second time.
+        for this (`keras.RematScope`) draws other masks the second time. Integers are no arguments:
+        TensorFlow warns of each that it can have no gradient.
         """
         weights = [v for v in self.variables if v.trainable]
         states = [v for v in self.variables if "seed_generator_state" in v.path]
+        weight_values, state_values = (
+            [keras.ops.convert_to_tensor(v.value) for v in part] for part in (weights, states)
+        )
 
-        def run(x, padding_mask, weight_values, state_values):
+        def run(x, weight_values):
             mapping = [
                 *zip(weights, weight_values, strict=True),
                 *zip(states, state_values, strict=True),
@@ -108,10 +112,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
                 x = self._call(x, padding_mask, True, False)
                 return x, [scope.get_current_value(state) for state in states]
 
-        values = (
-            [keras.ops.convert_to_tensor(v.value) for v in part] for part in (weights, states)
-        )
-        x, new_states = keras.remat(run)(x, padding_mask, *values)
+        x, new_states = keras.remat(run)(x, weight_values)
         for state, value in zip(states, new_states, strict=True):
             state.assign(value)
         return x
