@@ -49,12 +49,20 @@ class Run(NamedTuple):
     test: pathlib.Path
     language: str = "english"
     seeds: tuple[int, ...] = SEEDS
+    first: "Run | None" = None  # What the encoder is fine-tuned on before.
 
 
 def runs(made: pathlib.Path) -> dict[str, Run]:
     """The table's rows; files that are parts of published ones are written to `made`."""
     glue, zh = DATA / "glue", DATA / "zh"
     wikigold = split_wikigold(made)
+    squad2_train, squad2_test = split_squad(made)
+    squad = Run(
+        "qa --epochs 2 --batch-size 16 --sequence-length 256 --skip-bad --learning-rate 1e-4",
+        DATA / "squad_subsets/derived_squad1_train_unique_spans.json",
+        DATA / "squad_subsets/derived_squad1_dev_6articles.json",
+        seeds=(0,),
+    )
     return {
         "SST-2": Run(
             "classification --glue SST-2 --limit 20000 --epochs 2",
@@ -85,17 +93,9 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
             "--learning-rate 1e-3",
             *wikigold,
         ),
-        "SQuAD 1.1": Run(
-            "qa --epochs 2 --batch-size 16 --sequence-length 256 --skip-bad --learning-rate 1e-4",
-            DATA / "squad_subsets/derived_squad1_train_unique_spans.json",
-            DATA / "squad_subsets/derived_squad1_dev_6articles.json",
-            seeds=(0,),
-        ),
-        "SQuAD 2.0": Run(
-            "qa --epochs 2 --batch-size 16 --sequence-length 256 --skip-bad --learning-rate 1e-4",
-            *split_squad(made),
-            seeds=(0,),
-        ),
+        "SQuAD 1.1": squad,
+        # 1,373 questions are too few to find answers by: alone they taught to answer "none".
+        "SQuAD 2.0": squad._replace(train=squad2_train, test=squad2_test, first=squad),
         "CODAH": Run(
             "choice --epochs 3 --batch-size 16 --sequence-length 64 --learning-rate 1e-4",
             DATA / "codah/fold_0/train.tsv",
@@ -137,48 +137,36 @@ def split_wikigold(made: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
 
 
 def split_squad(made: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Only articles of the dev set are at hand: two of the six are the test.
-
-    The other four have 1,373 questions, too few to find answers by: all runs answered "none". So
-    the training questions of SQuAD 1.1 are learned with them.
-    """
-    folder = DATA / "squad_subsets"
-    articles, more = (
-        json.loads((folder / name).read_text(encoding="utf-8"))["data"]
-        for name in (
-            "derived_squad2_dev_6articles.json",
-            "derived_squad1_train_unique_spans.json",
-        )
-    )
+    """Only articles of the dev set are at hand: two of the six are the test."""
+    file = DATA / "squad_subsets/derived_squad2_dev_6articles.json"
+    articles = json.loads(file.read_text(encoding="utf-8"))["data"]
     test = ("Normans", "Southern_California")
-    parts = [
-        [article for article in articles if (article["title"] in test) == wanted]
-        for wanted in (False, True)
-    ]
     files = made / "squad2_train.json", made / "squad2_test.json"
-    for file, part in zip(files, (parts[0] + more, parts[1]), strict=True):
+    for file, wanted in zip(files, (False, True), strict=True):
+        part = [article for article in articles if (article["title"] in test) == wanted]
         write_json(file, {"version": "v2.0", "data": part})
     return files
 
 
 def run_one(run: Run, checkpoint: str, seed: int, result: pathlib.Path) -> None:
-    """Fine-tune and evaluate; writes the scores, the command and the seconds."""
-    model = result.with_suffix("")
-    task, *options = shlex.split(run.options)
-    command = [task, "--from", checkpoint, "--train", str(run.train), *options]
-    command += ["--precision", "bfloat16", "--seed", str(seed)]
+    """Fine-tune and evaluate; writes the scores, the commands and the seconds."""
+    model, scores = result.with_suffix(""), result.with_suffix(".scores")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    kbert("finetune", *command, "--output", str(model), "--overwrite")
+    commands = []
+    if run.first is not None:
+        first = result.with_suffix(".first")
+        commands.append(finetune(run.first, checkpoint, seed, first))
+        checkpoint = str(first)
+    commands.append(finetune(run, checkpoint, seed, model))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    scores = result.with_suffix(".scores")
-    options = ["--skip-bad"] if "--skip-bad" in options else []
+    options = ["--skip-bad"] if "--skip-bad" in run.options else []
     kbert("evaluate", str(model), str(run.test), "--output", str(scores), *options)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     summary = json.loads((model / "finetune.json").read_text(encoding="utf-8"))
     write_json(
         result,
         {
-            "command": shlex.join(["kbert", "finetune", *command]),
+            "command": "; ".join(commands),
             "processor_seconds": seconds,
             "rows": summary["train_rows"],
             "best_epoch": summary["best_epoch"],
@@ -186,7 +174,17 @@ def run_one(run: Run, checkpoint: str, seed: int, result: pathlib.Path) -> None:
         },
     )
     scores.unlink()
-    shutil.rmtree(model)
+    for folder in (model, result.with_suffix(".first")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def finetune(run: Run, checkpoint: str, seed: int, output: pathlib.Path) -> str:
+    """Returns the command."""
+    task, *options = shlex.split(run.options)
+    command = [task, "--from", checkpoint, "--train", str(run.train), *options]
+    command += ["--precision", "bfloat16", "--seed", str(seed)]
+    kbert("finetune", *command, "--output", str(output), "--overwrite")
+    return shlex.join(["kbert", "finetune", *command])
 
 
 def kbert(*command: str) -> None:
