@@ -88,7 +88,8 @@ def draw(results: dict) -> None:
 
     cells = results["cells"]
     figure, axis = plt.subplots(figsize=(11, 4.5), constrained_layout=True)
-    names = [KBERT, *PEERS]
+    measured = set().union(*(cell["figures"] for cell in cells))
+    names = [name for name in (KBERT, *PEERS) if name in measured]
     for index, name in enumerate(names):
         relative = [
             1.0 if name == KBERT else 1 / cell["figures"][name]["kbert_is_faster_by"]
@@ -96,7 +97,7 @@ def draw(results: dict) -> None:
             if name in cell["figures"]
         ]
         places = [
-            number + (index - 2) * 0.17
+            number + (index - len(names) / 2 + 0.5) * 0.17
             for number, cell in enumerate(cells)
             if name in cell["figures"]
         ]
