@@ -69,9 +69,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, head_dim)
         )
         mask = None if padding_mask is None else visible(padding_mask)
-        # The kernel drops no probabilities, and has no gradient of odd lengths.
-        for_training = not training or (self.dropout == 0 and (sequence or 0) % 2 == 0)
-        if has_fused_kernel() and for_training and not return_attention_scores:
+        if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
             context = ops.dot_product_attention(*ops.unstack(projected, 3, axis=2), mask=mask)
             return self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
@@ -92,6 +90,12 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if not return_attention_scores:
             return attended
         return attended, ops.cast(probabilities, "float32")
+
+    def _can_be_fused(self, sequence, training):
+        """The kernel drops no probabilities, and has no gradient of odd lengths."""
+        return has_fused_kernel() and (
+            not training or (self.dropout == 0 and (sequence or 0) % 2 == 0)
+        )
 
     def get_config(self):
         return {
