@@ -24,8 +24,8 @@ class BertEmbedding(keras.layers.Layer):
         padding_mask: integers (batch, sequence), 0 for padding, otherwise the number of the
             sequence that a token belongs to; positions count from 0 inside each number.
         reverse: read the first argument as hidden vectors (batch, predictions, hidden) and return
-            their products with the token table, float32 (batch, predictions, vocabulary). So the
-            masked-LM output shares the table, through saving and loading too.
+            their products with the token table (batch, predictions, vocabulary). So the masked-LM
+            output shares the table, through saving and loading too.
 
     Returns (batch, sequence, hidden). Raises `ValueError` for rows that are longer than
     `max_sequence_length`.
@@ -96,7 +96,6 @@ class BertEmbedding(keras.layers.Layer):
         table = ops.cast(self.token_table, self.compute_dtype)
         batch, predictions, width = ops.shape(hidden)
         scores = _product(ops.reshape(hidden, (batch * predictions, width)), table)
-        scores = ops.cast(scores, "float32")
         return ops.reshape(scores, (batch, predictions, self.vocabulary_size))
 
     def get_config(self):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kbert.layers.activation import ACTIVATIONS
+from kbert.layers.bias import add_bias
 from kbert.layers.initializer import initializer
 
 
@@ -93,16 +94,23 @@ class MaskedLMHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kbert")
 class VocabularyBias(keras.layers.Layer):
-    """Adds one learned number a piece to scores (batch, predictions, vocabulary), in float32."""
+    """Adds one learned number a piece to scores (batch, predictions, vocabulary).
+
+    The sum is float32 whatever the scores are, and what goes back to them is of their type: the
+    gradient of these, the largest tensors of pre-training, is written once.
+    """
 
     def __init__(self, **kwargs):
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
 
     def build(self, input_shape):
         self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
 
     def call(self, scores):
-        return scores + self.bias
+        *axes, vocabulary = ops.shape(scores)
+        flat = ops.reshape(scores, (-1, vocabulary))
+        flat = add_bias(flat, self.bias)
+        return ops.reshape(flat, (*axes, vocabulary))
 
 
 def gather(vectors, positions):

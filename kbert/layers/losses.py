@@ -16,7 +16,9 @@ def weighted_cross_entropy(logits, targets, weights, smoothing=0.0):
         smoothing: share of the right class that is given to all possible ones alike, itself among
             them (arXiv 1512.00567, section 7).
     """
-    logits, targets = ops.cast(logits, "float32"), ops.expand_dims(ops.cast(targets, "int32"), -1)
+    # Two axes: XLA writes tensors of the vocabulary's width out once for each shape they are used in.
+    logits = ops.reshape(ops.cast(logits, "float32"), (-1, ops.shape(logits)[-1]))
+    targets, weights = ops.reshape(ops.cast(targets, "int32"), (-1, 1)), ops.reshape(weights, (-1,))
     losses = _cross_entropy(targets)(logits)
     if smoothing:
         losses = (1 - smoothing) * losses + smoothing * _uniform_cross_entropy(logits)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kbert.layers.bias import add_bias
+
 
 @keras.saving.register_keras_serializable("kbert")
 class TokenDense(keras.layers.Dense):
@@ -13,7 +15,8 @@ class TokenDense(keras.layers.Dense):
     then takes longer than the product in bfloat16.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs):
         *axes, width = ops.shape(inputs)
-        flat = super().call(ops.reshape(inputs, (-1, width)), training=training)
+        flat = ops.matmul(ops.reshape(inputs, (-1, width)), self.kernel)
+        flat = self.activation(add_bias(flat, self.bias))
         return ops.reshape(flat, (*axes, self.units))
