@@ -16,7 +16,7 @@ def weighted_cross_entropy(logits, targets, weights, smoothing=0.0):
         smoothing: share of the right class that is given to all possible ones alike, itself among
             them (arXiv 1512.00567, section 7).
     """
-    # Two axes: XLA writes tensors of the vocabulary's width out once for each shape they are used in.
+    # Two axes, or XLA writes a tensor of the vocabulary's width once for each shape it is used in.
     logits = ops.reshape(ops.cast(logits, "float32"), (-1, ops.shape(logits)[-1]))
     targets, weights = ops.reshape(ops.cast(targets, "int32"), (-1, 1)), ops.reshape(weights, (-1,))
     losses = _cross_entropy(targets)(logits)

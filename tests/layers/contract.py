@@ -23,6 +23,17 @@ def check_layer(layer, *inputs, precision):
     _check_learning(layer, inputs)
 
 
+def gradients(layer, x, upstream):
+    """Of sum(upstream x layer(x)) after the layer's weights: path's last part -> array."""
+    symbol = keras.Input(x.shape[1:], dtype=str(x.dtype))
+    model = keras.Model(symbol, layer(symbol))
+    model.compile(keras.optimizers.SGD(1.0), lambda y, output: keras.ops.sum(y * output))
+    before = {weight.path: numpy(weight).copy() for weight in layer.trainable_weights}
+    model.train_on_batch(x, upstream)
+    after = {weight.path: numpy(weight) for weight in layer.trainable_weights}
+    return {path.split("/")[-1]: before[path] - after[path] for path in before}
+
+
 def numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 

@@ -1,6 +1,7 @@
 """Pooler, masked-LM transform, vocabulary bias: against the reference and by hand."""
 
 import keras
+import ml_dtypes  # noqa: F401  (NumPy's bfloat16)
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from kbert.config import BertConfig
 from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias, gather
 from tests import reference_bert
-from tests.layers.contract import check_layer, dtype_of, numpy
+from tests.layers.contract import check_layer, dtype_of, gradients, numpy
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ def test_vocabulary_bias_adds_in_float32(precision):
     assert dtype_of(result) == "float32"
     np.testing.assert_array_equal(numpy(result)[1, 2], [0, 1, 2, 1e6])
     assert VocabularyBias.from_config(layer.get_config()).dtype_policy.name == "float32"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_vocabulary_bias_learns_the_sum_over_all_scores(dtype):
+    scores = np.zeros((2, 3, 4), dtype)
+    upstream = np.random.default_rng(0).integers(-8, 8, (2, 3, 4)).astype("float32")
+    found = gradients(VocabularyBias(), scores, upstream)
+    np.testing.assert_array_equal(found["bias"], upstream.sum((0, 1)))
 
 
 @given(st.data())

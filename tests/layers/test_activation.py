@@ -1,0 +1,39 @@
+"""The activations and their gradients, against the formulas in float64."""
+
+import ml_dtypes  # noqa: F401  (NumPy's bfloat16)
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from kbert.layers.activation import ACTIVATIONS
+from kbert.layers.token_dense import TokenDense
+from tests.layers.contract import gradients, numpy
+
+X = np.linspace(-8, 8, 321, dtype="float32")
+FORMULAS = {
+    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "gelu_erf": lambda x: x * ndtr(x),
+    "relu": lambda x: np.maximum(x, 0),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_value(name):
+    found = numpy(ACTIVATIONS[name](X))
+    np.testing.assert_allclose(found, FORMULAS[name](X.astype("float64")), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)]
+)
+@pytest.mark.parametrize("name", FORMULAS)
+def test_gradient(name, dtype, tolerance):
+    x = X[X != 0]  # where the slope of relu jumps
+    layer = TokenDense(x.size, activation=ACTIVATIONS[name], dtype=dtype)
+    layer.build((1, 1, 2))
+    layer.bias.assign(x)
+    # One row without input: what is activated is the bias.
+    found = gradients(layer, np.zeros((1, 1, 2), "float32"), np.ones((1, 1, x.size)))["bias"]
+    wide, step = x.astype(dtype.removeprefix("mixed_")).astype("float64"), 1e-5
+    slope = (FORMULAS[name](wide + step) - FORMULAS[name](wide - step)) / (2 * step)
+    np.testing.assert_allclose(found, slope, atol=tolerance)
