@@ -19,20 +19,23 @@ class FusedBertAdam(BertAdam):
         # One program for all weights of a shape, on all devices.
         self._decayed = tf.function(self._adam_with_decay, jit_compile=True, autograph=False)
 
-    def _move(self, variable, mean, square, gradient, learning_rate):
+    def _move(self, variable, mean, square, gradient, scale, learning_rate):
         weight = variable.value if isinstance(variable, keras.Variable) else variable
         shares = [tf.cast(share, weight.dtype) for share in self._shares(weight.dtype)]
         update = self._decayed if self._decays(weight) else self._adam
         mean, square = _copy_beside(weight, mean), _copy_beside(weight, square)
-        update(weight, mean, square, gradient, learning_rate, *shares)
+        update(weight, mean, square, gradient, scale, learning_rate, *shares)
 
-    def _adam_with_decay(self, weight, mean, square, gradient, rate, mean_share, square_share):
+    def _adam_with_decay(
+        self, weight, mean, square, gradient, scale, rate, mean_share, square_share
+    ):
+        gradient = gradient * scale
         mean.assign_add((gradient - mean) * (1 - self.beta_1))
         square.assign_add((tf.square(gradient) - square) * (1 - self.beta_2))
         step = mean / mean_share / (tf.sqrt(square / square_share) + self.epsilon)
         weight.assign_sub(rate * (step + self.decay * weight))
 
-    def _adam(self, weight, mean, square, gradient, rate, mean_share, square_share):
+    def _adam(self, weight, mean, square, gradient, scale, rate, mean_share, square_share):
         """TensorFlow's own kernel: the small weights, which do not decay, are not worth a program.
 
         With c and d for the shares, mean / c / (sqrt(square / d) + epsilon) is
@@ -50,7 +53,7 @@ class FusedBertAdam(BertAdam):
             beta1=tf.cast(self.beta_1, weight.dtype),
             beta2=tf.cast(self.beta_2, weight.dtype),
             epsilon=root * self.epsilon,
-            grad=gradient,
+            grad=gradient * scale,
         )
 
 

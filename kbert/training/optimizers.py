@@ -47,13 +47,16 @@ class BertAdam(keras.optimizers.Optimizer):
         self.means, self.squares = self.add_optimizer_variables(variables, ["mean", "square"])
         self._factors = [self.rate_factors.get(variable.path, 1.0) for variable in variables]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient, variable, learning_rate, scale=1.0):
+        """As any Keras optimizer's; the gradient is multiplied with `scale` on the way."""
         index = self._get_variable_index(variable)
-        gradient = ops.cast(gradient, variable.dtype)
+        gradient, scale = (ops.cast(value, variable.dtype) for value in (gradient, scale))
         learning_rate = ops.cast(learning_rate, variable.dtype) * self._factors[index]
-        self._move(variable, self.means[index], self.squares[index], gradient, learning_rate)
+        mean, square = self.means[index], self.squares[index]
+        self._move(variable, mean, square, gradient, scale, learning_rate)
 
-    def _move(self, variable, mean, square, gradient, learning_rate):
+    def _move(self, variable, mean, square, gradient, scale, learning_rate):
+        gradient = gradient * scale
         new_mean = mean + (gradient - mean) * (1 - self.beta_1)
         new_square = square + (ops.square(gradient) - square) * (1 - self.beta_2)
         self.assign(mean, new_mean)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from kbert.training.optimizers import BertAdam
 from kbert.training.training_model import GROWTH_STEPS, BaseTrainingModel
 
 
@@ -35,22 +36,16 @@ class TrainingModel(BaseTrainingModel):
         gradients, sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums))
         norm = tf.linalg.global_norm(gradients) / self.loss_scale
         finite = tf.math.is_finite(norm)
-        factor = 1 / self.loss_scale
+        scale = 1 / self.loss_scale
         if self.clip_norm is not None:
-            factor *= self.clip_norm / tf.maximum(norm, self.clip_norm)
-        # Mostly there is nothing to clip: that spares a pass over all gradients.
-        gradients = tf.cond(
-            tf.equal(factor, 1),
-            lambda: gradients,
-            lambda: [gradient * factor for gradient in gradients],
-        )
+            scale *= self.clip_norm / tf.maximum(norm, self.clip_norm)
         logs = {
             **sums,
             "gradient_norm": norm,
             "loss_scale": tf.identity(self.loss_scale.value),
             "learning_rate": tf.cast(self.optimizer.learning_rate, "float32"),
         }
-        replica.merge_call(self._update, args=(gradients, finite))
+        replica.merge_call(self._update, args=(gradients, scale, finite))
         self._count(finite)
         return logs
 
@@ -106,20 +101,23 @@ class TrainingModel(BaseTrainingModel):
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
 
-    def _update(self, strategy, gradients, finite):
+    def _update(self, strategy, gradients, scale, finite):
         """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
         finite = strategy.experimental_local_results(finite)[0]
 
         # Not `optimizer.apply`, which works inside a replica only, and would add the gradients of
         # all replicas once more.
-        def update(variable, gradient, learning_rate):
-            self.optimizer.update_step(gradient, variable, learning_rate)
+        def update(variable, gradient, scale, learning_rate):
+            if isinstance(self.optimizer, BertAdam):  # It spares a pass over all gradients.
+                self.optimizer.update_step(gradient, variable, learning_rate, scale)
+            else:
+                self.optimizer.update_step(gradient * scale, variable, learning_rate)
 
         def apply():
             learning_rate = self.optimizer.learning_rate
             for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
                 strategy.extended.update(
-                    variable.value, update, args=(gradient, learning_rate), group=False
+                    variable.value, update, args=(gradient, scale, learning_rate), group=False
                 )
             self.optimizer.iterations.assign_add(1)
             return True

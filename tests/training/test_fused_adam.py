@@ -25,3 +25,17 @@ def test_equals_bert_adam(decay, bias_correction):
     for one, other in zip(*results, strict=True):
         # The kernel takes 1 - 0.999 in float32, which is off by 1.3e-5 of it.
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [BertAdam, FusedBertAdam])
+def test_scale_multiplies_the_gradient(optimizer):
+    start = np.random.default_rng(0).normal(size=(3, 4))
+    results = []
+    for gradient, scale in ((start, 0.25), (start * 0.25, 1.0)):
+        adam = optimizer(0.05)
+        variable = keras.Variable(start, dtype="float32")
+        adam.build([variable])
+        adam.update_step(keras.ops.convert_to_tensor(gradient), variable, 0.05, scale)
+        results.append([keras.ops.convert_to_numpy(v) for v in (variable, *adam.variables[2:])])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
