@@ -18,5 +18,6 @@ class TokenDense(keras.layers.Dense):
     def call(self, inputs):
         *axes, width = ops.shape(inputs)
         flat = ops.matmul(ops.reshape(inputs, (-1, width)), self.kernel)
-        flat = self.activation(add_bias(flat, self.bias))
-        return ops.reshape(flat, (*axes, self.units))
+        if self.use_bias:
+            flat = add_bias(flat, self.bias)
+        return ops.reshape(self.activation(flat), (*axes, self.units))

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from kbert.layers.token_dense import TokenDense
 from tests.layers.contract import check_layer, gradients, numpy
@@ -13,8 +14,11 @@ def test_contract(precision):
     check_layer(TokenDense(6, activation="gelu"), X, precision=precision)
 
 
-def test_the_same_numbers_as_dense():
-    ours, reference = TokenDense(6, activation="relu"), keras.layers.Dense(6, activation="relu")
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_the_same_numbers_as_dense(use_bias):
+    ours, reference = (
+        layer(6, activation="relu", use_bias=use_bias) for layer in (TokenDense, keras.layers.Dense)
+    )
     ours.build(X.shape), reference.build(X.shape)
     ours.set_weights(reference.get_weights())
     np.testing.assert_allclose(numpy(ours(X)), numpy(reference(X)), rtol=1e-6, atol=1e-6)
