@@ -1,35 +1,65 @@
 """The activations that a BertConfig can name."""
 
+import functools
 import math
 
+import keras
 from keras import ops
 
+_SCALE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
-def _with_slope(function, slope_of):
-    """The function with its gradient written down: the slope at x, times what comes from above.
 
-    So nothing but x is kept for the backward pass. Differentiated op by op, a GELU keeps three to
-    five tensors as large as the feed-forward layer, and writing them takes longer than computing
-    the slope from x.
+@keras.saving.register_keras_serializable("kbert")
+class Gelu(keras.layers.Layer):
+    """x times the probability that a normal variable is below x (arXiv 1606.08415).
+
+    Args:
+        approximate: Google's form, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); otherwise
+            0.5 x (1 + erf(x / sqrt(2))), the form of Hugging Face's weights.
+    """
+
+    def __init__(self, approximate, **kwargs):
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
+        self.approximate = approximate
+
+    def call(self, x, training=False):
+        if training:
+            return _gelu_tanh(x) if self.approximate else _gelu_erf(x)
+        # TensorFlow knows the graph of this one, and melts it with the product before it.
+        return ops.gelu(x, approximate=self.approximate)
+
+    def get_config(self):
+        return {**super().get_config(), "approximate": self.approximate}
+
+
+def _in_training(curve, slope_of):
+    """half + half x curve(half), where half is x / 2, with the gradient written down.
+
+    Between the types of x it computes in float32: an operation of 16 bits is one of 32 with a
+    conversion before and after it. The slope is computed from x, so that nothing but x is kept for
+    the backward pass; differentiated op by op, a GELU keeps three to five tensors as large as the
+    feed-forward layer, and writing them takes longer.
     """
 
     @ops.custom_gradient
-    def activation(x):
+    def gelu(x):
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
             slope = slope_of(ops.cast(x, "float32"))
             return ops.cast(ops.cast(upstream, "float32") * slope, x.dtype)
 
-        return function(x), gradient
+        # Halved before the cast, which costs nothing. The slope casts x itself; were it the same
+        # cast here, TensorFlow would do it once and keep the wide copy for the backward pass.
+        half = ops.cast(0.5 * x, "float32")
+        return ops.cast(half + half * curve(half), x.dtype), gradient
 
-    return activation
+    return gelu
 
 
 def _gelu_tanh_slope(x):
-    scale, cubic = math.sqrt(2 / math.pi), 0.044715
     square = ops.square(x)
-    tanh = ops.tanh(scale * x * (1 + cubic * square))
-    inner_slope = scale * (1 + 3 * cubic * square)
+    tanh = ops.tanh(_SCALE * x * (1 + _CUBIC * square))
+    inner_slope = _SCALE * (1 + 3 * _CUBIC * square)
     return 0.5 * (1 + tanh) + 0.5 * x * (1 - ops.square(tanh)) * inner_slope
 
 
@@ -39,10 +69,14 @@ def _gelu_erf_slope(x):
     return below + x * density
 
 
+_gelu_tanh = _in_training(
+    lambda half: ops.tanh(2 * _SCALE * half * (1 + 4 * _CUBIC * ops.square(half))),
+    _gelu_tanh_slope,
+)
+_gelu_erf = _in_training(lambda half: ops.erf(math.sqrt(2) * half), _gelu_erf_slope)
+
 ACTIVATIONS = {
-    # Google's form: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
-    "gelu_tanh": _with_slope(lambda x: ops.gelu(x, approximate=True), _gelu_tanh_slope),
-    # x Phi(x), the form of Hugging Face's weights
-    "gelu_erf": _with_slope(lambda x: ops.gelu(x, approximate=False), _gelu_erf_slope),
-    "relu": ops.relu,
+    "gelu_tanh": functools.partial(Gelu, approximate=True),
+    "gelu_erf": functools.partial(Gelu, approximate=False),
+    "relu": keras.layers.ReLU,
 }

@@ -76,7 +76,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
     def build(self, input_shape):
         hidden = input_shape[-1]
         self.intermediate = self._dense(
-            self.intermediate_dim, "intermediate", ACTIVATIONS[self.activation]
+            self.intermediate_dim, "intermediate", ACTIVATIONS[self.activation]()
         )
         self.output_dense = self._dense(hidden, "output")
         self.attention.build(input_shape)
@@ -124,7 +124,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         if return_attention_scores:
             attended, scores = attended
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
-        transformed = self.output_dense(self.intermediate(x))
+        transformed = self.output_dense(self.intermediate(x, training=training))
         x = self.output_norm(x + self.residual_dropout(transformed, training=training))
         return (x, scores) if return_attention_scores else x
 

@@ -71,7 +71,7 @@ class MaskedLMHead(keras.layers.Layer):
     def build(self, input_shape):
         self.dense = keras.layers.Dense(
             input_shape[-1],
-            activation=ACTIVATIONS[self.activation],
+            activation=ACTIVATIONS[self.activation](),
             kernel_initializer=initializer(self.initializer_stddev),
             dtype=self.dtype_policy,
             name="dense",

@@ -15,9 +15,10 @@ class TokenDense(keras.layers.Dense):
     then takes longer than the product in bfloat16.
     """
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         *axes, width = ops.shape(inputs)
         flat = ops.matmul(ops.reshape(inputs, (-1, width)), self.kernel)
         if self.use_bias:
             flat = add_bias(flat, self.bias)
+        # An activation that is a layer (`Gelu`) takes `training` from this call.
         return ops.reshape(self.activation(flat), (*axes, self.units))

@@ -32,5 +32,7 @@ def compile_whole_step(precision: str) -> bool:
     (kbert/tensorflow_start.py).
     """
     whole = precision == "float32" or bool(tf.config.list_physical_devices("GPU"))
+    # Else oneDNN adds a bias to its product, which takes longer than in the cluster that follows.
+    tf.config.optimizer.set_experimental_options({"remapping": whole})
     tf.config.optimizer.set_jit(False if whole else "autoclustering")
     return whole
