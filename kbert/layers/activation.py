@@ -33,7 +33,7 @@ class Gelu(keras.layers.Layer):
 
 
 def _in_training(curve, slope_of):
-    """half + half x curve(half), where half is x / 2, with the gradient written down.
+    """0.5 x (1 + curve(x)), with the gradient written down.
 
     Between the types of x it computes in float32: an operation of 16 bits is one of 32 with a
     conversion before and after it. The slope is computed from x, so that nothing but x is kept for
@@ -51,32 +51,37 @@ def _in_training(curve, slope_of):
         # Halved before the cast, which costs nothing. The slope casts x itself; were it the same
         # cast here, TensorFlow would do it once and keep the wide copy for the backward pass.
         half = ops.cast(0.5 * x, "float32")
-        return ops.cast(half + half * curve(half), x.dtype), gradient
+        return ops.cast(half + half * curve(2 * half), x.dtype), gradient
 
     return gelu
 
 
+def _tanh(x):
+    return ops.tanh(_SCALE * x * (1 + _CUBIC * ops.square(x)))
+
+
 def _gelu_tanh_slope(x):
-    square = ops.square(x)
-    tanh = ops.tanh(_SCALE * x * (1 + _CUBIC * square))
-    inner_slope = _SCALE * (1 + 3 * _CUBIC * square)
+    tanh = _tanh(x)
+    inner_slope = _SCALE * (1 + 3 * _CUBIC * ops.square(x))
     return 0.5 * (1 + tanh) + 0.5 * x * (1 - ops.square(tanh)) * inner_slope
 
 
+def _erf(x):
+    return ops.erf(x / math.sqrt(2))
+
+
 def _gelu_erf_slope(x):
-    below = 0.5 * (1 + ops.erf(x / math.sqrt(2)))
     density = ops.exp(-0.5 * ops.square(x)) / math.sqrt(2 * math.pi)
-    return below + x * density
+    return 0.5 * (1 + _erf(x)) + x * density
 
 
-_gelu_tanh = _in_training(
-    lambda half: ops.tanh(2 * _SCALE * half * (1 + 4 * _CUBIC * ops.square(half))),
-    _gelu_tanh_slope,
-)
-_gelu_erf = _in_training(lambda half: ops.erf(math.sqrt(2) * half), _gelu_erf_slope)
+_gelu_tanh = _in_training(_tanh, _gelu_tanh_slope)
+_gelu_erf = _in_training(_erf, _gelu_erf_slope)
 
+# Each name -> what makes the activation of one layer.
 ACTIVATIONS = {
     "gelu_tanh": functools.partial(Gelu, approximate=True),
     "gelu_erf": functools.partial(Gelu, approximate=False),
-    "relu": keras.layers.ReLU,
+    # No layer of Keras's, which would cast to a type of its own.
+    "relu": lambda: ops.relu,
 }

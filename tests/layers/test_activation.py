@@ -6,8 +6,9 @@ import pytest
 from scipy.special import ndtr
 
 from kbert.layers.activation import ACTIVATIONS
+from kbert.layers.heads import MaskedLMHead
 from kbert.layers.token_dense import TokenDense
-from tests.layers.contract import gradients, numpy
+from tests.layers.contract import dtype_of, gradients, numpy
 
 X = np.linspace(-8, 8, 321, dtype="float32")
 FORMULAS = {
@@ -27,7 +28,7 @@ def test_value(name, training):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_value_of_16_bits_in_training_is_the_nearest(name):
     x = X.astype("bfloat16")
-    found = numpy(ACTIVATIONS[name](dtype="bfloat16")(x, **_arguments(name, True)))
+    found = numpy(ACTIVATIONS[name]()(x, **_arguments(name, True)))
     expected = FORMULAS[name](x.astype("float64")).astype("float32").astype("bfloat16")
     # Where the value is tiny beside x, float32 itself is not exact.
     near = np.abs(expected.astype("float32")) > 1e-3
@@ -53,3 +54,24 @@ def test_gradient(name, dtype, tolerance):
     wide, step = x.astype(dtype.removeprefix("mixed_")).astype("float64"), 1e-5
     slope = (FORMULAS[name](wide + step) - FORMULAS[name](wide - step)) / (2 * step)
     np.testing.assert_allclose(found, slope, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_layer_keeps_its_type_whatever_the_global_policy_is(name, dtype):
+    layer = TokenDense(4, activation=ACTIVATIONS[name](), dtype=dtype)
+    for training in (False, True):
+        assert dtype_of(layer(X[None, :, None], training=training)) == dtype.removeprefix("mixed_")
+
+
+def test_a_layer_around_it_tells_it_that_it_trains():
+    head = MaskedLMHead("gelu_tanh", dtype="mixed_bfloat16")
+    outputs = []
+    head.build((1, 1, X.size))
+    head.norm.call = lambda x: outputs.append(numpy(x).astype("float32")) or x
+    head.dense.set_weights([np.zeros((X.size, X.size)), X])
+    for training in (False, True):
+        head(np.zeros((1, 1, X.size), "float32"), training=training)
+    wide = X.astype("bfloat16").astype("float64")
+    inference, trained = (np.abs(out[0, 0] - FORMULAS["gelu_tanh"](wide)) for out in outputs)
+    assert trained.sum() < 0.9 * inference.sum()  # float32 between the types rounds less

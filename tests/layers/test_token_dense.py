@@ -4,14 +4,16 @@ import keras
 import numpy as np
 import pytest
 
+from kbert.layers.activation import Gelu
 from kbert.layers.token_dense import TokenDense
 from tests.layers.contract import check_layer, gradients, numpy
 
 X = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
 
 
-def test_contract(precision):
-    check_layer(TokenDense(6, activation="gelu"), X, precision=precision)
+@pytest.mark.parametrize("activation", ["gelu", Gelu(approximate=True)])
+def test_contract(activation, precision):
+    check_layer(TokenDense(6, activation=activation), X, precision=precision)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
