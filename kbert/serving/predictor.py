@@ -49,7 +49,8 @@ class Predictor:
             raise DataError(f"{folder} is not a SavedModel that can be loaded: {reason}") from error
         self.fields = text_fields(self._loaded, folder)
         self._signature = self._loaded.signatures[SIGNATURE]
-        self.outputs = tuple(self._signature.structured_outputs)
+        # Sorted: TensorFlow gives them in another order in every process.
+        self.outputs = tuple(sorted(self._signature.structured_outputs))
 
     def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
         """The answer to each instance, in order: the graph's outputs by name, ready for JSON.
@@ -65,7 +66,8 @@ class Predictor:
         answers: list[dict] = [{}] * len(rows)
         for numbers in batches(rows, self.batch_size):
             strings = tensors([rows[number] for number in numbers], self.fields)
-            outputs = {name: as_json(out) for name, out in self._signature(**strings).items()}
+            found = self._signature(**strings)
+            outputs = {name: as_json(found[name]) for name in self.outputs}
             for row, number in enumerate(numbers):
                 answers[number] = {name: values[row] for name, values in outputs.items()}
         return answers

@@ -32,7 +32,7 @@ def test_answers_are_plain_values(predictor):
     assert len(answer["probabilities"]) == 3
     assert answer["score"] == max(answer["probabilities"])
     assert predictor.predict([]) == []
-    assert set(predictor.outputs) == set(answer)
+    assert list(predictor.outputs) == list(answer) == sorted(answer)
 
 
 def test_text_that_is_not_unicode(predictor):
