@@ -30,7 +30,7 @@ def run(args):
     check_version(args.output, args.version)
     folder = export_saved_model(args.output, load(args.checkpoint), args.version)
     predictor = Predictor(folder)
-    outputs = ", ".join(sorted(predictor.outputs))
+    outputs = ", ".join(predictor.outputs)
     print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")
     print(f"Serve it: kbert serve {args.output}")
 
