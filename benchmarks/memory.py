@@ -22,7 +22,7 @@ from worker import Cell  # noqa: E402
 
 PREDICTIONS = {128: 20, 512: 76}
 # Two sizes of batch far enough apart to tell rows from the rest.
-ROWS = {128: (8, 24), 512: (2, 6)}
+ROWS = {128: (4, 12), 512: (1, 3)}
 RESULTS = HERE / "results" / "memory.json"
 
 

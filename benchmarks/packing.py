@@ -51,7 +51,7 @@ class Trainer:
         self.model = TrainingModel(
             build_pretraining_model(config),
             pretraining_objective,
-            jit_step=compile_whole_step(args.precision),
+            jit_step=compile_whole_step(),
         )
         self.model.compile(BertAdam(1e-4))
         self.model.make_train_function()

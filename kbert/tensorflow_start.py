@@ -13,8 +13,9 @@ _CLUSTERED = (
     "ExpandDims,Fill,OneHot,OnesLike,Range,Rank,Reshape,Shape,ShapeN,Size,Slice,Squeeze,"
     "StridedSlice,StridedSliceGrad,Tile,ZerosLike"
 )
+CPU_CLUSTERS = "--tf_xla_cpu_global_jit"
 XLA_FLAGS = (
-    f"--tf_xla_cpu_global_jit --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
+    f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
 )
 
 

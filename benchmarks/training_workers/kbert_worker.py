@@ -44,7 +44,7 @@ def main():
             BertConfig.preset(cell.model, VOCABULARY), "rematerialize" in sys.argv
         ),
         pretraining_objective,
-        jit_step=compile_whole_step(cell.precision),
+        jit_step=compile_whole_step(),
     )
     model.compile(FusedBertAdam(1e-4))
     batches = iter(tf.data.Dataset.from_tensors(batch_of(cell)).repeat())

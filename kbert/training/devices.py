@@ -1,8 +1,11 @@
 """Which devices train: the only file that knows MirroredStrategy."""
 
 import functools
+import os
 
 import tensorflow as tf
+
+from kbert.tensorflow_start import CPU_CLUSTERS
 
 
 @functools.cache
@@ -22,16 +25,18 @@ def strategy() -> tf.distribute.Strategy:
     raise RuntimeError("TensorFlow sees no device.")
 
 
-def compile_whole_step(precision: str) -> bool:
+def compile_whole_step() -> bool:
     """Whether XLA shall compile a whole pass of the train step; if not, it compiles parts of it.
 
-    On a CPU in 16 bits oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So
-    there the products stay with oneDNN and XLA compiles the clusters between them: 1.4 times as
-    fast as either alone (docs/benchmarks.md). TensorFlow allows clusters on a CPU only where
-    TF_XLA_FLAGS says so before its import; the `kbert` command sets it
-    (kbert/tensorflow_start.py).
+    On a CPU oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So there the
+    products stay with oneDNN and XLA compiles the clusters between them (docs/benchmarks.md).
+    TensorFlow allows clusters on a CPU only where TF_XLA_FLAGS says so before its import; the
+    `kbert` command sets it (kbert/tensorflow_start.py). In a function that runs on several logical
+    CPU devices they are an error of TensorFlow's: "Multiple CPU devices".
     """
-    whole = precision == "float32" or bool(tf.config.list_physical_devices("GPU"))
+    gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+    clusters_allowed = CPU_CLUSTERS in os.environ.get("TF_XLA_FLAGS", "")
+    whole = bool(gpus) or len(cpus) > 1 or not clusters_allowed
     # Else oneDNN adds a bias to its product, which takes longer than in the cluster that follows.
     tf.config.optimizer.set_experimental_options({"remapping": whole})
     tf.config.optimizer.set_jit(False if whole else "autoclustering")

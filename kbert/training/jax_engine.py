@@ -44,6 +44,6 @@ class Devices:
 devices = Devices
 
 
-def compile_whole_step(precision: str) -> bool:
+def compile_whole_step() -> bool:
     """Always: XLA is all that JAX has."""
     return True

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from kbert.errors import DataError
-from kbert.training.devices import strategy
+from kbert.tensorflow_start import XLA_FLAGS
+from kbert.training.devices import compile_whole_step, strategy
 from kbert.training.precision import set_precision
 from tests.conftest import ROOT
 
@@ -39,6 +40,18 @@ def report(tiny_store):
 def test_all_visible_devices_are_used(report):
     assert report("strategy") == ["MirroredStrategy", 2]
     assert report("two")["replicas"] == 2 and report("one")["replicas"] == 1
+
+
+def test_xla_compiles_the_whole_pass_unless_it_may_compile_clusters(report, monkeypatch):
+    """TensorFlow cannot run clusters on several CPU devices."""
+    assert report("whole_step") is True
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    assert compile_whole_step() is True
+    monkeypatch.setenv("TF_XLA_FLAGS", XLA_FLAGS)
+    clusters = compile_whole_step()
+    monkeypatch.undo()
+    compile_whole_step()  # as the other tests have it
+    assert clusters is bool(tf.config.list_physical_devices("GPU"))
 
 
 @pytest.mark.parametrize("two", ["two", "two_accumulating"])

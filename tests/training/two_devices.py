@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -25,6 +26,7 @@ from kbert.data.pipeline import as_dataset  # noqa: E402
 from kbert.data.rows import PretrainingRows  # noqa: E402
 from kbert.data.store import TokenStore  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
+from kbert.tensorflow_start import XLA_FLAGS  # noqa: E402
 from kbert.training import devices, pretraining, tensorflow_engine  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay  # noqa: E402
@@ -155,12 +157,18 @@ def run(store, strategy, folder):
     return {"finished": summary["finished"], "held_out": summary["held_out"]}
 
 
+def compile_whole_step_with_clusters_allowed():
+    os.environ["TF_XLA_FLAGS"] = XLA_FLAGS
+    return devices.compile_whole_step()
+
+
 def main(store, *names):
     """Report all, or only what is named."""
     two = devices.strategy()
     folder = Path(tempfile.mkdtemp())
     parts = {
         "strategy": lambda: [type(two).__name__, two.num_replicas_in_sync],
+        "whole_step": compile_whole_step_with_clusters_allowed,
         "one": lambda: losses(store, ONE),
         "two": lambda: losses(store, two, jit_step=True),
         "two_accumulating": lambda: losses(store, two, accumulate=2),
