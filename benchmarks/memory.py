@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py --gigabytes 24
 
-The peak of a process that makes two steps, for two sizes of batch; a line through both tells what
-a model takes by itself (weights, gradients, Adam's means and squares, TensorFlow) and what a row
-adds, and so the largest batch. On TensorFlow and a CPU, with `kbert pretrain`'s own settings.
+The most that a process has in memory during a step, for two sizes of batch; a line through both
+tells what a model takes by itself (weights, gradients, Adam's means and squares, TensorFlow) and
+what a row adds, and so the largest batch. With TensorFlow on a CPU, as `kbert pretrain` trains.
 Writes benchmarks/results/memory.json, where a restart finds what has been measured.
 """
 
@@ -21,24 +21,28 @@ sys.path.insert(0, str(HERE / "training_workers"))
 from worker import Cell  # noqa: E402
 
 PREDICTIONS = {128: 20, 512: 76}
-# Two sizes of batch far enough apart to tell rows from the rest.
-ROWS = {128: (4, 12), 512: (1, 3)}
+# (length, rematerialised) -> two sizes of batch, so large that what rows take is more than the
+# gradients, which take turns with it: of few rows, the update needs the most.
+ROWS = {
+    (128, False): (16, 32),
+    (128, True): (64, 128),
+    (512, False): (4, 8),
+    (512, True): (16, 32),
+}
 RESULTS = HERE / "results" / "memory.json"
 
 
-def peak(cell: Cell, rematerialize: bool) -> int:
-    """Megabytes."""
+def measure(model: str, length: int, precision: str, rematerialize: bool) -> dict:
     more = ["rematerialize"] if rematerialize else []
     script = "training_workers/kbert_worker.py"
-    worker = Worker("kbert", sys.executable, script, [*cell.arguments(), *more])
-    worker.ready()
-    return worker.close()["peak_memory_mb"]
-
-
-def measure(model: str, length: int, precision: str, rematerialize: bool) -> dict:
-    few, many = ROWS[length]
+    few, many = ROWS[length, rematerialize]
     cells = [Cell(model, rows, length, PREDICTIONS[length], precision) for rows in (few, many)]
-    low, high = (peak(cell, rematerialize) for cell in cells)
+    workers = [Worker("kbert", sys.executable, script, [*c.arguments(), *more]) for c in cells]
+    for worker in workers:
+        worker.ready()
+    low, high = (worker.step_memory_mb() for worker in workers)
+    for worker in workers:
+        worker.close()
     row = (high - low) / (many - few)
     return {
         "peak_mb": {few: low, many: high},
@@ -65,7 +69,9 @@ def table(results: dict, gigabytes: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["base", "large"])
-    parser.add_argument("--lengths", nargs="+", type=int, default=list(ROWS), choices=list(ROWS))
+    parser.add_argument(
+        "--lengths", nargs="+", type=int, default=list(PREDICTIONS), choices=list(PREDICTIONS)
+    )
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--gigabytes", type=float, default=24)
     args = parser.parse_args()

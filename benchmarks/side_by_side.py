@@ -38,6 +38,12 @@ class Worker:
         self.process.stdin.flush()
         return self._answer()
 
+    def step_memory_mb(self) -> int:
+        """The most that the process has in memory during a step."""
+        self.process.stdin.write("memory\n")
+        self.process.stdin.flush()
+        return self._answer()
+
     def close(self) -> dict:
         """Ends the process; returns what it says at the end: its peak memory."""
         self.process.stdin.close()

@@ -14,9 +14,7 @@ _CLUSTERED = (
     "StridedSlice,StridedSliceGrad,Tile,ZerosLike"
 )
 CPU_CLUSTERS = "--tf_xla_cpu_global_jit"
-XLA_FLAGS = (
-    f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
-)
+XLA_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
 
 
 def import_tensorflow_quietly() -> None:

@@ -1,7 +1,10 @@
 """What the workers of all frameworks share: the arguments, one batch, answering. NumPy only."""
 
+import ctypes
 import dataclasses
 import json
+import pathlib
+import re
 import resource
 import sys
 import time
@@ -84,6 +87,7 @@ def serve(
 ) -> None:
     """Warm up, then answer each line "N" with the seconds of N steps; at the end, with memory.
 
+    The line "memory" is answered with the most megabytes that the process had during one more step.
     `step` returns when its work is done.
     """
     began = time.perf_counter()
@@ -91,6 +95,9 @@ def serve(
         step()
     _answer({**about, "warm_up_seconds": round(time.perf_counter() - began, 1)})
     for line in sys.stdin:
+        if line == "memory\n":
+            _answer(peak_megabytes(step))
+            continue
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()
@@ -99,6 +106,15 @@ def serve(
         _answer(seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _answer({"peak_memory_mb": round(peak / 1024), "device_memory_mb": device_memory_mb()})
+
+
+def peak_megabytes(step: Callable[[], object]) -> int:
+    """Of a step, without what compilation took and gave back. Linux."""
+    ctypes.CDLL(None).malloc_trim(0)
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to what is resident now
+    step()
+    status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
+    return round(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
 
 
 def _answer(value) -> None:
