@@ -20,8 +20,11 @@ XLA_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster
 def import_tensorflow_quietly() -> None:
     """TensorFlow notes from C++ how it was built, before any setting can stop it.
 
-    Does nothing where Keras runs on another backend, or without TensorFlow.
+    Does nothing where TensorFlow is there already, nor where Keras runs on another backend or without
+    TensorFlow.
     """
+    if "tensorflow" in sys.modules:
+        return  # It would not look at the flags any more.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_XLA_FLAGS", XLA_FLAGS)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")

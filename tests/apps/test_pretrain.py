@@ -22,6 +22,8 @@ STEPS, SAVE_EVERY = 20, 5
 # that step on, when the weights are written and the optimizer's state is not.
 SIGNALLED = """
 import os, runpy, signal, sys
+from kbert.tensorflow_start import import_tensorflow_quietly
+import_tensorflow_quietly()  # as the command does
 number, step, moment = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 sys.argv[:] = ["apps.pretrain", *sys.argv[4:]]
 import keras
@@ -80,8 +82,14 @@ def arguments(tiny_store, tiny_vocabulary, tmp_path_factory):
 @pytest.fixture(scope="module")
 def never_stopped(arguments, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "run"
-    assert cli.main(["pretrain", *arguments, f"--output={run}"]) == 0
+    pretrain(arguments, run)
     return run
+
+
+def pretrain(arguments, run):
+    """As a user does: in this process TensorFlow has begun, and XLA compiles another form."""
+    command = [sys.executable, "-m", "apps.pretrain", *arguments, f"--output={run}"]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def signalled(number, step, moment, arguments, run):
@@ -116,7 +124,7 @@ def test_killed_at_a_random_step_ends_bit_for_bit_the_same(
     killed_at = step if moment == "step" else -(-step // SAVE_EVERY) * SAVE_EVERY
     assert saved(run) == [*range(SAVE_EVERY, killed_at, SAVE_EVERY)]
     assert not (run / "model.safetensors").exists()
-    assert cli.main(["pretrain", *arguments, f"--output={run}"]) == 0
+    pretrain(arguments, run)
     assert_same_bits(run, never_stopped)
 
 
@@ -127,7 +135,7 @@ def test_sigterm_saves_and_exits_with_0(arguments, never_stopped, tmp_path):
     assert "Stopped and saved at step 7. The same command goes on from there." in output
     assert saved(run) == [5, 7]
     assert not (run / "model.safetensors").exists()
-    assert cli.main(["pretrain", *arguments, f"--output={run}"]) == 0
+    pretrain(arguments, run)
     assert_same_bits(run, never_stopped)
 
 
