@@ -21,7 +21,7 @@ step kbert pretrain "$out/store" --output "$out/pretrained" --preset tiny --num-
 # that come with kbert, pre-trained by the same commands on a hundred megabytes each.
 english=saved_models/kbert-mini-en/checkpoint
 chinese=saved_models/kbert-mini-zh/checkpoint
-step kbert fill-mask "$english" "The river flows from the mountains to the [MASK]." --top 3
+step kbert fill-mask "$english" "He was born in London in the [MASK] century." --top 3
 step kbert fill-mask "$chinese" "今天天气很[MASK]，我们去公园散步。" --top 3
 step kbert finetune classification --from "$english" --output "$out/topics" \
   --train samples/classification/en_train.tsv --validation-share 0 --epochs 8 --batch-size 8 \

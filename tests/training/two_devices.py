@@ -157,9 +157,9 @@ def run(store, strategy, folder):
     return {"finished": summary["finished"], "held_out": summary["held_out"]}
 
 
-def compile_whole_step_with_clusters_allowed():
+def with_clusters_allowed():
     os.environ["TF_XLA_FLAGS"] = XLA_FLAGS
-    return devices.compile_whole_step()
+    return {"whole": devices.compile_whole_step()}
 
 
 def main(store, *names):
@@ -168,7 +168,7 @@ def main(store, *names):
     folder = Path(tempfile.mkdtemp())
     parts = {
         "strategy": lambda: [type(two).__name__, two.num_replicas_in_sync],
-        "whole_step": compile_whole_step_with_clusters_allowed,
+        "with_clusters_allowed": with_clusters_allowed,
         "one": lambda: losses(store, ONE),
         "two": lambda: losses(store, two, jit_step=True),
         "two_accumulating": lambda: losses(store, two, accumulate=2),
