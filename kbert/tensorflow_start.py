@@ -20,8 +20,8 @@ XLA_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster
 def import_tensorflow_quietly() -> None:
     """TensorFlow notes from C++ how it was built, before any setting can stop it.
 
-    Does nothing where TensorFlow is there already, nor where Keras runs on another backend or without
-    TensorFlow.
+    Does nothing where TensorFlow is there already, or is not at all, or Keras runs on another
+    backend.
     """
     if "tensorflow" in sys.modules:
         return  # It would not look at the flags any more.
