@@ -14,6 +14,7 @@ from keras import ops
 
 from kbert.checkpoints.directory import load
 from kbert.data.store import TokenStore
+from kbert.text.segments import num_special_tokens, pack_segments, pad_rows
 
 SHORTEST, LONGEST = 8, 24  # pieces of a sentence
 BATCH_SIZE = 64
@@ -32,15 +33,17 @@ def draw_sentences(store: TokenStore, count: int) -> list[np.ndarray]:
 def ranks(checkpoint, sentences: list[np.ndarray]) -> np.ndarray:
     """How many pieces are likelier than the right one, (sentences,)."""
     tokenizer, draws = checkpoint.tokenizer, np.random.default_rng(1)
-    cls_id, sep_id = (tokenizer.vocabulary.index(piece) for piece in ("[CLS]", "[SEP]"))
-    found = []
+    length, found = LONGEST + num_special_tokens(pair=False), []
     for first in range(0, len(sentences), BATCH_SIZE):
         some = sentences[first : first + BATCH_SIZE]
-        token_ids = np.full((len(some), LONGEST + 2), tokenizer.vocabulary.index("[PAD]"), "int32")
-        for row, sentence in zip(token_ids, some, strict=True):
-            row[: len(sentence) + 2] = [cls_id, *sentence, sep_id]
+        packed = [
+            pack_segments(sentence, None, length, tokenizer.cls_id, tokenizer.sep_id)[0]
+            for sentence in some
+        ]
+        token_ids = pad_rows(packed, length, tokenizer.pad_id)
+        padding_mask = pad_rows([np.ones_like(row) for row in packed], length)
         lengths = np.array([len(sentence) for sentence in some])
-        masked = 1 + (draws.random(len(some)) * lengths).astype("int32")
+        masked = 1 + (draws.random(len(some)) * lengths).astype("int32")  # behind [CLS]
         rows = np.arange(len(some))
         right = token_ids[rows, masked]
         token_ids[rows, masked] = tokenizer.mask_id
@@ -48,7 +51,7 @@ def ranks(checkpoint, sentences: list[np.ndarray]) -> np.ndarray:
             {
                 "token_ids": token_ids,
                 "segment_ids": np.zeros_like(token_ids),
-                "padding_mask": (np.arange(LONGEST + 2) < lengths[:, None] + 2).astype("int32"),
+                "padding_mask": padding_mask,
                 "mask_positions": masked[:, None],
                 "cls_positions": np.zeros((len(some), 1), "int32"),
             },

@@ -34,15 +34,11 @@ class Worker:
         self.about = self._answer()
 
     def run(self, steps: int) -> list[float]:
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        return self._answer()
+        return self._ask(steps)
 
     def step_memory_mb(self) -> int:
         """The most that the process has in memory during a step."""
-        self.process.stdin.write("memory\n")
-        self.process.stdin.flush()
-        return self._answer()
+        return self._ask("memory")
 
     def close(self) -> dict:
         """Ends the process; returns what it says at the end: its peak memory."""
@@ -50,6 +46,11 @@ class Worker:
         answer = self._answer()
         self.process.wait()
         return answer
+
+    def _ask(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self._answer()
 
     def _answer(self):
         for line in self.process.stdout:
