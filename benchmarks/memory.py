@@ -32,17 +32,23 @@ ROWS = {
 RESULTS = HERE / "results" / "memory.json"
 
 
-def measure(model: str, length: int, precision: str, rematerialize: bool) -> dict:
+def step_memory_mb(cell: Cell, rematerialize: bool) -> int:
+    """In a process of its own, alone: two large models at once are too much for 24 GB."""
     more = ["rematerialize"] if rematerialize else []
     script = "training_workers/kbert_worker.py"
+    worker = Worker("kbert", sys.executable, script, [*cell.arguments(), *more])
+    worker.ready()
+    most = worker.step_memory_mb()
+    worker.close()
+    return most
+
+
+def measure(model: str, length: int, precision: str, rematerialize: bool) -> dict:
     few, many = ROWS[length, rematerialize]
-    cells = [Cell(model, rows, length, PREDICTIONS[length], precision) for rows in (few, many)]
-    workers = [Worker("kbert", sys.executable, script, [*c.arguments(), *more]) for c in cells]
-    for worker in workers:
-        worker.ready()
-    low, high = (worker.step_memory_mb() for worker in workers)
-    for worker in workers:
-        worker.close()
+    low, high = (
+        step_memory_mb(Cell(model, rows, length, PREDICTIONS[length], precision), rematerialize)
+        for rows in (few, many)
+    )
     row = (high - low) / (many - few)
     return {
         "peak_mb": {few: low, many: high},

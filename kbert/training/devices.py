@@ -1,7 +1,9 @@
 """Which devices train: the only file that knows MirroredStrategy."""
 
+import contextlib
 import functools
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -26,7 +28,7 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def compile_whole_step() -> bool:
-    """Whether XLA shall compile a whole pass of the train step; if not, it compiles parts of it.
+    """Whether XLA shall compile a whole pass of the train step; if not, `compiled_clusters` does.
 
     On a CPU oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So there the
     products stay with oneDNN and XLA compiles the clusters between them (docs/benchmarks.md).
@@ -36,8 +38,24 @@ def compile_whole_step() -> bool:
     """
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     clusters_allowed = CPU_CLUSTERS in os.environ.get("TF_XLA_FLAGS", "")
-    whole = bool(gpus) or len(cpus) > 1 or not clusters_allowed
+    return bool(gpus) or len(cpus) > 1 or not clusters_allowed
+
+
+@contextlib.contextmanager
+def compiled_clusters() -> Iterator[None]:
+    """What runs within has its clusters compiled by XLA, if it is not compiled as a whole.
+
+    Not behind it: a cluster is compiled again for every shape, which takes seconds, and the batches
+    of fine-tuning and prediction have many.
+    """
+    if compile_whole_step():
+        yield
+        return
     # Else oneDNN adds a bias to its product, which takes longer than in the cluster that follows.
-    tf.config.optimizer.set_experimental_options({"remapping": whole})
-    tf.config.optimizer.set_jit(False if whole else "autoclustering")
-    return whole
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    tf.config.optimizer.set_jit("autoclustering")
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"remapping": True})
+        tf.config.optimizer.set_jit(False)

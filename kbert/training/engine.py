@@ -11,6 +11,6 @@ _ENGINES = {
 
 
 def engine():
-    """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices` and
-    `compile_whole_step`; each means the same under both."""
+    """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices`,
+    `compile_whole_step` and `compiled_clusters`; each means the same under both."""
     return importlib.import_module(_ENGINES[keras.backend.backend()])

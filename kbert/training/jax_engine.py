@@ -9,7 +9,14 @@ import keras
 from kbert.training.jax_step import TrainingModel
 from kbert.training.optimizers import BertAdam as Adam
 
-__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices"]
+__all__ = [
+    "Adam",
+    "TrainingModel",
+    "as_dataset",
+    "compile_whole_step",
+    "compiled_clusters",
+    "devices",
+]
 
 
 class Batches(keras.utils.PyDataset):
@@ -47,3 +54,6 @@ devices = Devices
 def compile_whole_step() -> bool:
     """Always: XLA is all that JAX has."""
     return True
+
+
+compiled_clusters = contextlib.nullcontext

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kbert.errors import DataError
 from kbert.tensorflow_start import XLA_FLAGS
-from kbert.training.devices import compile_whole_step, strategy
+from kbert.training.devices import compile_whole_step, compiled_clusters, strategy
 from kbert.training.precision import set_precision
 from tests.conftest import ROOT
 
@@ -48,10 +48,23 @@ def test_xla_compiles_the_whole_pass_unless_it_may_compile_clusters(report, monk
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     assert compile_whole_step() is True
     monkeypatch.setenv("TF_XLA_FLAGS", XLA_FLAGS)
-    clusters = compile_whole_step()
-    monkeypatch.undo()
-    compile_whole_step()  # as the other tests have it
-    assert clusters is bool(tf.config.list_physical_devices("GPU"))
+    assert compile_whole_step() is bool(tf.config.list_physical_devices("GPU"))
+
+
+def test_clusters_are_compiled_only_within(monkeypatch):
+    """What a notebook does behind pre-training would else be compiled for each of its shapes."""
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("on a GPU XLA compiles the whole step")
+    monkeypatch.setenv("TF_XLA_FLAGS", XLA_FLAGS)
+    with pytest.raises(KeyError), compiled_clusters():
+        assert tf.config.optimizer.get_jit() == "autoclustering"
+        assert tf.config.optimizer.get_experimental_options()["remapping"] is False
+        raise KeyError
+    assert tf.config.optimizer.get_jit() == ""
+    assert tf.config.optimizer.get_experimental_options()["remapping"] is True
+    monkeypatch.delenv("TF_XLA_FLAGS")
+    with compiled_clusters():
+        assert tf.config.optimizer.get_jit() == ""
 
 
 @pytest.mark.parametrize("two", ["two", "two_accumulating"])
