@@ -10,9 +10,9 @@ from kbert.layers.dropout import Dropout
 from kbert.layers.initializer import initializer
 from kbert.layers.token_dense import TokenDense
 
-# Added to nothing: it replaces a score. Finite, so that a row without any visible token gives a
-# uniform softmax instead of NaN.
-_HIDDEN = -1e9
+# Added to the scores of tokens that are not seen. Finite, so that a row without any visible token
+# gives a uniform softmax instead of NaN; float16 ends at 65,504.
+_UNSEEN = {"float32": -1e9, "bfloat16": -1e9, "float16": -3e4}
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -75,13 +75,14 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             return self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
         # 3 x (batch, heads, sequence, head_dim)
         query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
-        query = query * ops.cast(1 / math.sqrt(head_dim), query.dtype)
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, query, key)
-        # In float32: sums over a long row round in 16 bits, and float16 cannot hold _HIDDEN.
-        scores = ops.cast(scores, "float32")
+        scores = scores * ops.cast(1 / math.sqrt(head_dim), scores.dtype)
         if mask is not None:
-            scores = ops.where(mask, scores, _HIDDEN)
-        probabilities = _softmax(value.dtype)(scores)
+            # A sum and no choice: oneDNN takes scale and summand into the product.
+            unseen = _UNSEEN[keras.backend.standardize_dtype(scores.dtype)]
+            scores = scores + ops.cast(ops.where(mask, 0.0, unseen), scores.dtype)
+        # In float32: sums over a long row round in 16 bits.
+        probabilities = _softmax(value.dtype)(ops.cast(scores, "float32"))
         # Dropping attention probabilities drops whole tokens to attend to: odd, but BERT was
         # trained so (attention_probs_dropout_prob).
         dropped = self.probability_dropout(probabilities, training=training)
