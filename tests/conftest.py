@@ -11,6 +11,10 @@ sys.path.insert(0, str(ROOT))  # pytest may be started from any folder
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+# What XLA compiles here runs for milliseconds, and compiles sooner unoptimized.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 if os.environ.get("KBERT_TEST_WITHOUT_TENSORFLOW"):
     # test_jax.py runs other tests in a process that cannot import TensorFlow.
     sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None

@@ -15,8 +15,6 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
     "JAX_PLATFORMS": "cpu",
     "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
-    # Most of the time goes into compiling.
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 
 # The public names and modules that need no TensorFlow, at work together.

@@ -23,6 +23,7 @@ from kbert_worker import batch_of  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
+from kbert.training.devices import compile_whole_step  # noqa: E402
 from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.step import TrainingModel  # noqa: E402
@@ -36,7 +37,7 @@ def kbert_model(cell):
     model = TrainingModel(
         build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY)),
         pretraining_objective,
-        jit_step=True,
+        jit_step=compile_whole_step(),
     )
     model.compile(FusedBertAdam(1e-4))
     return model

@@ -40,7 +40,7 @@ def answers(tiny_store, tmp_path_factory):
     save(folder / "start", Checkpoint(build_pretraining_model(config), Tokenizer(store), config))
     found = {}
     # Two devices on JAX, one on TensorFlow.
-    for backend, flags in (("tensorflow", ""), ("jax", "--xla_force_host_platform_device_count=2")):
+    for backend, flag in (("tensorflow", ""), ("jax", "--xla_force_host_platform_device_count=2")):
         result = subprocess.run(
             [sys.executable, "-m", "tests.training.few_steps"]
             + [str(tiny_store), str(folder / "start"), str(folder)],
@@ -50,7 +50,7 @@ def answers(tiny_store, tmp_path_factory):
                 "KERAS_BACKEND": backend,
                 "JAX_PLATFORMS": "cpu",
                 "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
-                "XLA_FLAGS": flags,
+                "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flag}",
             },
             capture_output=True,
             text=True,
