@@ -51,11 +51,13 @@ def compiled_clusters() -> Iterator[None]:
     if compile_whole_step():
         yield
         return
+    optimizer = tf.config.optimizer
+    jit, options = optimizer.get_jit(), optimizer.get_experimental_options()
     # Else oneDNN adds a bias to its product, which takes longer than in the cluster that follows.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    tf.config.optimizer.set_jit("autoclustering")
+    optimizer.set_experimental_options({"remapping": False})
+    optimizer.set_jit("autoclustering")
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({"remapping": True})
-        tf.config.optimizer.set_jit(False)
+        optimizer.set_experimental_options({"remapping": options.get("remapping", True)})
+        optimizer.set_jit(jit)
