@@ -25,7 +25,7 @@ from kbert.data.rows import PretrainingRows  # noqa: E402
 from kbert.data.store import TokenStore  # noqa: E402
 from kbert.files import write_json  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step, compiled_clusters  # noqa: E402
+from kbert.training.devices import compile_whole_step, xla_clusters  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam  # noqa: E402
 from kbert.training.precision import set_precision  # noqa: E402
@@ -120,7 +120,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     store, results = TokenStore(args.store), {}
     for length in args.lengths:
-        with compiled_clusters():
+        with xla_clusters():
             results[length] = compare(store, args, length)
         for name in ("packed", "unpacked"):
             found = results[length][name]

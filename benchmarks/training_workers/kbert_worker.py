@@ -20,7 +20,7 @@ import tensorflow as tf  # noqa: E402
 import kbert  # noqa: E402
 from kbert.config import BertConfig  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step, compiled_clusters  # noqa: E402
+from kbert.training.devices import compile_whole_step, xla_clusters  # noqa: E402
 from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.precision import set_precision  # noqa: E402
@@ -50,7 +50,7 @@ def main():
     batches = iter(tf.data.Dataset.from_tensors(batch_of(cell)).repeat())
     model.make_train_function()
     train = model.train_function  # what `fit` calls
-    with compiled_clusters():
+    with xla_clusters():
         serve(
             lambda: float(train(batches)["loss"]),
             kbert=kbert.__version__,

@@ -28,7 +28,7 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def compile_whole_step() -> bool:
-    """Whether XLA shall compile a whole pass of the train step; if not, `compiled_clusters` does.
+    """Whether XLA shall compile a whole pass of the train step; if not, `xla_clusters` does.
 
     On a CPU oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So there the
     products stay with oneDNN and XLA compiles the clusters between them (docs/benchmarks.md).
@@ -42,7 +42,7 @@ def compile_whole_step() -> bool:
 
 
 @contextlib.contextmanager
-def compiled_clusters() -> Iterator[None]:
+def xla_clusters() -> Iterator[None]:
     """What runs within has its clusters compiled by XLA, if it is not compiled as a whole.
 
     Not behind it: a cluster is compiled again for every shape, which takes seconds, and the batches

@@ -12,5 +12,5 @@ _ENGINES = {
 
 def engine():
     """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices`,
-    `compile_whole_step` and `compiled_clusters`; each means the same under both."""
+    `compile_whole_step` and `xla_clusters`; each means the same under both."""
     return importlib.import_module(_ENGINES[keras.backend.backend()])

@@ -9,14 +9,7 @@ import keras
 from kbert.training.jax_step import TrainingModel
 from kbert.training.optimizers import BertAdam as Adam
 
-__all__ = [
-    "Adam",
-    "TrainingModel",
-    "as_dataset",
-    "compile_whole_step",
-    "compiled_clusters",
-    "devices",
-]
+__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices", "xla_clusters"]
 
 
 class Batches(keras.utils.PyDataset):
@@ -56,4 +49,4 @@ def compile_whole_step() -> bool:
     return True
 
 
-compiled_clusters = contextlib.nullcontext
+xla_clusters = contextlib.nullcontext

@@ -78,7 +78,7 @@ def pretrain(
             )
             if schedule.profile and here == first_step:
                 callbacks.append(_profiler(run, schedule))
-            with saves.listening(), engine().compiled_clusters():
+            with saves.listening(), engine().xla_clusters():
                 _fit(training_model, part, here, callbacks)
             held_out, stopped_by = scored.scores, saves.stopped_by
     writer.close()

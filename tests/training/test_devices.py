@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kbert.errors import DataError
 from kbert.tensorflow_start import XLA_FLAGS
-from kbert.training.devices import compile_whole_step, compiled_clusters, strategy
+from kbert.training.devices import compile_whole_step, strategy, xla_clusters
 from kbert.training.precision import set_precision
 from tests.conftest import ROOT
 
@@ -62,12 +62,12 @@ def test_clusters_are_compiled_only_within(monkeypatch):
 
     monkeypatch.setenv("TF_XLA_FLAGS", XLA_FLAGS)
     before = settings()
-    with pytest.raises(KeyError), compiled_clusters():
+    with pytest.raises(KeyError), xla_clusters():
         assert settings() == ("autoclustering", False)
         raise KeyError
     assert settings() == before == ("", True)
     monkeypatch.delenv("TF_XLA_FLAGS")
-    with compiled_clusters():
+    with xla_clusters():
         assert settings() == before
 
 
