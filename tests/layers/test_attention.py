@@ -131,7 +131,7 @@ def test_padding_does_not_matter(x, precision, policy):
     layer(x)
     reference_bert.randomized(layer)
     mask = np.array(MASKS)
-    other = np.where((mask == 0)[:, :, None], 7.0, x)
+    other = np.where((mask == 0)[:, :, None], 77.0, x)
     real = mask > 0
     np.testing.assert_array_equal(numpy(layer(x, mask))[real], numpy(layer(other, mask))[real])
 
