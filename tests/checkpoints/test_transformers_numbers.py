@@ -1,4 +1,4 @@
-"""The numbers of Hugging Face's transformers: from its weights, and from those that kbert writes."""
+"""The numbers of Hugging Face's transformers: from its weights and from those kbert writes."""
 
 import pathlib
 
