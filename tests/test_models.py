@@ -9,7 +9,7 @@ import pytest
 from kbert.config import ACTIVATIONS, BertConfig
 from kbert.models import build_encoder, build_pretraining_model
 from tests import reference_bert
-from tests.layers.contract import dtype_of, numpy
+from tests.layers.contract import dtype_of, numpy, outputs
 from tests.reference_bert import encoder_inputs, random_inputs, randomized
 
 ALL_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
@@ -30,7 +30,7 @@ def test_all_outputs_equal_the_reference(tiny_config, activation):
     encoder = build_encoder(config, ALL_OUTPUTS)
     weights = randomized(encoder)
     inputs = random_inputs(np.random.default_rng(0), config, MASKS)
-    results = encoder(only(inputs))
+    results = outputs(encoder, only(inputs))
     expected = reference_bert.encode(weights, config, *encoder_inputs(inputs))
     assert set(results) == set(ALL_OUTPUTS)
     assert_close(results["sequence_output"], expected["sequence_output"])
@@ -46,7 +46,7 @@ def test_pretraining_logits_equal_the_reference(tiny_config):
     model = build_pretraining_model(tiny_config)
     weights = randomized(model)
     inputs = random_inputs(np.random.default_rng(1), tiny_config, MASKS)
-    results = model(inputs)
+    results = outputs(model, inputs)
     expected = reference_bert.pretrain_logits(weights, tiny_config, inputs)
     for name in ("masked_lm", "next_sentence"):
         assert_close(results[name], expected[name])
@@ -61,7 +61,7 @@ def test_packed_row_equals_separate_rows(tiny_config):
     packed = random_inputs(rng, tiny_config, [[1] * 3 + [2] * 6 + [3] * 4 + [0] * 3])
     packed["mask_positions"] = np.array([[1, 4, 8, 11]], "int32")
     packed["cls_positions"] = np.array([[0, 3, 9]], "int32")
-    together = model(packed)
+    together = outputs(model, packed)
     first = 0
     for number, length in enumerate(lengths):
         part = slice(first, first + length)
@@ -74,7 +74,7 @@ def test_packed_row_equals_separate_rows(tiny_config):
             "mask_positions": packed["mask_positions"][:, slots] - first,
             "cls_positions": np.zeros((1, 1), "int32"),
         }
-        separate = model(alone)
+        separate = outputs(model, alone)
         assert_close(numpy(together["masked_lm"])[:, slots], numpy(separate["masked_lm"]))
         assert_close(
             numpy(together["next_sentence"])[:, number], numpy(separate["next_sentence"])[:, 0]
@@ -89,9 +89,9 @@ def test_padding_does_not_matter(tiny_config):
     long = random_inputs(rng, tiny_config, [[1] * 5 + [0] * 6] * 2)
     short = {name: array[:, :5] for name, array in long.items()}
     other = {**long, "token_ids": np.where(long["padding_mask"], long["token_ids"], 7)}
-    expected = encoder(only(short))
+    expected = outputs(encoder, only(short))
     for inputs in (long, other):
-        result = encoder(only(inputs))
+        result = outputs(encoder, only(inputs))
         assert_close(numpy(result["sequence_output"])[:, :5], numpy(expected["sequence_output"]))
         assert_close(result["pooled_output"], numpy(expected["pooled_output"]))
 
@@ -101,7 +101,7 @@ def test_fully_padded_rows_give_numbers(tiny_config, precision, policy):
     precision(policy)
     model = build_pretraining_model(tiny_config)
     inputs = random_inputs(np.random.default_rng(4), tiny_config, [[0] * 8, [1] * 8])
-    for logits in model(inputs).values():
+    for logits in outputs(model, inputs).values():
         assert np.isfinite(numpy(logits)).all()
 
 
@@ -203,10 +203,10 @@ def test_masked_lm_is_tied_to_the_token_table(tiny_config):
     assert sorted(tables) == ["embedding/token_table", "masked_lm_bias/bias"]
     inputs = random_inputs(np.random.default_rng(6), tiny_config, [[1] * 8])
     inputs["token_ids"][:] = 3
-    before = numpy(model(inputs)["masked_lm"])
+    before = numpy(outputs(model, inputs)["masked_lm"])
     table = model.get_layer("embedding").token_table
     table.assign(np.where(np.arange(tiny_config.vocabulary_size)[:, None] == 11, 1.0, numpy(table)))
-    after = numpy(model(inputs)["masked_lm"])
+    after = numpy(outputs(model, inputs)["masked_lm"])
     np.testing.assert_allclose(np.delete(after - before, 11, axis=-1), 0, atol=1e-6)
     assert np.abs(after - before)[..., 11].min() > 1e-4
 
@@ -220,7 +220,7 @@ def test_every_precision_learns(tiny_config, precision, policy):
     model = build_pretraining_model(config)
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     inputs = random_inputs(np.random.default_rng(7), config, [[1] * 8] * 4)
-    for logits in model(inputs).values():
+    for logits in outputs(model, inputs).values():
         assert dtype_of(logits) == "float32"
     targets = {
         "masked_lm": np.arange(12).reshape(4, 3),
@@ -230,7 +230,7 @@ def test_every_precision_learns(tiny_config, precision, policy):
     model.compile(
         keras.optimizers.Adam(0.01),
         {"masked_lm": loss, "next_sentence": loss},
-        jit_compile=False,
+        jit_compile=keras.backend.backend() == "jax",  # where each operation would be compiled
     )
     losses = [float(model.train_on_batch(inputs, targets)[0]) for _ in range(12)]
     assert np.isfinite(losses).all()
@@ -241,7 +241,7 @@ def test_any_length_up_to_the_maximum(tiny_config):
     encoder = build_encoder(tiny_config)
     for length in (1, 7, 16):
         inputs = only(random_inputs(np.random.default_rng(8), tiny_config, [[1] * length]))
-        assert encoder(inputs)["sequence_output"].shape == (1, length, 8)
+        assert outputs(encoder, inputs)["sequence_output"].shape == (1, length, 8)
     too_long = only(random_inputs(np.random.default_rng(8), tiny_config, [[1] * 17]))
     with pytest.raises(ValueError, match="max_sequence_length=16"):
         encoder(too_long)

@@ -14,13 +14,23 @@ def check_layer(layer, *inputs, precision):
         inputs: NumPy arrays, the call's first arguments.
         precision: the fixture.
     """
-    output = numpy(layer(*inputs))
+    symbolic = layer(*_symbols(inputs))
     randomized(layer)
-    output = numpy(layer(*inputs))
-    _check_shapes(layer, inputs, output)
+    output = numpy(outputs(layer, *inputs))
+    _check_shapes(symbolic.shape, output)
     _check_serialization(layer, inputs, output)
     _check_policies(layer, inputs, output, precision)
-    _check_learning(layer, inputs)
+    _check_learning(layer, inputs, output.shape)
+
+
+def outputs(layer, *inputs):
+    """layer(*inputs); on JAX compiled as one function, where else each operation would be."""
+    if keras.backend.backend() != "jax":
+        return layer(*inputs)
+    import jax
+
+    # Another function each time, so that the weights are those of now.
+    return jax.jit(lambda *arrays: layer(*arrays))(*inputs)
 
 
 def gradients(layer, x, upstream):
@@ -42,9 +52,11 @@ def dtype_of(tensor):
     return keras.backend.standardize_dtype(tensor.dtype)
 
 
-def _check_shapes(layer, inputs, output):
-    symbols = [keras.Input((None, *x.shape[2:]), dtype=str(x.dtype)) for x in inputs]
-    symbolic = layer(*symbols).shape
+def _symbols(inputs):
+    return [keras.Input((None, *x.shape[2:]), dtype=str(x.dtype)) for x in inputs]
+
+
+def _check_shapes(symbolic, output):
     assert len(symbolic) == output.ndim
     assert all(a in (None, b) for a, b in zip(symbolic, output.shape, strict=True))
 
@@ -53,9 +65,9 @@ def _check_serialization(layer, inputs, output):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(copy) is type(layer)
     assert copy.get_config() == layer.get_config()
-    copy(*inputs)
+    copy(*_symbols(inputs))
     copy.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(numpy(copy(*inputs)), output)
+    np.testing.assert_array_equal(numpy(outputs(copy, *inputs)), output)
 
 
 def _check_policies(layer, inputs, output, precision):
@@ -63,20 +75,20 @@ def _check_policies(layer, inputs, output, precision):
     for policy, tolerance in (("mixed_bfloat16", 0.1), ("mixed_float16", 0.01)):
         precision(policy)
         copy = type(layer).from_config({**layer.get_config(), "dtype": policy})
-        copy(*inputs)
+        copy(*_symbols(inputs))
         copy.set_weights(layer.get_weights())
         assert {weight.dtype for weight in copy.weights} <= {"float32"}
-        result = numpy(copy(*inputs)).astype("float32")
+        result = numpy(outputs(copy, *inputs)).astype("float32")
         np.testing.assert_allclose(result, output, rtol=tolerance, atol=tolerance)
     precision("float32")
 
 
-def _check_learning(layer, inputs):
+def _check_learning(layer, inputs, shape):
     symbols = [keras.Input(x.shape[1:], dtype=str(x.dtype)) for x in inputs]
     model = keras.Model(symbols, layer(*symbols))
-    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    eager = keras.backend.backend() != "jax"  # where each operation would be compiled
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=eager)
     before = [numpy(weight).copy() for weight in layer.trainable_weights]
-    shape = model(list(inputs)).shape
     model.train_on_batch(list(inputs), np.random.default_rng(0).normal(size=shape))
     for weight, old in zip(layer.trainable_weights, before, strict=True):
         assert not np.array_equal(numpy(weight), old), f"{weight.path} did not learn"
