@@ -103,7 +103,7 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
     assert result.stdout.strip().endswith("works")
 
 
-# The backward LSTM and the blocks that are computed again compile for minutes.
+# The backward LSTM and the blocks that are computed again compile longest.
 SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "tasks/test_answering.py"}
 OTHERS = (
     "test_models.py",
@@ -139,5 +139,5 @@ def test_models_losses_and_optimizers_pass_their_tests():
 
 
 @pytest.mark.slow
-def test_what_compiles_for_minutes_passes_its_tests():
+def test_what_compiles_longest_passes_its_tests():
     pass_their_tests(sorted(SLOW))

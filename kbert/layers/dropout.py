@@ -26,14 +26,15 @@ class Dropout(keras.layers.Dropout):
         scaled = flat * ops.cast(1 / (1 - self.rate), inputs.dtype)
         return ops.reshape(ops.where(kept, scaled, ops.zeros_like(scaled)), (*rest, last))
 
-    def _random_bits(self, rows, columns):
-        """uint32 (rows, columns), others at each call."""
+    def _random_bits(self, num_rows, num_columns):
+        """uint32 (num_rows, num_columns), others at each call."""
         generator, draw = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"), 2)
         key = ops.bitwise_xor(_mixed(generator), draw)
         # A row's number is mixed before it meets the key: else two keys that differ in few bits
         # would give the same rows in another order.
-        rows = _mixed(ops.bitwise_xor(_mixed(_numbers(rows)), _mixed(key)))
-        return _mixed(ops.bitwise_xor(rows[:, None], _mixed(_numbers(columns))))
+        rows = _mixed(ops.bitwise_xor(_mixed(_numbers(num_rows)), _mixed(key)))
+        columns = _mixed(_numbers(num_columns))
+        return _mixed(ops.bitwise_xor(rows[:, None], columns))
 
 
 def _numbers(count):

@@ -47,6 +47,14 @@ def test_values_are_independent_of_each_other(rate, shape):
         assert abs(spread - 1) < 6 * np.sqrt(2 / len(counts))
 
 
+def test_the_halves_of_rows_are_independent():
+    kept = dropped(0.5, (2000, 100)) > 0
+    first, second = kept[:, :50].ravel(), kept[:, 50:].ravel()
+    assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(len(first))
+    for half in (first, second):
+        assert abs(half.mean() - 0.5) < 5 * 0.5 / np.sqrt(len(half))
+
+
 def test_calls_are_independent_of_each_other():
     """Ten generators with numbers in sequence, ten draws of each: each mask beside each other."""
     ones = np.ones((64, 48), "float32")
