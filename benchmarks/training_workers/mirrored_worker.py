@@ -23,7 +23,7 @@ from kbert_worker import batch_of  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step  # noqa: E402
+from kbert.training import devices  # noqa: E402
 from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.step import TrainingModel  # noqa: E402
@@ -37,7 +37,7 @@ def kbert_model(cell):
     model = TrainingModel(
         build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY)),
         pretraining_objective,
-        jit_step=compile_whole_step(),
+        jit_step=devices.compile_whole_step(),
     )
     model.compile(FusedBertAdam(1e-4))
     return model
@@ -59,7 +59,11 @@ def keras_model(cell):
 def main():
     cell = Cell.of(sys.argv[1:])
     model_of = {"kbert": kbert_model, "keras": keras_model, "keras-hub": keras_hub_worker.model_of}
-    strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices()])
+    if sys.argv[-1] == "kbert":
+        strategy = devices.strategy()  # as `kbert pretrain` does
+    else:
+        names = [device.name for device in tf.config.list_logical_devices()]
+        strategy = tf.distribute.MirroredStrategy(names)
     with strategy.scope():
         model = model_of[sys.argv[-1]](cell)
     batch = keras_hub_worker.batch_of(cell) if sys.argv[-1] == "keras-hub" else batch_of(cell)

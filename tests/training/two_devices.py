@@ -4,10 +4,12 @@ Two logical CPU devices must be asked for before TensorFlow starts, and the othe
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import io
 import json
 import os
+import resource
 import sys
 import tempfile
 import traceback
@@ -26,7 +28,7 @@ from kbert.data.pipeline import as_dataset  # noqa: E402
 from kbert.data.rows import PretrainingRows  # noqa: E402
 from kbert.data.store import TokenStore  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.tensorflow_start import XLA_FLAGS  # noqa: E402
+from kbert.tensorflow_start import CLUSTER_FLAGS  # noqa: E402
 from kbert.training import devices, pretraining, tensorflow_engine  # noqa: E402
 from kbert.training.objectives import pretraining_objective  # noqa: E402
 from kbert.training.optimizers import BertAdam, WarmupLinearDecay  # noqa: E402
@@ -158,8 +160,20 @@ def run(store, strategy, folder):
 
 
 def with_clusters_allowed():
-    os.environ["TF_XLA_FLAGS"] = XLA_FLAGS
+    os.environ["TF_XLA_FLAGS"] = CLUSTER_FLAGS
     return {"whole": devices.compile_whole_step()}
+
+
+def large_block():
+    """Pages taken anew for 64 MB that were in use, and freed, before."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        block = ctypes.c_void_p(libc.malloc(2**26))
+        ctypes.memset(block, 1, 2**26)
+        libc.free(block)
+    return {"faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before}
 
 
 def main(store, *names):
@@ -168,6 +182,7 @@ def main(store, *names):
     folder = Path(tempfile.mkdtemp())
     parts = {
         "strategy": lambda: [type(two).__name__, two.num_replicas_in_sync],
+        "large_block": large_block,
         "with_clusters_allowed": with_clusters_allowed,
         "one": lambda: losses(store, ONE),
         "two": lambda: losses(store, two, jit_step=True),
