@@ -12,10 +12,10 @@ import os
 import statistics
 import time
 
-from kbert.tensorflow_start import CLUSTER_FLAGS
+from kbert.tensorflow_start import import_tensorflow_quietly
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+import_tensorflow_quietly()
 
 import keras  # noqa: E402
 

@@ -6,7 +6,11 @@ work on a machine without it.
 
 import importlib
 
+from kbert.tensorflow_start import set_flags
+
 __version__ = "0.1.0"
+
+set_flags()  # before TensorFlow's import
 
 # Each public name and the module that defines it.
 _HOMES = {

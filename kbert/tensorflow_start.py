@@ -19,6 +19,16 @@ CLUSTER_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_clu
 WIDE_VECTORS = "--xla_cpu_prefer_vector_width=512"
 
 
+def set_flags() -> None:
+    """What TensorFlow and XLA look up in the environment, unless it is set there.
+
+    `import kbert` does it. Nothing happens where TensorFlow is there already: it would not look.
+    """
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
+        os.environ.setdefault("XLA_FLAGS", WIDE_VECTORS)
+
+
 def import_tensorflow_quietly() -> None:
     """TensorFlow notes from C++ how it was built, before any setting can stop it.
 
@@ -26,13 +36,11 @@ def import_tensorflow_quietly() -> None:
     backend.
     """
     if "tensorflow" in sys.modules:
-        return  # It would not look at the flags any more.
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
         return
-    os.environ.setdefault("XLA_FLAGS", WIDE_VECTORS)
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:

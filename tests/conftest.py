@@ -23,6 +23,10 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
+
+# `import kbert` has set it. Without it, a pass of a test's tiny model is compiled once as a whole.
+os.environ.pop("TF_XLA_FLAGS", None)
+
 from tests.small_store import random_documents, vocabulary_of, write_store  # noqa: E402
 
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and every process that they

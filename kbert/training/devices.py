@@ -51,9 +51,9 @@ def compile_whole_step() -> bool:
 
     On a CPU oneDNN multiplies matrices faster than XLA, and XLA does all else faster. So there the
     products stay with oneDNN and XLA compiles the clusters between them (docs/benchmarks.md).
-    TensorFlow allows clusters on a CPU only where TF_XLA_FLAGS says so before its import; the
-    `kbert` command sets it (kbert/tensorflow_start.py). In a function that runs on several logical
-    CPU devices they are an error of TensorFlow's: "Multiple CPU devices".
+    TensorFlow allows clusters on a CPU only where TF_XLA_FLAGS says so before its import; `import
+    kbert` sets it (kbert/tensorflow_start.py). In a function that runs on several logical CPU
+    devices they are an error of TensorFlow's: "Multiple CPU devices".
     """
     gpus, cpus = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     clusters_allowed = CPU_CLUSTERS in os.environ.get("TF_XLA_FLAGS", "")
