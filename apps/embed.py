@@ -92,7 +92,7 @@ def run(args):
 
 def read_texts(path, column):
     from kbert.errors import DataError
-    from kbert.tasks.tables import decoded_lines, read_rows
+    from kbert.tasks.readers.tables import decoded_lines, read_rows
 
     if not path.endswith(".txt"):
         return [row.cells["text"] for row in read_rows(path, {"text": column})]

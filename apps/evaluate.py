@@ -13,8 +13,8 @@ from apps.cli import add_batch_arguments, print_bad_rows, run_command
 
 
 def add_arguments(parser):
-    from kbert.tasks import bad_rows, glue
-    from kbert.tasks.tables import add_column_arguments
+    from kbert.tasks.readers import bad_rows, glue
+    from kbert.tasks.readers.tables import add_column_arguments
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
     parser.add_argument("file", metavar="FILE", help="labelled rows")
@@ -30,9 +30,10 @@ def add_arguments(parser):
 def run(args):
     import keras
 
+    from kbert.checkpoints.directory import load_finetuned
     from kbert.files import check_writable, write_json
-    from kbert.tasks.tables import column_options
-    from kbert.training.finetuning import evaluate, load_finetuned
+    from kbert.finetuning.evaluate import evaluate
+    from kbert.tasks.readers.tables import column_options
 
     if args.output is not None:
         check_writable(args.output)  # Before minutes of work.

@@ -33,8 +33,8 @@ def add_arguments(parser):
 
 def add_tasks(parser, **options):
     """A parser for each task, with the options of fine-tuning; `options` are argparse's."""
+    from kbert.finetuning import options as finetuning_options
     from kbert.tasks import TASKS
-    from kbert.training import finetuning_options
 
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True, help="one of:")
     for name, task in TASKS.items():
@@ -48,7 +48,7 @@ def add_tasks(parser, **options):
 
 
 def run(args):
-    from kbert.training.finetuning import finetune
+    from kbert.finetuning.run import finetune
 
     if args.seeds is not None:
         return run_seeds(args)
@@ -65,7 +65,7 @@ def run(args):
 
 
 def run_seeds(args):
-    from kbert.training.several_runs import finetune_several, seeds
+    from kbert.finetuning.several_runs import finetune_several, seeds
 
     report = finetune_several(*arguments(args), seeds(args.seed, args.seeds), **keywords(args))
     for name, found in report["runs"].items():
@@ -81,15 +81,15 @@ def run_seeds(args):
 
 def arguments(args):
     """What `finetune` and `finetune_several` are told first."""
+    from kbert.finetuning.options import settings
     from kbert.tasks import TASKS
-    from kbert.training.finetuning_options import settings
 
     task = TASKS[args.task].from_arguments(args)
     return task, args.checkpoint, args.train, args.output, settings(args)
 
 
 def keywords(args):
-    from kbert.training import finetuning_options
+    from kbert.finetuning import options as finetuning_options
 
     return finetuning_options.keywords(args) | {"verbose": 1 if sys.stdout.isatty() else 2}
 

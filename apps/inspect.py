@@ -35,7 +35,7 @@ def run(args):
         raise DataError("--preset and --vocabulary-size belong together.")
     if args.vocabulary_size is not None and args.vocabulary_size < 1:
         raise DataError(f"--vocabulary-size must be at least 1. Received: {args.vocabulary_size}.")
-    from kbert.inference import inspection
+    from kbert.checkpoints import inspection
 
     if args.preset is not None:
         config, settings = BertConfig.preset(args.preset, args.vocabulary_size), {}

@@ -29,8 +29,8 @@ from apps.cli import add_batch_arguments, run_command
 
 
 def add_arguments(parser):
-    from kbert.tasks import glue
-    from kbert.tasks.tables import add_column_arguments
+    from kbert.tasks.readers import glue
+    from kbert.tasks.readers.tables import add_column_arguments
 
     parser.add_argument(
         "model", metavar="CHECKPOINT", help="what `kbert finetune` or `kbert export` wrote"
@@ -50,8 +50,8 @@ def run(args):
 
     from kbert.files import replacing
     from kbert.serving.opening import open_model
-    from kbert.tasks.glue import check_model
-    from kbert.tasks.tables import column_options
+    from kbert.tasks.readers.glue import check_model
+    from kbert.tasks.readers.tables import column_options
 
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
@@ -82,7 +82,7 @@ def run(args):
 def lines(answers, glue):
     """What is written for the answers."""
     from kbert.files import as_json
-    from kbert.tasks.glue_files import submission
+    from kbert.tasks.readers.glue_files import submission
 
     if glue is not None:
         return submission(glue, answers)

@@ -56,7 +56,7 @@ def run(args):
         raise DataError(f"--processes must be at least 1. Received: {args.processes}.")
     # Text needs no GPU, and TensorFlow would take all of its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    from kbert.data.corpus import prepare
+    from kbert.corpus.prepare import prepare
 
     result = prepare(
         args.inputs,

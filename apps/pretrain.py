@@ -15,8 +15,8 @@ from kbert.errors import DataError
 
 
 def add_arguments(parser):
-    from kbert.training.setting_options import add_fields
-    from kbert.training.settings import PretrainingSettings, Schedule
+    from kbert.pretraining.settings import PretrainingSettings, Schedule
+    from kbert.settings import add_fields
 
     parser.add_argument("store", help="token store that kbert prepare wrote")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
@@ -33,12 +33,12 @@ def add_arguments(parser):
 
 
 def run(args):
-    from kbert.training.setting_options import from_fields
-    from kbert.training.settings import PretrainingSettings, Schedule
+    from kbert.pretraining.settings import PretrainingSettings, Schedule
+    from kbert.settings import from_fields
 
     settings, schedule = from_fields(PretrainingSettings, args), from_fields(Schedule, args)
-    from kbert.data.store import TokenStore
-    from kbert.training.pretraining import pretrain
+    from kbert.corpus.store import TokenStore
+    from kbert.pretraining.run import pretrain
 
     store = TokenStore(args.store)
     config, start = model_of(args, store)

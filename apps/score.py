@@ -60,7 +60,12 @@ def run(args):
 def squad(args):
     from kbert.errors import DataError
     from kbert.metrics.squad import squad1_scores, squad2_scores
-    from kbert.tasks.squad_files import is_squad2, read_null_odds, read_predictions, read_questions
+    from kbert.tasks.readers.squad_files import (
+        is_squad2,
+        read_null_odds,
+        read_predictions,
+        read_questions,
+    )
 
     questions = read_questions(args.data)
     gold, predictions = gold_answers(questions), read_predictions(args.predictions)
@@ -74,7 +79,7 @@ def squad(args):
 
 def cmrc(args):
     from kbert.metrics.cmrc import cmrc_scores
-    from kbert.tasks.squad_files import read_predictions, read_questions
+    from kbert.tasks.readers.squad_files import read_predictions, read_questions
 
     gold = gold_answers(read_questions(args.data))
     return cmrc_scores(gold, read_predictions(args.predictions))
@@ -94,7 +99,7 @@ def gold_answers(questions):
 
 def conll(args):
     from kbert.metrics.conll import Sentence, conll_scores, from_bioes, parse_columns
-    from kbert.tasks.tables import decoded_lines
+    from kbert.tasks.readers.tables import decoded_lines
 
     sentences = list(parse_columns(decoded_lines(args.file), args.file, args.delimiter))
     if args.bioes:
@@ -106,8 +111,8 @@ def conll(args):
 
 
 def glue(args):
-    from kbert.tasks.glue import find_set
-    from kbert.tasks.glue_files import glue_scores, read_answers
+    from kbert.tasks.readers.glue import find_set
+    from kbert.tasks.readers.glue_files import glue_scores, read_answers
 
     name = find_set(args.name)
     return glue_scores(name, *read_answers(name, args.gold, args.predictions))

@@ -35,7 +35,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    from kbert.training.several_runs import finetune_several, grid, rank
+    from kbert.finetuning.several_runs import finetune_several, grid, rank
 
     values = {name: list(dict.fromkeys(getattr(args, name))) for name in GRID}
     for name in GRID:

@@ -29,8 +29,9 @@ def add_arguments(parser):
 
 
 def run(args):
+    from kbert.corpus.vocabulary import learn_vocabulary
     from kbert.files import check_writable
-    from kbert.text.vocabulary import learn_vocabulary, save_vocabulary
+    from kbert.text.vocabulary import save_vocabulary
 
     check_writable(args.output)  # Before minutes of work.
     trained = learn_vocabulary(

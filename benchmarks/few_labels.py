@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 from kbert.checkpoints.directory import load
 from kbert.files import write_json
+from kbert.finetuning.evaluate import evaluate
+from kbert.finetuning.run import finetune
+from kbert.finetuning.settings import FinetuningSettings
 from kbert.tasks.classification import ClassificationTask
-from kbert.training.finetuning import evaluate, finetune
-from kbert.training.finetuning_settings import FinetuningSettings
 
 RATES = (3e-4, 1e-3)
 TUNING_SEED = 9

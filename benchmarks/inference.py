@@ -63,7 +63,7 @@ def write_models(folder: pathlib.Path, size: str, vocabulary: list[str]) -> None
     import keras
 
     from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
-    from kbert.checkpoints.huggingface import to_huggingface
+    from kbert.checkpoints.huggingface.directory import to_huggingface
     from kbert.checkpoints.keras_hub import to_keras_hub
     from kbert.tasks.classification import ClassificationTask
 

@@ -20,16 +20,15 @@ import_tensorflow_quietly()
 import keras  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
-from kbert.data.pipeline import as_dataset  # noqa: E402
-from kbert.data.rows import PretrainingRows  # noqa: E402
-from kbert.data.store import TokenStore  # noqa: E402
+from kbert.corpus.store import TokenStore  # noqa: E402
+from kbert.engine.devices import compile_whole_step, xla_clusters  # noqa: E402
+from kbert.engine.optimizers import BertAdam  # noqa: E402
+from kbert.engine.precision import set_precision  # noqa: E402
+from kbert.engine.tensorflow import TrainingModel, as_dataset  # noqa: E402
 from kbert.files import write_json  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step, xla_clusters  # noqa: E402
-from kbert.training.objectives import pretraining_objective  # noqa: E402
-from kbert.training.optimizers import BertAdam  # noqa: E402
-from kbert.training.precision import set_precision  # noqa: E402
-from kbert.training.step import TrainingModel  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.rows import PretrainingRows  # noqa: E402
 
 WARM_UP = 2
 DRAWN = 2_000_000  # positions

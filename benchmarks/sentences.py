@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kbert.checkpoints.directory import load
-from kbert.data.store import TokenStore
+from kbert.corpus.store import TokenStore
 from kbert.text.segments import num_special_tokens, pack_segments, pad_rows
 
 SHORTEST, LONGEST = 8, 24  # pieces of a sentence

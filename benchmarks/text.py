@@ -47,7 +47,7 @@ def read_documents(path: pathlib.Path, skip: float, megabytes: float) -> list[st
 
 def prepare_store(data, language, folder, processes: int | None = None) -> dict:
     """`kbert prepare` on a folder as it is, compressed; the most memory of its processes."""
-    from kbert.data.corpus import prepare
+    from kbert.corpus.prepare import prepare
 
     found = prepare(
         [str(data / FOLDERS[language])],
@@ -207,8 +207,8 @@ def pieces_a_word(pieces: list[str], documents: list[str]) -> dict:
 
 def draw_rows(store: pathlib.Path, sequence_length: int, tokens: int = 2_000_000) -> dict:
     """Rows drawn, masked and stacked by one thread."""
-    from kbert.data.rows import PretrainingRows
-    from kbert.data.store import TokenStore
+    from kbert.corpus.store import TokenStore
+    from kbert.pretraining.rows import PretrainingRows
 
     rows = PretrainingRows(
         TokenStore(store), "train", sequence_length=sequence_length, batch_size=32, seed=0

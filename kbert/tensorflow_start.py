@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 
-# What XLA may compile when a command asks for clusters (kbert.training.devices.compile_whole_step);
+# What XLA may compile when a command asks for clusters (kbert.engine.devices.compile_whole_step);
 # until then the flags change nothing. Capitals are TensorFlow's groups: point-wise operations and
 # reductions. Not Transpose, Pack and Concat, which XLA copies value by value on a CPU.
 _CLUSTERED = (

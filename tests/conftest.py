@@ -39,7 +39,13 @@ examples = 5 if os.environ["KERAS_BACKEND"] == "jax" else 50
 settings.register_profile("kbert", deadline=None, max_examples=examples, derandomize=True)
 settings.load_profile("kbert")
 
-LONGEST = ("tests/test_jax.py", "tests/training/", "tests/apps/")
+LONGEST = (
+    "tests/test_jax.py",
+    "tests/pretraining/",
+    "tests/engine/",
+    "tests/finetuning/",
+    "tests/apps/",
+)
 
 
 def pytest_collection_modifyitems(items):

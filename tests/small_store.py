@@ -1,4 +1,4 @@
-"""A token store made by hand in NumPy, by the format that kbert/data/store.py describes."""
+"""A token store made by hand in NumPy, by the format that kbert/corpus/store.py describes."""
 
 import json
 

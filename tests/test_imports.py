@@ -13,33 +13,27 @@ from tests.conftest import ROOT
 # Lower parts import nothing from higher ones; parts of one line do not import each other.
 ORDER = (
     ("errors",),
-    ("files", "tensorflow_start"),
+    ("files", "settings", "tensorflow_start"),
     ("config",),
-    ("text", "layers", "metrics"),
-    ("models", "data"),
+    ("text", "metrics", "layers"),
+    ("models", "corpus"),
     ("tasks",),
     ("checkpoints",),
-    ("training",),
-    ("inference",),
-    ("serving",),
+    ("engine", "inference"),
+    ("pretraining", "finetuning"),
+    ("laboratory", "serving"),
     ("apps",),
 )
 LEVELS = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The only homes of TensorFlow, besides everything in serving/.
 WITH_TENSORFLOW = {
     "kbert/text/tokenizer.py",
-    "kbert/text/offsets.py",
-    "kbert/text/joining.py",
-    "kbert/data/corpus.py",
-    "kbert/data/encoding.py",
-    "kbert/data/pipeline.py",
-    "kbert/tasks/forward.py",
-    "kbert/training/adversarial.py",
-    "kbert/training/devices.py",
-    "kbert/training/fused_adam.py",
-    "kbert/training/step.py",
-    "kbert/training/tensorflow_engine.py",
-    "kbert/checkpoints/google.py",
+    "kbert/inference/forward.py",
+    "kbert/finetuning/remedies/adversarial.py",
+    "kbert/engine/devices.py",
+    "kbert/engine/fused_adam.py",
+    "kbert/engine/tensorflow.py",
+    "kbert/checkpoints/google/release.py",
 }
 FILES = sorted(
     path.relative_to(ROOT)
@@ -63,7 +57,7 @@ def imports_of(file, everywhere=True):
 
 
 def part_of(module):
-    """`kbert.data.rows` -> data; `apps.cli` -> apps; others -> None."""
+    """`kbert.pretraining.rows` -> data; `apps.cli` -> apps; others -> None."""
     names = module.split(".")
     if names[0] == "apps":
         return "apps"

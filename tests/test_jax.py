@@ -28,12 +28,12 @@ import numpy as np
 
 import kbert
 from kbert.checkpoints.directory import Checkpoint, load_model, save
-from kbert.data.rows import PretrainingRows
-from kbert.data.store import TokenStore
+from kbert.pretraining.rows import PretrainingRows
+from kbert.corpus.store import TokenStore
 from kbert.inference import prediction
 from kbert.tasks import TASKS
-from kbert.training.objectives import pretraining_objective
-from kbert.training.optimizers import BertAdam, WarmupLinearDecay
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.engine.optimizers import BertAdam, WarmupLinearDecay
 
 assert keras.backend.backend() == "jax"
 assert set(TASKS) and prediction

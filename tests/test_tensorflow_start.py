@@ -14,13 +14,13 @@ TENSORFLOW = """
 import kbert, os
 import tensorflow as tf
 assert tf.function(lambda x: x + 1, jit_compile=True)(tf.ones(())) == 2
-from kbert.training.devices import compile_whole_step
+from kbert.engine.devices import compile_whole_step
 print(os.environ["XLA_FLAGS"], compile_whole_step())
 """
 TENSORFLOW_FIRST = """
 import tensorflow as tf
 import kbert, os
-from kbert.training.devices import compile_whole_step
+from kbert.engine.devices import compile_whole_step
 print(os.environ.get("XLA_FLAGS"), compile_whole_step())
 """
 JAX = """

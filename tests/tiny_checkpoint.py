@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
-from kbert.training.finetuning_settings import FinetuningSettings
+from kbert.finetuning.settings import FinetuningSettings
 
 WORDS = "the film was good bad music and we saw it very long short on a day".split()
 NEUTRAL = [word for word in WORDS if word not in ("good", "bad")]

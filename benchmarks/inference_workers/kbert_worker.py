@@ -12,10 +12,10 @@ def open_model(precision, length):
     import_tensorflow_quietly()
     import keras
 
+    from kbert.checkpoints.directory import load_finetuned
+    from kbert.inference.answering import answer_examples
     from kbert.inference.prediction import answer_in_pieces
-    from kbert.tasks.answering import answer_examples
     from kbert.tasks.texts import TextExample
-    from kbert.training.finetuning import load_finetuned
 
     keras.config.set_dtype_policy(precision)
     model, tokenizer, _, task = load_finetuned(sys.argv[1] + "/kbert")

@@ -11,10 +11,10 @@ import numpy as np  # noqa: E402
 from worker import VOCABULARY, Cell, serve  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
+from kbert.engine.backend import engine  # noqa: E402
+from kbert.engine.precision import set_precision  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.engine import engine  # noqa: E402
-from kbert.training.objectives import pretraining_objective  # noqa: E402
-from kbert.training.precision import set_precision  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
 
 
 def main():

@@ -19,12 +19,12 @@ import tensorflow as tf  # noqa: E402
 
 import kbert  # noqa: E402
 from kbert.config import BertConfig  # noqa: E402
+from kbert.engine.devices import compile_whole_step, xla_clusters  # noqa: E402
+from kbert.engine.fused_adam import FusedBertAdam  # noqa: E402
+from kbert.engine.precision import set_precision  # noqa: E402
+from kbert.engine.tensorflow import TrainingModel  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training.devices import compile_whole_step, xla_clusters  # noqa: E402
-from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
-from kbert.training.objectives import pretraining_objective  # noqa: E402
-from kbert.training.precision import set_precision  # noqa: E402
-from kbert.training.step import TrainingModel  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
 
 
 def batch_of(cell):

@@ -22,11 +22,11 @@ import tensorflow as tf  # noqa: E402
 from kbert_worker import batch_of  # noqa: E402
 
 from kbert.config import BertConfig  # noqa: E402
+from kbert.engine import devices  # noqa: E402
+from kbert.engine.fused_adam import FusedBertAdam  # noqa: E402
+from kbert.engine.tensorflow import TrainingModel  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.training import devices  # noqa: E402
-from kbert.training.fused_adam import FusedBertAdam  # noqa: E402
-from kbert.training.objectives import pretraining_objective  # noqa: E402
-from kbert.training.step import TrainingModel  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

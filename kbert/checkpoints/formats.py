@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 # format -> its module (imported when it is needed: two of them load much), reader and writer.
 _HOMES = {
     "kbert": ("kbert.checkpoints.directory", "load", "save"),
-    "huggingface": ("kbert.checkpoints.huggingface", "from_huggingface", "to_huggingface"),
-    "google": ("kbert.checkpoints.google", "from_google", "to_google"),
+    "huggingface": (
+        "kbert.checkpoints.huggingface.directory",
+        "from_huggingface",
+        "to_huggingface",
+    ),
+    "google": ("kbert.checkpoints.google.release", "from_google", "to_google"),
     "keras-hub": ("kbert.checkpoints.keras_hub", "from_keras_hub", "to_keras_hub"),
 }
 FORMATS = tuple(_HOMES)

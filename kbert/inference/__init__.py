@@ -1,1 +1,1 @@
-"""Using a trained model: batch prediction, filling masks."""
+"""Using a trained model: answers, masks filled, vectors."""

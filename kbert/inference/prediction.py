@@ -18,7 +18,7 @@ def answer_in_pieces(answer: Answerer, examples: Sequence[Example]) -> Iterator[
     """The answer to each example, in order; the first ones long before the last.
 
     Args:
-        answer: gives the answers to a list of examples: `kbert.tasks.answering.answer_examples`
+        answer: gives the answers to a list of examples: `kbert.inference.answering.answer_examples`
             with all else filled in, or that of a SavedModel.
     """
     for start in range(0, len(examples), AT_ONCE):

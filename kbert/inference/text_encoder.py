@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights
 from kbert.checkpoints.pooling import Pooling
-from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
+from kbert.inference.answering import predict_features
 from kbert.layers.pooling import pool
 from kbert.models import build_encoder
-from kbert.tasks.answering import predict_features
+from kbert.tasks.features import Feature, single_segment
 
 LONG = ("refuse", "cut", "window")
 # Texts tokenized together: enough to sort by length, few enough for the memory.

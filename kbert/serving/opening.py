@@ -32,8 +32,8 @@ def open_model(
     # Needs Keras, but not TensorFlow.
     import keras
 
-    from kbert.tasks.answering import answer_examples
-    from kbert.training.finetuning import load_finetuned
+    from kbert.checkpoints.directory import load_finetuned
+    from kbert.inference.answering import answer_examples
 
     keras.config.set_dtype_policy(precision)
     model, tokenizer, _, task = load_finetuned(path)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
-from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.features import Feature
+from kbert.tasks.readers.bad_rows import BadRows
 
 if TYPE_CHECKING:
     # Keras takes seconds to import; a command's `--help` needs the tasks but not Keras. So a task
@@ -51,7 +51,7 @@ class Task(abc.ABC):
         reading_options: fields that say how files are read or scored, and may differ from those of
             training.
         features: what the output layer sees of a frozen encoder
-            (kbert/tasks/encoder_features.py); None where the encoder learns too.
+            (kbert/tasks/heads/encoder_features.py); None where the encoder learns too.
         takes_pairs: whether an example is two texts.
         takes_choices: whether an example is a context and any number of choices.
     """

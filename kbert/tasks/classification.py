@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss, softmax
-from kbert.tasks import output_layer
-from kbert.tasks.bad_rows import BadRows, quoted, with_known_labels
 from kbert.tasks.base import Named
-from kbert.tasks.labels import check_column, sort_labels
+from kbert.tasks.features import Feature
+from kbert.tasks.heads import output_layer
+from kbert.tasks.readers.bad_rows import BadRows, quoted, with_known_labels
+from kbert.tasks.readers.labels import check_column, sort_labels
 from kbert.tasks.texts import TextExample, TextTask
 
 BALANCED = "balanced"

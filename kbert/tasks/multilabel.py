@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
-from kbert.tasks.bad_rows import BadRows, with_known_labels
-from kbert.tasks.labels import check_column, sort_labels
-from kbert.tasks.tables import JSON_ERRORS
+from kbert.tasks.features import Feature
+from kbert.tasks.readers.bad_rows import BadRows, with_known_labels
+from kbert.tasks.readers.labels import check_column, sort_labels
+from kbert.tasks.readers.tables import JSON_ERRORS
 from kbert.tasks.texts import TextExample, TextTask
 
 

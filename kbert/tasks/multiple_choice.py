@@ -3,7 +3,7 @@
     [CLS] context [SEP] question choice [SEP]      for each choice
     pooled_output -> dropout -> dense -> one score; softmax over the choices
 
-Files: see kbert/tasks/choice_files.py.
+Files: see kbert/tasks/readers/choice_files.py.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbert.data.examples import Feature, stack
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss, softmax
-from kbert.tasks import output_layer
-from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
-from kbert.tasks.choice_files import ChoiceExample, from_object, read_choices
-from kbert.tasks.tables import parse_object
+from kbert.tasks.features import Feature, stack
+from kbert.tasks.heads import output_layer
+from kbert.tasks.readers.bad_rows import BadRows, check_any_left
+from kbert.tasks.readers.choice_files import ChoiceExample, from_object, read_choices
+from kbert.tasks.readers.tables import parse_object
 from kbert.tasks.texts import tokenize
 
 # Examples given to the tokenizer at once.

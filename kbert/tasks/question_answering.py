@@ -4,7 +4,8 @@
 
 A span from token i to token j scores S·T_i + E·T_j; no answer scores S·[CLS] + E·[CLS]. A context
 that is too long becomes several windows. The answer is cut from the original text at the
-characters where its tokens begin and end. Files are SQuAD's JSON; see kbert/tasks/squad_files.py.
+characters where its tokens begin and end. Files are SQuAD's JSON; see
+kbert/tasks/readers/squad_files.py.
 """
 
 import argparse
@@ -14,16 +15,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.metrics import squad
 from kbert.metrics.cmrc import cmrc_scores
-from kbert.tasks import output_layer
-from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.base import Task
-from kbert.tasks.question_windows import cut_answer, window_features
-from kbert.tasks.spans import IMPOSSIBLE, best_spans, log_sum_exp, score_spans
-from kbert.tasks.squad_files import Question, read_questions
+from kbert.tasks.features import Feature
+from kbert.tasks.heads import output_layer
+from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.readers.squad_files import Question, read_questions
+from kbert.tasks.windows.question_windows import cut_answer, window_features
+from kbert.tasks.windows.spans import IMPOSSIBLE, best_spans, log_sum_exp, score_spans
 from kbert.text.segments import num_special_tokens
 
 RULES = ("squad", "cmrc")

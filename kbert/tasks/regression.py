@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
+from kbert.tasks.features import Feature
 from kbert.tasks.texts import TextExample, TextTask
 
 

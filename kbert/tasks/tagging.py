@@ -5,7 +5,7 @@
 or, of a frozen encoder, features -> two-layer BiLSTM -> dropout -> dense (paper, table 7).
 
 The first piece of a word is its word's, the others count for nothing. Files: see
-kbert/tasks/conll_files.py.
+kbert/tasks/readers/conll_files.py.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.data.examples import Feature, single_segment
 from kbert.errors import DataError
 from kbert.metrics import conll
-from kbert.tasks import encoder_features, output_layer
-from kbert.tasks.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.base import Named, Task
-from kbert.tasks.conll_files import (
+from kbert.tasks.features import Feature, single_segment
+from kbert.tasks.heads import encoder_features, output_layer
+from kbert.tasks.readers.bad_rows import BadRows, check_any_left, with_known_labels
+from kbert.tasks.readers.conll_files import (
     Columns,
     Sentence,
     from_text,
@@ -32,14 +32,7 @@ from kbert.tasks.conll_files import (
     has_plain_tags,
     read_sentences,
 )
-from kbert.tasks.labels import check_column
-from kbert.tasks.sentence_context import (
-    TaggedExample,
-    all_words,
-    context,
-    with_documents,
-    word_pieces,
-)
+from kbert.tasks.readers.labels import check_column
 from kbert.tasks.tag_schemes import (
     OUTSIDE,
     are_plain,
@@ -49,7 +42,14 @@ from kbert.tasks.tag_schemes import (
     valid_transitions,
     viterbi,
 )
-from kbert.tasks.word_windows import choose_windows, plan_windows
+from kbert.tasks.windows.sentence_context import (
+    TaggedExample,
+    all_words,
+    context,
+    with_documents,
+    word_pieces,
+)
+from kbert.tasks.windows.word_windows import choose_windows, plan_windows
 from kbert.text.joining import join_words
 
 
@@ -77,7 +77,7 @@ class TaggingTask(Task):
         crf: score neighbouring tags too (kbert/layers/crf.py).
         label_smoothing: share of the right tag that the loss gives to all tags; without a CRF.
         features: freeze the encoder, and put a two-layer BiLSTM on these of its hidden layers
-            (kbert/tasks/encoder_features.py).
+            (kbert/tasks/heads/encoder_features.py).
         lstm_size: width of each of its directions; None for the encoder's width.
     """
 

@@ -1,7 +1,8 @@
 """What the tasks on a text or a pair of texts share: files, columns, tokens.
 
-Files are TSV, CSV or JSON lines with a text column, maybe a second one, and a label column; see
-kbert/tasks/tables.py. What a label is, and what is computed, each task says in its own file.
+Files are TSV, CSV or JSON lines with a text column, maybe a second one, and a label column (see
+kbert/tasks/readers/tables.py). What a label is, and what is computed, each task says in its own
+file.
 """
 
 import abc
@@ -13,12 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
-from kbert.tasks import encoder_features, glue, output_layer, tables
-from kbert.tasks.bad_rows import BadRows, check_any_left
 from kbert.tasks.base import Task
-from kbert.tasks.output_heads import HEADS, POOLER
+from kbert.tasks.features import Feature
+from kbert.tasks.heads import encoder_features, output_layer
+from kbert.tasks.heads.output_heads import HEADS, POOLER
+from kbert.tasks.readers import glue, tables
+from kbert.tasks.readers.bad_rows import BadRows, check_any_left
 
 # Texts given to the tokenizer at once: many for its speed, few for the memory of their padding.
 CHUNK = 1024
@@ -40,9 +42,9 @@ class TextTask(Task):
         sequence_output -> head -> dropout -> dense -> the outputs
 
     Args:
-        head: one of `kbert.tasks.output_heads.HEADS`; "pooler" is the paper's.
+        head: one of `kbert.tasks.heads.output_heads.HEADS`; "pooler" is the paper's.
         features: freeze the encoder, and give the head these of its hidden layers
-            (kbert/tasks/encoder_features.py); not with the pooler, which reads the last one.
+            (kbert/tasks/heads/encoder_features.py); not with the pooler, which reads the last one.
         lstm_size: width of each direction of a head's LSTM; None for the encoder's width.
         dropout: rate before the output layer (0.1 in the paper).
         sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.

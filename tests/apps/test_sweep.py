@@ -6,7 +6,7 @@ import json
 import pytest
 
 from apps.cli import main
-from kbert.training import several_runs
+from kbert.finetuning import several_runs
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
 

@@ -79,7 +79,7 @@ def test_a_header_that_lies(folders, name, raw):
 
 _LOAD_LARGE = """
 import sys, threading, time
-import kbert.checkpoints.huggingface as huggingface
+import kbert.checkpoints.huggingface.directory as huggingface
 import kbert.text.tokenizer
 import tensorflow as tf
 tf.ones((8, 8)) @ tf.ones((8, 8))

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from kbert.data.examples import Feature
 from kbert.errors import DataError
 from kbert.inference import prediction
+from kbert.inference.answering import answer_examples, answer_features
 from kbert.inference.prediction import answer_in_pieces, answer_lines, waiting_lines
-from kbert.tasks.answering import answer_examples, answer_features
+from kbert.tasks.features import Feature
 
 
 class SumTask:

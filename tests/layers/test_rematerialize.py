@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from kbert.engine.backend import engine
 from kbert.models import build_pretraining_model
-from kbert.training.engine import engine
-from kbert.training.objectives import pretraining_objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
 
 
 def one_step(config, rematerialize, jit_step):

@@ -11,11 +11,11 @@ import tensorflow as tf
 from apps.cli import run_command
 from kbert import Predictor
 from kbert.errors import DataError
+from kbert.inference.answering import answer_examples
 from kbert.serving.choices import choice_inputs
 from kbert.serving.instances import batches, example_instance
 from kbert.serving.server import PredictionServer
-from kbert.tasks.answering import answer_examples
-from kbert.tasks.choice_files import ChoiceExample
+from kbert.tasks.readers.choice_files import ChoiceExample
 from kbert.text.tokenizer import as_strings
 
 EXAMPLES = [

@@ -15,9 +15,9 @@ import tensorflow as tf
 from apps.cli import run_command
 from kbert import Predictor, build_encoder, export_saved_model, save
 from kbert.errors import DataError
+from kbert.inference.answering import answer_examples
 from kbert.serving import export
 from kbert.tasks import TASKS
-from kbert.tasks.answering import answer_examples
 from kbert.tasks.classification import ClassificationTask, TextExample
 from tests.serving.conftest import CONFIG, LABELS, exported
 

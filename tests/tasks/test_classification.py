@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from kbert.errors import DataError
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask, TextExample
-from kbert.tasks.labels import sort_labels
+from kbert.tasks.readers.labels import sort_labels
 from tests.tasks.rows import tokenizer, write
 
 DATA = Path(os.environ.get("KBERT_DATA", "../shared/data"))
@@ -253,9 +253,9 @@ import sys
 sys.modules["tensorflow"] = None
 import numpy as np
 from kbert import BertConfig, build_encoder
-from kbert.data.examples import pad_batch
+from kbert.tasks.features import pad_batch
 from kbert.tasks import TASKS
-from kbert.tasks.answering import answer_features
+from kbert.inference.answering import answer_features
 from kbert.tasks.classification import TextExample
 
 def tokenizer(texts, seconds=None, sequence_length=None):

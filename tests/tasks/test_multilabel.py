@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score, log_loss
 from kbert.errors import DataError
 from kbert.metrics.multilabel import multilabel_scores
 from kbert.tasks import TASKS
-from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.texts import TextExample
 from tests.tasks.rows import tokenizer, write
 

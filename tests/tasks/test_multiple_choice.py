@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from kbert import BertConfig, build_encoder
-from kbert.data.examples import pad_batch
 from kbert.errors import DataError
+from kbert.inference.answering import answer_features
 from kbert.tasks import TASKS
-from kbert.tasks.answering import answer_features
-from kbert.tasks.choice_files import ChoiceExample
+from kbert.tasks.features import pad_batch
 from kbert.tasks.multiple_choice import MultipleChoiceTask
+from kbert.tasks.readers.choice_files import ChoiceExample
 from tests.tasks.rows import tokenizer
 
 CONFIG = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)

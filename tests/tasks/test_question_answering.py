@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from kbert.errors import DataError
+from kbert.inference.answering import answer_features
 from kbert.tasks import TASKS
-from kbert.tasks.answering import answer_features
-from kbert.tasks.bad_rows import BadRows
 from kbert.tasks.question_answering import QuestionAnsweringTask
-from kbert.tasks.spans import IMPOSSIBLE
+from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.windows.spans import IMPOSSIBLE
 from tests.conftest import ROOT
 from tests.tasks.word_questions import OPEN, SHORT, encode, question
 
@@ -276,8 +276,8 @@ WITHOUT_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
 from kbert import BertConfig, build_encoder
-from kbert.data.examples import pad_batch
-from kbert.tasks.answering import answer_features
+from kbert.tasks.features import pad_batch
+from kbert.inference.answering import answer_features
 from tests.tasks.word_questions import OPEN, Tokenizer, question
 
 config = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)

@@ -7,7 +7,7 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.tasks import TASKS
-from kbert.tasks.bad_rows import BadRows
+from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.regression import RegressionTask
 from kbert.tasks.texts import TextExample
 from tests.tasks.rows import tokenizer, write

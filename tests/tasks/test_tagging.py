@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert import WordPieceTokenizer
-from kbert.data.examples import pad_batch
 from kbert.errors import DataError
 from kbert.tasks import TASKS
-from kbert.tasks.bad_rows import BadRows
-from kbert.tasks.conll_files import Sentence
-from kbert.tasks.sentence_context import TaggedExample, with_documents
+from kbert.tasks.features import pad_batch
+from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.readers.conll_files import Sentence
 from kbert.tasks.tagging import TaggingTask
+from kbert.tasks.windows.sentence_context import TaggedExample, with_documents
 from tests.tasks.rows import write
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##do", "##ne", "ann", "lee", "met"]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from kbert.tasks.question_answering import QuestionAnsweringTask
-from kbert.tasks.squad_files import Answer, Question
+from kbert.tasks.readers.squad_files import Answer, Question
 from kbert.text.offsets import Pieces
 
 CLS, SEP = 1, 2

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from apps.cli import run_command
+from kbert.corpus.vocabulary import learn_vocabulary, train_vocabulary
 from kbert.errors import DataError
 from kbert.text.vocabulary import (
     SPECIAL_TOKENS,
-    learn_vocabulary,
     load_vocabulary,
     save_vocabulary,
     special_token_ids,
-    train_vocabulary,
 )
 
 DATA = Path(os.environ.get("KBERT_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -6,9 +6,10 @@ import unicodedata
 
 import pytest
 
+from kbert.corpus.word_counts import count_chunk, count_words
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import SPECIAL_TOKENS
-from kbert.text.words import WordTable, count_chunk, count_words
+from kbert.text.words import WordTable
 
 
 def words_of(text, **options):
@@ -37,7 +38,7 @@ def test_count_chunk_leaves_out_words_that_are_always_unknown():
 
 def test_processes_count_as_one_process_does(monkeypatch):
     texts = [f"word{i % 7} 我 other text. " * 50 for i in range(40)]
-    monkeypatch.setattr("kbert.text.words._CHUNK_CHARACTERS", 10_000)
+    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 10_000)
     alone = count_words(texts, WordTable(), num_workers=1)
     assert count_words(texts, WordTable(), num_workers=2) == alone
     expected = collections.Counter()
@@ -47,8 +48,8 @@ def test_processes_count_as_one_process_does(monkeypatch):
 
 
 def test_memory_is_bounded_by_forgetting_rare_words(monkeypatch):
-    monkeypatch.setattr("kbert.text.words._CHUNK_CHARACTERS", 100)
-    monkeypatch.setattr("kbert.text.words._MAX_DISTINCT_WORDS", 50)
+    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 100)
+    monkeypatch.setattr("kbert.corpus.word_counts._MAX_DISTINCT_WORDS", 50)
     texts = ["often " * 20 + f"rare{i}" for i in range(500)]
     counted = count_words(texts, WordTable(), num_workers=1).words
     assert counted["often"] == 10_000

@@ -1,0 +1,1 @@
+"""Google's releases in and out."""

@@ -1,0 +1,1 @@
+"""Hugging Face's directories in and out, without PyTorch or transformers."""

@@ -1,0 +1,1 @@
+"""From text files to a vocabulary and a token store."""

@@ -1,0 +1,337 @@
+"""Reads text corpora as streams: files and folders in, documents out.
+
+Files are `.txt`, `.md` or `.jsonl`, plain or compressed (`.gz`, `.xz`, `.zst`), in UTF-8; folders
+are searched for them in sorted order. In `.txt` and `.md` a blank line ends a document, or only the
+end of the file does; in `.jsonl` every line is an object with the document in one field.
+
+Whatever can be known beforehand (a missing file, a binary one, a wrong suffix) raises DataError
+before any document is read. What turns up later, such as a broken line in the middle, is counted in
+`TextReader.problems` with its file and first line, and reading goes on. Memory does not grow with
+the length of a file, a line or a document.
+"""
+
+import codecs
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from kbert.corpus.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
+from kbert.errors import DataError
+from kbert.text.sentences import cut_long
+
+DOCUMENT_RULES = ("blank-line", "file")
+SUFFIXES = (".txt", ".md", ".jsonl")
+
+# A longer document is handed out in parts, so that nobody ever holds a gigabyte of text at once.
+MAX_DOCUMENT_LENGTH = 4 << 20  # bytes in .txt and .md, characters in .jsonl
+MAX_JSON_LINE_BYTES = 32 << 20
+_PIECE_BYTES = 1 << 20
+_HEAD_BYTES = 1 << 16
+_MAX_LISTED_PROBLEMS = 1000
+
+_CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+
+
+class Document(NamedTuple):
+    """One document, or one part of a document longer than MAX_DOCUMENT_LENGTH."""
+
+    text: str
+    file: int  # index in TextReader.files
+    number: int  # among the documents of its file, from 0
+    line: int  # of the file where it begins, from 1
+
+
+class Problems:
+    """What was wrong with the input: how often, in which file, first in which line.
+
+    At most 1,000 pairs of file and problem are kept; further ones only count in `unlisted`.
+    """
+
+    def __init__(self):
+        self._entries: dict[tuple[str, str], dict] = {}
+        self.unlisted = 0
+
+    def add(self, file: str, problem: str, first_line: int | None = None, count: int = 1) -> None:
+        entry = self._entries.get((file, problem))
+        if entry is not None:
+            entry["count"] += count
+        elif len(self._entries) < _MAX_LISTED_PROBLEMS:
+            self._entries[file, problem] = {
+                "file": file,
+                "problem": problem,
+                "count": count,
+                "first_line": first_line,
+            }
+        else:
+            self.unlisted += count
+
+    def as_dict(self) -> dict:
+        """{"listed": [{"file", "problem", "count", "first_line"}, ...], "unlisted": count}."""
+        return {"listed": list(self._entries.values()), "unlisted": self.unlisted}
+
+    def merge(self, other: dict) -> None:
+        """Add what `as_dict` of other Problems returned."""
+        for entry in other["listed"]:
+            self.add(**entry)
+        self.unlisted += other["unlisted"]
+
+
+class TextReader:
+    """The documents of files and folders, one after another, always in the same order.
+
+    Args:
+        paths: files, or folders that are searched; hidden files and folders are left out.
+        document: where a document of .txt and .md ends: "blank-line" or "file".
+        field: the field of a .jsonl object that holds the document.
+
+    Attributes: `files` (paths), `total_bytes` and `bytes_read` (on disk, as compressed), and
+    `problems`. Raises DataError if a file cannot be what its name says.
+    """
+
+    def __init__(self, paths: Iterable[str], document: str = "blank-line", field: str = "text"):
+        if document not in DOCUMENT_RULES:
+            raise DataError(f"document must be one of {DOCUMENT_RULES}. Received: {document!r}.")
+        self.document = document
+        self.field = field
+        self.problems = Problems()
+        self.files = _find_files(paths, self.problems)
+        for path in self.files:
+            _check_file(path, field)
+        self._sizes = [os.path.getsize(path) for path in self.files]
+        self.total_bytes = sum(self._sizes)
+        self._finished_bytes = 0
+        self._raw: BinaryIO | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the files taken from disk so far."""
+        return self._finished_bytes + (self._raw.tell() if self._raw else 0)
+
+    def documents(self, first_file: int = 0, skip: int = 0) -> Iterator[Document]:
+        """All documents, or those from document `skip` of file `first_file` on.
+
+        Problems of what is skipped are not counted.
+        """
+        if first_file or skip:
+            self.problems = Problems()
+        self._finished_bytes = sum(self._sizes[:first_file])
+        for index in range(first_file, len(self.files)):
+            for number, (text, line) in enumerate(self._file_documents(index)):
+                if index == first_file and number < skip:
+                    self.problems = Problems()
+                    continue
+                yield Document(text, index, number, line)
+            self._finished_bytes += self._sizes[index]
+
+    def _file_documents(self, index: int) -> Iterator[tuple[str, int]]:
+        path = self.files[index]
+        with open(path, "rb") as self._raw:
+            is_json = split_suffixes(path)[0] == ".jsonl"
+            size = MAX_JSON_LINE_BYTES if is_json else _PIECE_BYTES
+            pieces = self._pieces(path, decompressed(self._raw, path), size)
+            if is_json:
+                yield from self._json_documents(path, pieces)
+            else:
+                yield from self._text_documents(path, pieces)
+        self._raw = None
+
+    def _pieces(self, path: str, stream: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+        """Lines, each with its number; one longer than `size` bytes comes in several pieces."""
+        line = 1
+        try:
+            # An empty file is an empty one of every compression too.
+            piece = stream.readline(size) if os.path.getsize(path) else b""
+            piece = piece.removeprefix(codecs.BOM_UTF8)
+            if not piece:
+                self.problems.add(path, "empty file")
+            while piece:
+                yield line, piece
+                line += piece.endswith(b"\n")
+                piece = stream.readline(size)
+        except DAMAGE as error:
+            problem = f"damaged, the rest is not read ({str(error) or type(error).__name__})"
+            self.problems.add(path, problem, line)
+
+    def _text_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
+        by_blank_line = self.document == "blank-line"
+        held, held_bytes, first_line = [], 0, 1
+        for line, piece in pieces:
+            ends = by_blank_line and piece.isspace()
+            if not ends:
+                first_line = first_line if held else line
+                held.append(piece)
+                held_bytes += len(piece)
+            if not ends and held_bytes < MAX_DOCUMENT_LENGTH:
+                continue
+            data = b"".join(held)
+            cut = len(data) if ends else _cut_point(data)
+            if not ends:
+                self.problems.add(path, "very long document, divided", first_line)
+            yield from self._decoded_document(path, data[:cut], first_line)
+            held, held_bytes, first_line = [data[cut:]] if data[cut:] else [], len(data) - cut, line
+        yield from self._decoded_document(path, b"".join(held), first_line)
+
+    def _decoded_document(self, path: str, data: bytes, line: int) -> Iterator[tuple[str, int]]:
+        text = self._decode(path, data, line)
+        if text and not text.isspace():
+            yield text, line
+
+    def _json_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
+        too_long = 0
+        for line, piece in pieces:
+            if line == too_long:
+                continue
+            if len(piece) >= MAX_JSON_LINE_BYTES and not piece.endswith(b"\n"):
+                too_long = line
+                self.problems.add(path, f"line over {MAX_JSON_LINE_BYTES} bytes, left out", line)
+                continue
+            if piece.isspace():
+                continue
+            text, problem = _text_of_json(self._decode(path, piece, line), self.field)
+            if problem:
+                self.problems.add(path, problem, line)
+            parts = cut_long(text, MAX_DOCUMENT_LENGTH) if text else ()
+            for part_number, part in enumerate(parts):
+                if part_number:
+                    self.problems.add(path, "very long document, divided", line)
+                yield part, line
+
+    def _decode(self, path: str, data: bytes, line: int) -> str:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            text = data.decode("utf-8", "replace")
+            count = text.count("\ufffd") - data.count("\ufffd".encode())
+            line += data.count(b"\n", 0, error.start)
+            self.problems.add(path, "bytes that are not UTF-8, read as U+FFFD", line, count)
+        return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def iterate_texts(
+    paths: Iterable[str],
+    document: str = "blank-line",
+    field: str = "text",
+    problems: Problems | None = None,
+) -> Iterator[str]:
+    """The text of each document in files and folders, in a stream.
+
+    Args: as TextReader's; `problems`, if given, receives what was wrong with the input at the end.
+    Raises DataError before the first text if a file cannot be what its name says.
+    """
+    reader = TextReader(paths, document, field)
+    for entry in reader.documents():
+        yield entry.text
+    if problems is not None:
+        problems.merge(reader.problems.as_dict())
+
+
+def _find_files(paths: Iterable[str], problems: Problems) -> list[str]:
+    """Files as given, folders replaced by the text files in them; each file once."""
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    found: dict[str, None] = {}
+    for path in map(os.fspath, paths):
+        if os.path.isdir(path):
+            inside = _files_of_folder(path, problems)
+            if not inside:
+                raise DataError(f"Folder {path} has no file with a name in {_expected()}.")
+            found.update(dict.fromkeys(inside))
+        elif not os.path.exists(path):
+            raise DataError(f"There is no file or folder {path}.")
+        elif not os.path.isfile(path):
+            raise DataError(f"{path} is not a regular file: it must be readable more than once.")
+        elif split_suffixes(path)[0] not in SUFFIXES:
+            raise DataError(f"{path} must have a name in {_expected()}.")
+        else:
+            found[path] = None
+    if not found:
+        raise DataError("No file or folder with text was given.")
+    return list(found)
+
+
+def _expected() -> str:
+    return f"{' '.join('*' + s for s in SUFFIXES)}, plain or with {' '.join(COMPRESSIONS)}"
+
+
+def _files_of_folder(folder: str, problems: Problems) -> list[str]:
+    found = []
+    for directory, subfolders, names in os.walk(folder, onerror=_raise):
+        # Sorted in place: os.walk descends in this order.
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.join(directory, name)
+            usable = not name.startswith(".") and split_suffixes(name)[0] in SUFFIXES
+            if usable and os.path.isfile(path):
+                found.append(path)
+            else:
+                problems.add(folder, "files of other kinds, left out")
+    return found
+
+
+def _raise(error: OSError):
+    raise error
+
+
+def _check_file(path: str, field: str) -> None:
+    """Raise DataError if the beginning of a file shows that it is not UTF-8 text."""
+    kind, compression = split_suffixes(path)
+    with open(path, "rb") as raw:
+        try:
+            stream = decompressed(raw, path, _HEAD_BYTES)
+            head = stream.read(_HEAD_BYTES) if os.path.getsize(path) else b""
+        except DAMAGE as error:
+            name = COMPRESSIONS[compression]
+            raise DataError(f"{path} is not a whole {name} file: {error}.") from error
+    for magic, suffix in MAGIC.items():
+        if head.startswith(magic):
+            raise DataError(f"{path} holds {COMPRESSIONS[suffix]} data: name it {suffix}.")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path} is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8).")
+    num_controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
+    if num_controls > max(8, len(head) // 100):
+        raise DataError(f"{path} is binary, not text.")
+    text = codecs.utf_8_decode(head, "replace", False)[0]
+    invalid = text.count("\ufffd")
+    if invalid >= 10 and 2 * invalid > len(text) - len(text.encode("ascii", "ignore")):
+        raise DataError(f"{path} is not UTF-8: convert it first (iconv -f ENCODING -t UTF-8).")
+    if kind == ".jsonl":
+        _check_json_lines(path, head.removeprefix(codecs.BOM_UTF8), field)
+
+
+def _check_json_lines(path: str, head: bytes, field: str) -> None:
+    """Raise DataError if none of the first whole lines can be used: a wrong file or field."""
+    lines = head.split(b"\n")
+    if len(head) >= _HEAD_BYTES:
+        lines.pop()  # cut in the middle
+    lines = [line.decode("utf-8", "replace") for line in lines if line.strip()]
+    found = [_text_of_json(line, field) for line in lines]
+    if found and not any(text for text, _ in found):
+        raise DataError(f"{path}: no line can be used; the first is {found[0][1]}.")
+
+
+def _text_of_json(line: str, field: str) -> tuple[str, str | None]:
+    """(text, None) of a line of JSON, or (what there is, the problem with it)."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", "not JSON, left out"
+    text = row.get(field) if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        return "", f"without a text in field {field!r}, left out"
+    if not text or text.isspace():
+        return "", f"with nothing in field {field!r}, left out"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can spell half of a character ("\ud83d"), which UTF-8 cannot hold.
+        return text.encode("utf-8", "replace").decode(), "half of a character, read as ?"
+    return text, None
+
+
+def _cut_point(data: bytes) -> int:
+    """Where to divide a long text: after its last line, else word, else whole character."""
+    if data.endswith(b"\n"):
+        return len(data)
+    after_space = data.rfind(b" ", len(data) - _PIECE_BYTES) + 1
+    return after_space or codecs.utf_8_decode(data, "replace", False)[1]

@@ -1,0 +1,250 @@
+"""From text files to a token store: every document is tokenized once, in parallel.
+
+    files -> documents -> tasks of about 4 million characters -> shards -> final arrays
+             (one reader)                              (workers)
+
+The reader hands out tasks only as fast as workers finish them, so memory stays the same whatever
+the size of the corpus. Where a task begins depends on nothing but the input, so the store is the
+same, byte for byte, with any number of workers and however often the run was interrupted.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.store import SPLITS
+from kbert.corpus.store_writer import StoreWriter
+from kbert.corpus.workers import Workers
+from kbert.errors import DataError
+from kbert.text.sentences import SENTENCE_RULES
+from kbert.text.vocabulary import load_vocabulary
+
+TASK_CHARACTERS = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How text becomes tokens; one for the whole store. Raises DataError for a wrong value.
+
+    Args:
+        lowercase, strip_accents, split_chinese: as of WordPieceTokenizer.
+        sentences: "punctuation" or "line", see split_sentences.
+        validation_share: the share of documents held out, in [0, 1); chosen by their text.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    split_chinese: bool = True
+    sentences: str = "punctuation"
+    validation_share: float = 0.01
+
+    def __post_init__(self):
+        if self.sentences not in SENTENCE_RULES:
+            raise DataError(
+                f"`sentences` must be one of {SENTENCE_RULES}. Received: {self.sentences!r}."
+            )
+        if not 0 <= self.validation_share < 1:
+            raise DataError(
+                f"`validation_share` must be in [0, 1). Received: {self.validation_share}."
+            )
+
+    @property
+    def tokenizer_options(self) -> dict:
+        names = ("lowercase", "strip_accents", "split_chinese")
+        return {name: getattr(self, name) for name in names}
+
+
+def prepare(
+    inputs: Iterable[str],
+    output: str,
+    vocabulary: str,
+    *,
+    document: str = "blank-line",
+    field: str = "text",
+    processes: int | None = None,
+    progress: bool = True,
+    **recipe,
+) -> dict:
+    """Turn text files into a token store, which `kbert.corpus.store.TokenStore` reads.
+
+    A run that was killed continues when it is called again with the same arguments. More than two
+    workers are processes started with "spawn": a script then needs `if __name__ == "__main__":`.
+
+    Args:
+        inputs: files and folders.
+        output: the folder of the store.
+        vocabulary: vocab.txt.
+        document, field: where documents begin and end, see TextReader.
+        processes: workers; None takes all cores, but no more than the input keeps busy.
+        progress: show a progress bar on standard error.
+        **recipe: the fields of `Recipe`.
+
+    Returns:
+        What store.json holds under "splits" and "summary", and of this call "seconds",
+        "megabytes_per_second" (of text, from when the pool of workers exists) and
+        "already_finished".
+
+    Raises:
+        DataError: an argument or a file cannot be used, or there is no text.
+    """
+    started = working = time.monotonic()
+    recipe = Recipe(**recipe)
+    if processes is not None and processes < 1:
+        raise DataError(f"`processes` must be at least 1. Received: {processes}.")
+    pieces = load_vocabulary(vocabulary)
+    reader = TextReader(inputs, document, field)
+    writer = StoreWriter(output, _job(reader, pieces, recipe))
+    already_finished = writer.index is not None
+    text_bytes = 0
+    if not already_finished:
+        processes = processes or _useful_processes(reader.total_bytes)
+        try:
+            with Workers(processes, pieces, recipe) as workers:
+                working = time.monotonic()
+                text_bytes = _write_shards(writer, reader, workers, progress)
+            _finish(writer, reader, pieces, recipe)
+        finally:
+            writer.close()
+    ended = time.monotonic()
+    return {
+        "splits": writer.index["splits"],
+        "summary": writer.index["summary"],
+        "seconds": ended - started,
+        "megabytes_per_second": text_bytes / 1e6 / (ended - working),
+        "already_finished": already_finished,
+    }
+
+
+def _job(reader: TextReader, pieces: list[str], recipe: Recipe) -> dict:
+    """Everything that decides the content of the store, in names that a message can use."""
+    files = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in reader.files]
+    return {
+        "inputs": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
+        "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
+        "document": reader.document,
+        "field": reader.field,
+        "task_characters": TASK_CHARACTERS,
+        **dataclasses.asdict(recipe),
+    }
+
+
+def _useful_processes(total_bytes: int) -> int:
+    """All cores that this process may use; but starting one takes seconds, so few for little."""
+    return min(len(os.sched_getaffinity(0)), 1 + total_bytes // TASK_CHARACTERS)
+
+
+def _write_shards(writer: StoreWriter, reader: TextReader, workers: Workers, progress: bool) -> int:
+    """Write the shards that are missing. Returns the bytes of text that they hold."""
+    done = writer.shard_infos()
+    first = next(number for number in range(len(done) + 1) if number not in done)
+    before = done[first - 1] if first else {"next": (0, 0), "bytes_read": 0, "is_last": False}
+    if before["is_last"]:
+        return 0
+    start = before["next"]
+    waiting = collections.deque()
+    with _ProgressBar(reader.total_bytes, before["bytes_read"], progress) as bar:
+        for number, documents, info in _tasks(reader, first, *start):
+            if number in done:
+                continue
+            waiting.append(workers.submit(writer.shard_path(number), documents, info))
+            # One task more than workers: the next lies ready when one of them is done.
+            if len(waiting) > workers.count + 1:
+                bar.advance(waiting.popleft().result())
+        while waiting:
+            bar.advance(waiting.popleft().result())
+    return bar.text_bytes
+
+
+def _tasks(reader: TextReader, number: int, file: int, skip: int) -> Iterator[tuple]:
+    """(shard number, texts, info) from a document on; the last may hold problems and no text.
+
+    `info` says where the next task begins ("next": file and document), whether there is none
+    ("is_last"), how far the files are read ("bytes_read") and what was wrong ("problems").
+    """
+    texts, characters, position = [], 0, (file, skip)
+    for document in reader.documents(file, skip):
+        texts.append(document.text)
+        characters += len(document.text)
+        position = (document.file, document.number + 1)
+        if characters >= TASK_CHARACTERS:
+            yield number, texts, _task_info(reader, position, is_last=False)
+            number, texts, characters = number + 1, [], 0
+    yield number, texts, _task_info(reader, position, is_last=True)
+
+
+def _task_info(reader: TextReader, position: tuple[int, int], is_last: bool) -> dict:
+    problems, reader.problems = reader.problems, Problems()
+    return {
+        "next": position,
+        "is_last": is_last,
+        "bytes_read": reader.bytes_read,
+        "problems": problems.as_dict(),
+    }
+
+
+def _finish(writer: StoreWriter, reader: TextReader, pieces: list[str], recipe: Recipe) -> None:
+    """Add up what the shards say, make the final arrays and the index."""
+    infos = [info for _, info in sorted(writer.shard_infos().items())]
+    splits = {
+        split: {
+            name: sum(info["counts"][split][name] for info in infos)
+            for name in ("documents", "sentences", "tokens")
+        }
+        for split in SPLITS
+    }
+    problems = Problems()
+    for info in infos:
+        problems.merge(info["problems"])
+    tokens = sum(counts["tokens"] for counts in splits.values())
+    if not tokens:
+        raise DataError(f"There is no text in {', '.join(reader.files[:3])}.")
+    num_bytes = sum(info["num_bytes"] for info in infos)
+    summary = {
+        "bytes": num_bytes,
+        "bytes_per_token": num_bytes / tokens,
+        "unknown_rate": sum(info["num_unknown"] for info in infos) / tokens,
+        "problems": problems.as_dict(),
+    }
+    index = {
+        "vocabulary_size": len(pieces),
+        "tokenizer": recipe.tokenizer_options,
+        "splits": splits,
+        "summary": summary,
+    }
+    vocabulary = "".join(piece + "\n" for piece in pieces)
+    writer.finish(len(infos), vocabulary.encode(), index)
+
+
+class _ProgressBar:
+    """How much of the files is read and tokenized, the rate in text, the time left."""
+
+    def __init__(self, total_bytes: int, bytes_read: int, shown: bool):
+        self.text_bytes = 0
+        self._started = time.monotonic()
+        self._bar = tqdm(
+            total=total_bytes,
+            initial=bytes_read,
+            desc="prepare",
+            disable=not shown,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+        )
+
+    def advance(self, info: dict) -> None:
+        """Show that a shard with this `info` is written."""
+        self.text_bytes += info["num_bytes"]
+        rate = self.text_bytes / 1e6 / (time.monotonic() - self._started)
+        self._bar.set_postfix_str(f"{rate:.1f} MB of text/s", refresh=False)
+        self._bar.update(info["bytes_read"] - self._bar.n)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._bar.close()

@@ -1,0 +1,203 @@
+"""Writing a token store: shards first, then the final arrays.
+
+    STORE/store.json            written last: a folder without it is unfinished
+    STORE/vocab.txt
+    STORE/train/                tokens.npy sentences.npy documents.npy
+    STORE/validation/           the same
+    STORE/shards/job.json       while it is being written: what goes in, to refuse anything else
+    STORE/shards/000000.npz     the tokens of some documents, complete as soon as the name exists
+
+Shards let a run that was killed continue; the final arrays are made from them in one pass.
+"""
+
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import zipfile
+
+import numpy as np
+
+from kbert.corpus.store import FORMAT, SPLITS
+from kbert.errors import DataError
+
+# The arrays of a split and their dtype; lengths in shards become offsets in the store.
+_LENGTHS = ("sentences", "documents")
+
+
+def token_dtype(vocabulary_size: int) -> np.dtype:
+    """The smallest unsigned integer type that holds every token id."""
+    return np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
+
+
+def write_shard(path: pathlib.Path, splits: dict[str, dict[str, np.ndarray]], info: dict) -> None:
+    """Write one shard so that a file of this name is always whole.
+
+    Args:
+        path: STORE/shards/NUMBER.npz.
+        splits: for each split "tokens" (ids), "sentences" (tokens in each sentence) and
+            "documents" (sentences in each document).
+        info: what JSON can hold.
+    """
+    arrays = {f"{split}_{name}": array for split in SPLITS for name, array in splits[split].items()}
+    arrays["info"] = np.frombuffer(json.dumps(info).encode(), np.uint8)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class StoreWriter:
+    """A store that is being written, by one process at a time.
+
+    Args:
+        path: the folder; new, empty, or with the unfinished or finished store of the same job.
+        job: everything that decides what the store will hold, as JSON.
+
+    Attributes: `index` is what store.json holds if the store is already finished, else None.
+    Raises DataError if the folder holds anything else.
+    """
+
+    def __init__(self, path, job: dict):
+        self.path = pathlib.Path(path)
+        self.shards = self.path / "shards"
+        self.job = json.loads(json.dumps(job))
+        self.index = self._finished_index()
+        self._lock = None
+        if self.index is None:
+            self._begin()
+
+    def _finished_index(self) -> dict | None:
+        file = self.path / "store.json"
+        if not file.exists():
+            return None
+        try:
+            index = json.loads(file.read_text(encoding="utf-8"))
+            self._require_same_job(index["job"], "holds a store made")
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{file} is not the index of a token store: {error!r}.") from error
+        shutil.rmtree(self.shards, ignore_errors=True)
+        return index
+
+    def _require_same_job(self, job: dict, verb: str) -> None:
+        if job == self.job:
+            return
+        names = [name for name in self.job if job.get(name) != self.job[name]]
+        raise DataError(
+            f"{self.path} {verb} with other {' and '.join(names) or 'settings'}: "
+            "choose another folder, or remove this one."
+        )
+
+    def _begin(self) -> None:
+        if self.path.exists() and not self.shards.is_dir() and any(self.path.iterdir()):
+            raise DataError(f"{self.path} is not empty and holds no token store.")
+        self.shards.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.shards / "lock", "w")  # noqa: SIM115 - held until finished
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"Another kbert prepare is writing {self.path}.") from error
+        for leftover in self.shards.glob("*.tmp"):
+            leftover.unlink()
+        job_file = self.shards / "job.json"
+        if job_file.exists():
+            self._require_same_job(json.loads(job_file.read_text(encoding="utf-8")), "was begun")
+        else:
+            _write_json(job_file, self.job)
+
+    def shard_path(self, number: int) -> pathlib.Path:
+        return self.shards / f"{number:06d}.npz"
+
+    def shard_infos(self) -> dict[int, dict]:
+        """The `info` of every shard that is there, by number."""
+        infos = {}
+        for path in sorted(self.shards.glob("*.npz")):
+            try:
+                with open(path, "rb") as file, np.load(file) as shard:
+                    infos[int(path.stem)] = json.loads(shard["info"].tobytes())
+            except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+                path.unlink()  # A power cut can leave less than was written: it is made again.
+        return infos
+
+    def finish(self, count: int, vocabulary: bytes, index: dict) -> None:
+        """Stream shards 0 ... count - 1 into the final arrays, then write store.json.
+
+        Args:
+            count: number of shards.
+            vocabulary: the content of vocab.txt.
+            index: "vocabulary_size", "tokenizer", "splits" (counts) and "summary".
+        """
+        dtype = token_dtype(index["vocabulary_size"])
+        for split in SPLITS:
+            self._write_split(split, count, dtype, index["splits"][split])
+        (self.path / "vocab.txt").write_bytes(vocabulary)
+        self.index = {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job}
+        _write_json(self.path / "store.json", self.index)
+        self.close()
+        shutil.rmtree(self.shards)
+
+    def _write_split(self, split: str, count: int, dtype: np.dtype, counts: dict) -> None:
+        folder = self.path / split
+        folder.mkdir(exist_ok=True)
+        with _NpyFile(folder / "tokens.npy", dtype, counts["tokens"]) as tokens:
+            for number in range(count):
+                with np.load(self.shard_path(number)) as shard:
+                    tokens.write(shard[f"{split}_tokens"])
+        for name in _LENGTHS:
+            with _NpyFile(folder / f"{name}.npy", np.dtype(np.int64), counts[name] + 1) as offsets:
+                offsets.write(np.zeros(1, np.int64))
+                total = 0
+                for number in range(count):
+                    with np.load(self.shard_path(number)) as shard:
+                        ends = total + np.cumsum(shard[f"{split}_{name}"], dtype=np.int64)
+                    offsets.write(ends)
+                    total = int(ends[-1]) if len(ends) else total
+
+    def close(self) -> None:
+        """Let another process write the store. What was written so far stays."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+class _NpyFile:
+    """A one-dimensional .npy file that is written piece by piece."""
+
+    def __init__(self, path: pathlib.Path, dtype: np.dtype, length: int):
+        self._path, self._dtype, self._missing = path, dtype, length
+
+    def __enter__(self):
+        self._file = open(self._path, "wb")  # noqa: SIM115 - closed in __exit__
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self._missing,),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+        return self
+
+    def write(self, array: np.ndarray) -> None:
+        array.astype(self._dtype, copy=False).tofile(self._file)
+        self._missing -= len(array)
+
+    def __exit__(self, error_type, error, traceback):
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if error is None and self._missing:
+            raise RuntimeError(f"{self._path} lacks {self._missing} numbers: shards do not add up.")
+
+
+def _write_json(path: pathlib.Path, content: dict) -> None:
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,142 @@
+"""Learns a WordPiece vocabulary from text files. TensorFlow is not needed here."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.merges import MAX_SIZE, Alphabet, PieceLearner, choose_alphabet
+from kbert.corpus.word_counts import count_words
+from kbert.errors import DataError
+from kbert.text.vocabulary import SPECIAL_TOKENS
+from kbert.text.words import WordTable
+
+# Characters may take this share of the vocabulary; the rest is for merges.
+_MAX_ALPHABET_SHARE = 0.8
+
+
+# With fewer of the text's characters than this a vocabulary is refused as too small.
+_MIN_COVERAGE = 0.9
+
+
+class TrainedVocabulary(NamedTuple):
+    """A vocabulary and what is known of the text that it was made from.
+
+    `coverage`: the share of the text's characters that have a piece. `known_words`: the share of
+    its words that consist of pieces. `pieces_per_word`: of those words, as they were learned.
+    `seconds`: for reading and counting, and for learning. `problems`: what was wrong with files.
+    """
+
+    pieces: list[str]
+    num_bytes: int
+    num_words: int
+    num_distinct_words: int
+    coverage: float
+    known_words: float
+    pieces_per_word: float
+    counting_seconds: float
+    learning_seconds: float
+    problems: Problems
+
+
+def train_vocabulary(files: Iterable[str], size: int = 30_000, **options) -> list[str]:
+    """The pieces that `learn_vocabulary` makes, with the same arguments."""
+    return learn_vocabulary(files, size, **options).pieces
+
+
+def learn_vocabulary(
+    files: Iterable[str],
+    size: int = 30_000,
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+    split_chinese: bool = True,
+    min_frequency: int = 2,
+    coverage: float = 0.9999,
+    field: str = "text",
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> TrainedVocabulary:
+    """Learn a WordPiece vocabulary from files, read as a stream.
+
+    The special tokens come first, then characters, then pieces in the order they were merged. The
+    same text gives the same vocabulary, on any number of processes.
+
+    Args:
+        files: text files or folders (.txt .md .jsonl, plain or compressed).
+        size: pieces; there are fewer if the text has no more.
+        lowercase, strip_accents, split_chinese: as the tokenizer's that will use the vocabulary.
+        min_frequency: what occurs less often becomes no piece.
+        coverage: the share of all characters that shall have a piece; the rarest have none.
+        field: the field of a .jsonl object that holds the text.
+        num_workers: processes that count; None takes one for each processor. With more than about
+            4 MB of text they are started with "spawn": a script that calls this needs
+            `if __name__ == "__main__":`.
+        progress: show progress bars on stderr.
+
+    Raises:
+        DataError: files that cannot be read as text, no words in them, or `size` too small.
+    """
+    _check_options(size, coverage)
+    started = time.perf_counter()
+    reader = TextReader(files, field=field)
+    table = WordTable(lowercase, strip_accents, split_chinese)
+    words, num_bytes = count_words(_texts(reader, progress), table, num_workers)
+    counted = time.perf_counter()
+    if not words:
+        raise DataError(f"There are no words in {', '.join(map(str, reader.files[:3]))}.")
+    alphabet = _alphabet(words, size, coverage, min_frequency)
+    learner = PieceLearner(words, alphabet, SPECIAL_TOKENS, min_frequency)
+    start = len(learner.pieces)
+    with tqdm(
+        total=size, initial=start, desc="learning", unit="piece", disable=not progress
+    ) as bar:
+        for _ in learner.learn(size):
+            bar.update()
+    num_words = sum(words.values())
+    return TrainedVocabulary(
+        pieces=learner.pieces,
+        num_bytes=num_bytes,
+        num_words=num_words,
+        num_distinct_words=len(words),
+        coverage=alphabet.coverage,
+        known_words=learner.num_words() / num_words,
+        pieces_per_word=learner.pieces_per_word(),
+        counting_seconds=counted - started,
+        learning_seconds=time.perf_counter() - counted,
+        problems=reader.problems,
+    )
+
+
+def _alphabet(words: Counter, size: int, coverage: float, min_frequency: int) -> Alphabet:
+    """The characters of a vocabulary, which must leave room for merges."""
+    max_pieces = int(_MAX_ALPHABET_SHARE * (size - len(SPECIAL_TOKENS)))
+    alphabet = choose_alphabet(words, coverage, min_frequency, max_pieces)
+    if alphabet.coverage < min(_MIN_COVERAGE, coverage):
+        raise DataError(
+            f"A vocabulary of size {size} is too small for this text: its {len(alphabet.starts)} "
+            f"most frequent characters make up {alphabet.coverage:.0%} of it. Give a larger size."
+        )
+    return alphabet
+
+
+def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
+    with tqdm(
+        total=reader.total_bytes, desc="counting", unit="B", unit_scale=True, disable=not progress
+    ) as bar:
+        for document in reader.documents():
+            yield document.text
+            bar.update(reader.bytes_read - bar.n)
+        bar.update(reader.total_bytes - bar.n)
+
+
+def _check_options(size: int, coverage: float) -> None:
+    smallest = len(SPECIAL_TOKENS) + 2
+    if not smallest <= size <= MAX_SIZE:
+        raise DataError(
+            f"The size of a vocabulary must be {smallest} to {MAX_SIZE}. Received: {size}."
+        )
+    if not 0 < coverage <= 1:
+        raise DataError(f"The coverage must be above 0 and at most 1. Received: {coverage}.")

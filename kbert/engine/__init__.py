@@ -1,0 +1,1 @@
+"""The train step and its parts: TensorFlow or JAX, optimizers, devices, callbacks, saves."""

@@ -1,0 +1,16 @@
+"""What trains under which Keras backend: TensorFlow, or JAX on a machine without TensorFlow."""
+
+import importlib
+
+import keras
+
+_ENGINES = {
+    "tensorflow": "kbert.engine.tensorflow",
+    "jax": "kbert.engine.jax",
+}
+
+
+def engine():
+    """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices`,
+    `compile_whole_step` and `xla_clusters`; each means the same under both."""
+    return importlib.import_module(_ENGINES[keras.backend.backend()])

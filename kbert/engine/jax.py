@@ -1,0 +1,147 @@
+"""What trains on JAX: the train step, batches from threads, data parallelism over devices."""
+
+import contextlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from kbert.engine.optimizers import BertAdam as Adam
+from kbert.engine.training_model import GROWTH_STEPS, BaseTrainingModel
+
+__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices", "xla_clusters"]
+
+
+class TrainingModel(BaseTrainingModel):
+    """`BaseTrainingModel` as pure functions of the state, compiled whole by XLA.
+
+    Devices need no step of their own: XLA splits the global batch over them and adds up
+    (keras.distribution.DataParallel). Keras keeps the state of a running `fit` outside of the
+    variables; `synchronise` writes it back.
+    """
+
+    counts = "int32"  # JAX has no 64 bits unless told.
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._score = jax.jit(self._sums)  # Compiled once, not for every score of a run.
+
+    def train_step(self, state, data):
+        trainable, others, optimizer_state, metrics = state
+        counters = dict(zip((v.path for v in self.non_trainable_variables), others, strict=True))
+        step, scale = counters[self.data_step.path], counters[self.loss_scale.path]
+        gradients, sums = self._batch(trainable, data, step * self.accumulate, scale)
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradients)) / scale
+        finite = jnp.isfinite(norm)
+        factor = 1 / scale
+        if self.clip_norm is not None:
+            factor *= self.clip_norm / jnp.maximum(norm, self.clip_norm)
+        gradients = [gradient * factor for gradient in gradients]
+        with keras.StatelessScope(zip(self.optimizer.variables, optimizer_state, strict=True)):
+            rate = jnp.asarray(self.optimizer.learning_rate, "float32")
+        trainable, optimizer_state = jax.lax.cond(
+            finite,
+            lambda: self.optimizer.stateless_apply(optimizer_state, gradients, trainable),
+            lambda: (trainable, optimizer_state),
+        )
+        counters |= self._counted(counters, finite)
+        logs = {**sums, "gradient_norm": norm, "loss_scale": scale, "learning_rate": rate}
+        return logs, (trainable, list(counters.values()), optimizer_state, metrics)
+
+    def evaluate_sums(self, dataset) -> dict[str, float]:
+        """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
+        self.synchronise()
+        trainable = [variable.value for variable in self.trainable_variables]
+        totals = {}
+        for index in range(len(dataset)):
+            for name, value in self._score(trainable, dataset[index]).items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return totals
+
+    def _sums(self, trainable, data):
+        inputs, targets, weights = data
+        with keras.StatelessScope(zip(self.trainable_variables, trainable, strict=True)):
+            return self.objective(self.model(inputs, training=False), targets, weights)
+
+    def synchronise(self) -> None:
+        self.jax_state_sync()
+
+    def _batch(self, trainable, data, number, scale):
+        """The batch's sums of gradients and of the objective, one microbatch after another."""
+        differentiate = jax.grad(self._microbatch, has_aux=True)
+        if self.accumulate == 1:
+            return differentiate(trainable, data, number, scale)
+
+        # Every n-th row, so that a microbatch lies on all devices as the batch does.
+        def split(array):
+            parts = jnp.reshape(array, (-1, self.accumulate, *array.shape[1:]))
+            return jnp.swapaxes(parts, 0, 1)
+
+        parts = jax.tree.map(split, data)
+
+        def add(index, totals):
+            part = jax.tree.map(lambda array: array[index], parts)
+            return jax.tree.map(
+                jnp.add, totals, differentiate(trainable, part, number + index, scale)
+            )
+
+        first = differentiate(trainable, jax.tree.map(lambda a: a[0], parts), number, scale)
+        return jax.lax.fori_loop(1, self.accumulate, add, first)
+
+    def _microbatch(self, trainable, data, number, scale):
+        inputs, targets, weights = data
+        weights_now = zip(self.trainable_variables, trainable, strict=True)
+        with keras.StatelessScope([*weights_now, *self._states(number)]):
+            sums = self.objective(self.model(inputs, training=True), targets, weights)
+        return sums["loss"] * scale, sums
+
+    def _counted(self, counters, finite):
+        scale, steps = counters[self.loss_scale.path], counters[self.finite_steps.path]
+        new = {self.data_step.path: counters[self.data_step.path] + 1}
+        if self.scales_loss:
+            steps = jnp.where(finite, steps + 1, 0)
+            grown = jnp.where(steps >= GROWTH_STEPS, 2.0, 1.0)
+            new[self.loss_scale.path] = scale * jnp.where(finite, grown, 0.5)
+            new[self.finite_steps.path] = jnp.where(steps >= GROWTH_STEPS, 0, steps)
+        return new
+
+
+class Batches(keras.utils.PyDataset):
+    """`batch(start)` and the `num_batches - 1` after it, in order, drawn ahead by threads."""
+
+    def __init__(self, batch: Callable[[int], tuple], num_batches: int, start: int = 0):
+        super().__init__(workers=2, max_queue_size=4)
+        self.batch, self.length, self.start = batch, num_batches, start
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return self.batch(self.start + index)
+
+
+as_dataset = Batches
+
+
+class Devices:
+    """All visible devices, each with a share of every batch (keras.distribution.DataParallel)."""
+
+    def __init__(self):
+        self.num_replicas_in_sync = len(jax.devices())
+        if self.num_replicas_in_sync > 1:
+            keras.distribution.set_distribution(keras.distribution.DataParallel())
+
+    def scope(self):
+        return contextlib.nullcontext()
+
+
+devices = Devices
+
+
+def compile_whole_step() -> bool:
+    """Always: XLA is all that JAX has."""
+    return True
+
+
+xla_clusters = contextlib.nullcontext

@@ -1,0 +1,172 @@
+"""What trains on TensorFlow: the train step under any strategy, batches drawn ahead."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kbert.engine.devices import compile_whole_step, xla_clusters
+from kbert.engine.devices import strategy as devices
+from kbert.engine.fused_adam import FusedBertAdam as Adam
+from kbert.engine.optimizers import BertAdam
+from kbert.engine.training_model import GROWTH_STEPS, BaseTrainingModel
+
+__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices", "xla_clusters"]
+
+
+class TrainingModel(BaseTrainingModel):
+    """`BaseTrainingModel` under any tf.distribute strategy.
+
+    Each replica's forward and backward pass is a function of its own (compiled by XLA with
+    `jit_step`); the sum over replicas, the test that all is finite, clipping and the update stand
+    outside, because Keras's own `jit_compile` fails under MirroredStrategy (keras issue 19809), and
+    its optimizer clips before it reduces.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._differentiate = tf.function(
+            self._microbatch, jit_compile=self.jit_step, autograph=False
+        )
+        # Traced once, not for every score of a run.
+        self._score = tf.function(
+            lambda data: self.distribute_strategy.run(self.test_step, args=(data,)),
+            autograph=False,
+        )
+
+    def compile(self, optimizer):
+        super().compile(optimizer, jit_compile=False)
+
+    def train_step(self, data):
+        replica = tf.distribute.get_replica_context()
+        gradients, sums = self._batch(data, replica)
+        gradients, sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums))
+        norm = tf.linalg.global_norm(gradients) / self.loss_scale
+        finite = tf.math.is_finite(norm)
+        scale = 1 / self.loss_scale
+        if self.clip_norm is not None:
+            scale *= self.clip_norm / tf.maximum(norm, self.clip_norm)
+        logs = {
+            **sums,
+            "gradient_norm": norm,
+            "loss_scale": tf.identity(self.loss_scale.value),
+            "learning_rate": tf.cast(self.optimizer.learning_rate, "float32"),
+        }
+        replica.merge_call(self._update, args=(gradients, scale, finite))
+        self._count(finite)
+        return logs
+
+    def test_step(self, data):
+        inputs, targets, weights = data
+        sums = self.objective(self.model(inputs, training=False), targets, weights)
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
+
+    def evaluate_sums(self, dataset) -> dict[str, float]:
+        """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
+        strategy = self.distribute_strategy
+        totals = {}
+        for data in strategy.experimental_distribute_dataset(dataset):
+            for name, value in self._score(data).items():
+                value = strategy.experimental_local_results(value)[0]
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return totals
+
+    def _batch(self, data, replica, *move):
+        """This replica's sums of gradients and of the objective, one microbatch after another.
+
+        `move` is handed on to `_states`.
+        """
+        number = tf.cast(replica.replica_id_in_sync_group, "int64") * self.accumulate
+        number += self.data_step.value * self.accumulate * replica.num_replicas_in_sync
+        if self.accumulate == 1:
+            return self._differentiate(data, number, self.loss_scale.value, *move)
+        parts = tf.nest.map_structure(
+            lambda x: tf.reshape(x, tf.concat([(self.accumulate, -1), tf.shape(x)[1:]], axis=0)),
+            data,
+        )
+        totals = self._differentiate(
+            tf.nest.map_structure(lambda x: x[0], parts), number, self.loss_scale.value, *move
+        )
+
+        def add(index, totals):
+            part = tf.nest.map_structure(lambda x: x[index], parts)
+            position = number + tf.cast(index, "int64")
+            new = self._differentiate(part, position, self.loss_scale.value, *move)
+            return index + 1, tf.nest.map_structure(tf.add, totals, new)
+
+        _, totals = tf.while_loop(
+            lambda index, _: index < self.accumulate, add, (1, totals), parallel_iterations=1
+        )
+        return totals
+
+    def _microbatch(self, data, number, loss_scale, *move):
+        inputs, targets, weights = data
+        variables = [variable.value for variable in self.model.trainable_variables]
+        with tf.GradientTape() as tape, keras.StatelessScope(self._states(number, *move)):
+            sums = self.objective(self.model(inputs, training=True), targets, weights)
+            loss = sums["loss"] * loss_scale
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+    def _update(self, strategy, gradients, scale, finite):
+        """Outside the replicas: one update of the mirrored weights, if all gradients are finite."""
+        finite = strategy.experimental_local_results(finite)[0]
+
+        # Not `optimizer.apply`, which works inside a replica only, and would add the gradients of
+        # all replicas once more.
+        def update(variable, gradient, scale, learning_rate):
+            if isinstance(self.optimizer, BertAdam):  # It spares a pass over all gradients.
+                self.optimizer.update_step(gradient, variable, learning_rate, scale)
+            else:
+                self.optimizer.update_step(gradient * scale, variable, learning_rate)
+
+        def apply():
+            learning_rate = self.optimizer.learning_rate
+            for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
+                strategy.extended.update(
+                    variable.value, update, args=(gradient, scale, learning_rate), group=False
+                )
+            self.optimizer.iterations.assign_add(1)
+            return True
+
+        tf.cond(finite, apply, lambda: False)
+
+    def _count(self, finite):
+        self.data_step.assign_add(1)
+        if not self.scales_loss:
+            return
+        steps = tf.where(finite, self.finite_steps.value + 1, 0)
+        grown = tf.where(steps >= GROWTH_STEPS, 2.0, 1.0)
+        self.loss_scale.assign(self.loss_scale.value * tf.where(finite, grown, 0.5))
+        self.finite_steps.assign(tf.where(steps >= GROWTH_STEPS, tf.zeros_like(steps), steps))
+
+
+def as_dataset(
+    batch: Callable[[int], tuple], num_batches: int, start: int = 0, fixed_shapes: bool = True
+) -> tf.data.Dataset:
+    """A dataset of `batch(start), ..., batch(start + num_batches - 1)`, in this order.
+
+    Args:
+        batch: a function of the batch's number that gives a structure of NumPy arrays, of the same
+            structure, types and ranks each time. It is called from several threads.
+        num_batches: how many.
+        start: number of the first one; a resumed run starts where it stopped.
+        fixed_shapes: whether all batches have the shapes of the first; else their sizes are unknown
+            to the graph.
+    """
+    example = batch(start)
+    flat = tf.nest.flatten(example)
+
+    def draw(number):
+        arrays = tf.numpy_function(
+            lambda n: [np.asarray(a) for a in tf.nest.flatten(batch(int(n)))],
+            [number],
+            [array.dtype for array in flat],
+        )
+        for array, like in zip(arrays, flat, strict=True):
+            array.set_shape(like.shape if fixed_shapes else [None] * like.ndim)
+        return tf.nest.pack_sequence_as(example, arrays)
+
+    numbers = tf.data.Dataset.range(start, start + num_batches)
+    return numbers.map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)

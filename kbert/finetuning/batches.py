@@ -1,0 +1,79 @@
+"""Which training rows share a batch, and the batches of all epochs."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from kbert.tasks.features import MULTIPLE, Arrays, Feature, pad_batch
+
+# Batches a window in which texts are sorted by length. More would pad less, but put the same texts
+# together every epoch.
+WINDOW = 50
+
+
+def padded_length(length: int, limit: int) -> int:
+    """`length` rounded up to a multiple of `MULTIPLE`, but not above `limit`."""
+    return min(-(-length // MULTIPLE) * MULTIPLE, limit)
+
+
+def plan_epoch(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Which features stand in which batch of an epoch: a pure function of its arguments.
+
+    All features are shuffled, sorted by length within windows of `WINDOW` batches, and the batches
+    are shuffled again. Every feature stands in exactly one batch; only one may be smaller.
+
+    Returns:
+        Arrays of feature numbers, each (batch,).
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    lengths = np.asarray(lengths)
+    batches = []
+    for start in range(0, len(order), WINDOW * batch_size):
+        window = order[start : start + WINDOW * batch_size]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        batches += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+class TrainingBatches:
+    """The batches of all epochs by number: batch i of epoch e has the number `e * len(self) + i`.
+
+    Calling it with a number gives `(inputs, targets, weights)`, each time the same.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        batch_size: int,
+        seed: int,
+        limit: int,
+        token_targets: Collection[str] = (),
+    ):
+        """`limit` is the longest sequence that the model may see."""
+        self.features = features
+        self.batch_size = batch_size
+        self.seed = seed
+        self.limit = limit
+        self.token_targets = token_targets
+        self._plan = (None, [])
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return -(-len(self.features) // self.batch_size)
+
+    def __call__(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
+        epoch, index = divmod(int(number), len(self))
+        chosen = [self.features[i] for i in self.plan(epoch)[index]]
+        longest = max(feature.length for feature in chosen)
+        length = padded_length(longest, self.limit)
+        return pad_batch(chosen, length, self.batch_size, self.token_targets)
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        planned, plan = self._plan
+        if planned != epoch:
+            lengths = [feature.length for feature in self.features]
+            plan = plan_epoch(lengths, self.batch_size, self.seed, epoch)
+            # One assignment: a reader in another thread sees the old pair or the new one.
+            self._plan = (epoch, plan)
+        return plan

@@ -1,0 +1,40 @@
+"""The scores of a fine-tuned checkpoint on a labelled file."""
+
+import pathlib
+
+from tqdm import tqdm
+
+from kbert.checkpoints.directory import Checkpoint
+from kbert.finetuning.rows import count_cut, encode
+from kbert.inference.answering import answer_features
+from kbert.tasks.base import Task
+from kbert.tasks.readers.bad_rows import BadRows
+
+
+def evaluate(
+    task: Task,
+    checkpoint: Checkpoint,
+    path: str | pathlib.Path,
+    batch_size: int = 64,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> dict:
+    """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
+
+    Args:
+        task: the checkpoint's own, or that with other options for reading files.
+        skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
+        progress: show a bar on a terminal.
+
+    Raises DataError for a file that does not fit, and for answers that training did not have.
+    """
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(path, bad=bad)
+    features = encode(task, examples, checkpoint.tokenizer, bad)
+    hidden = None if progress else True  # None: where there is no terminal.
+    with tqdm(total=len(examples), desc="evaluate", unit=" rows", disable=hidden) as bar:
+        answers = answer_features(task, checkpoint.model, features, examples, batch_size, bar)
+    scores = task.metrics(answers, examples)
+    counts = {"rows": len(examples), "rows_cut": count_cut(features)}
+    counted = bad.report() if skip_bad else {}
+    return counts | counted | task.counts(examples, features) | scores

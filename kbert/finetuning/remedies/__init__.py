@@ -1,0 +1,1 @@
+"""Remedies for fine-tuning runs that fail: layer by layer, or against an adversary."""

@@ -1,0 +1,63 @@
+"""What fine-tuning does to layers one by one: draw them again, freeze them, slow them down.
+
+An encoder has the layers "embedding", "block_0" ... from below and "pooler", as `kbert.models`
+names them; what a task puts on it is none of theirs.
+"""
+
+import keras
+
+from kbert.config import BertConfig
+from kbert.errors import DataError
+from kbert.finetuning.settings import FinetuningSettings
+from kbert.models import build_encoder
+
+
+def check_layers(config: BertConfig, settings: FinetuningSettings) -> None:
+    """Raises DataError for more layers than there are, and for frozen ones drawn at random."""
+    drawn, frozen = settings.reinitialize or 0, settings.freeze_layers
+    if drawn + frozen > config.num_layers:
+        raise DataError(
+            f"The encoder has {config.num_layers} layers. "
+            f"Received: {drawn} to draw again and {frozen} to freeze."
+        )
+
+
+def reinitialize(encoder: keras.Model, config: BertConfig, top: int) -> None:
+    """New draws for the pooler and the `top` blocks, as before pre-training (arXiv 2006.05987).
+
+    What pre-training put there is of use to pre-training, less so to other tasks.
+    """
+    fresh = build_encoder(config)
+    first = config.num_layers - top
+    for name in ("pooler", *(f"block_{i}" for i in range(first, config.num_layers))):
+        encoder.get_layer(name).set_weights(fresh.get_layer(name).get_weights())
+
+
+def freeze(encoder: keras.Model, embeddings: bool, lowest: int) -> None:
+    """Let the embeddings and the `lowest` blocks stay as they are (arXiv 1911.03090).
+
+    No gradient passes through what is frozen, so a step costs less. Without the embeddings no block
+    is frozen.
+    """
+    if embeddings or lowest:
+        encoder.get_layer("embedding").trainable = False
+    for index in range(lowest):
+        encoder.get_layer(f"block_{index}").trainable = False
+
+
+def rate_factors(encoder: keras.Model, config: BertConfig, decay: float) -> dict[str, float]:
+    """What each weight's learning rate is multiplied by: path -> factor.
+
+    Pooler and output layer have the full rate, the top block `decay` of it, each lower one `decay`
+    of the one above, the embeddings as if they were the block below the lowest: as in the code of
+    arXiv 2006.05987; the idea is that of ULMFiT (arXiv 1801.06146, section 3.2), whose factor is
+    1 / 2.6.
+    """
+    if decay == 1:
+        return {}
+    names = ["embedding", *(f"block_{index}" for index in range(config.num_layers))]
+    return {
+        weight.path: decay ** (len(names) - depth)
+        for depth, name in enumerate(names)
+        for weight in encoder.get_layer(name).weights
+    }

@@ -1,0 +1,113 @@
+"""What a fine-tuning run learns from and is scored on: read, checked, split and encoded once."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kbert.checkpoints.directory import load_config, load_tokenizer
+from kbert.errors import DataError
+from kbert.finetuning.feature_cache import Cache, cache_of
+from kbert.tasks.base import Example, Task
+from kbert.tasks.features import Feature
+from kbert.tasks.readers.bad_rows import BadRows
+
+
+class FinetuningRows(NamedTuple):
+    """The task, completed by its training examples, and the examples with their features."""
+
+    task: Task
+    train_path: str | pathlib.Path
+    train: list[Example]
+    train_features: list[Feature]
+    validation: list[Example]
+    validation_features: list[Feature]
+    bad: BadRows
+    cache: Cache
+
+    def summary(self) -> dict:
+        """Counts, ready for JSON."""
+        train, held_out = self.train_features, self.validation_features
+        return {
+            "train": str(self.train_path),
+            "train_rows": len(self.train),
+            "train_rows_cut": count_cut(train),
+            "train_counts": self.task.counts(self.train, train),
+            "validation_rows": len(self.validation),
+            "validation_rows_cut": count_cut(held_out),
+            "validation_counts": self.task.counts(self.validation, held_out),
+            **(self.bad.report() if self.bad.skip else {}),
+            "sequence_length": self.task.sequence_length,
+        }
+
+
+def read_rows(
+    task: Task,
+    checkpoint: str | pathlib.Path,
+    train_path: str | pathlib.Path,
+    *,
+    validation_path: str | pathlib.Path | None = None,
+    validation_share: float = 0.0,
+    limit: int | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+    feature_cache: str | pathlib.Path | None = None,
+    feature_type: str = "float32",
+) -> FinetuningRows:
+    """All rows of a run, encoded with the checkpoint's tokenizer. Arguments: see `finetune`.
+
+    Raises DataError for input that does not fit.
+    """
+    cache = cache_of(feature_cache, feature_type, task.features)
+    bad = BadRows(skip_bad)
+    examples = task.read_examples(train_path, bad=bad)
+    task = task.prepare(examples, str(train_path))
+    train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
+    if validation_path is not None:
+        validation = task.read_examples(validation_path, bad=bad)
+    longest = load_config(checkpoint).max_sequence_length
+    if task.sequence_length > longest:
+        raise DataError(
+            f"The checkpoint knows {longest} positions. "
+            f"Received: a sequence length of {task.sequence_length}."
+        )
+    tokenizer = load_tokenizer(checkpoint)
+    features = encode(task, train, tokenizer, bad)
+    held_out = encode(task, validation, tokenizer, bad)
+    return FinetuningRows(task, train_path, train, features, validation, held_out, bad, cache)
+
+
+def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:
+    """The features of labelled examples; one from which nothing can be learned is a bad row."""
+    features = task.encode(examples, tokenizer)
+    for error in task.feature_errors(examples, features):
+        bad.add(error)
+    return features
+
+
+def split_rows(
+    examples: Sequence[Example],
+    limit: int | None,
+    validation_path: str | pathlib.Path | None,
+    validation_share: float,
+    seed: int,
+) -> tuple[list[Example], list[Example]]:
+    """Training rows and held-out rows, drawn by `seed`. Raises DataError if one would be empty."""
+    if limit is not None and not 1 <= limit <= len(examples):
+        raise DataError(f"Expected a limit from 1 to the {len(examples)} rows. Received: {limit}.")
+    if not 0 <= validation_share < 1:
+        raise DataError(f"Expected a held-out share from 0 up to 1. Received: {validation_share}.")
+    order = np.random.default_rng(seed).permutation(len(examples))[:limit]
+    held_out = 0
+    if validation_path is None and validation_share > 0:
+        held_out = max(1, round(validation_share * len(order)))
+        if held_out == len(order):
+            raise DataError(f"{len(order)} rows are too few to hold out {validation_share:.0%}.")
+    rows = [examples[i] for i in order]
+    return rows[held_out:], rows[:held_out]
+
+
+def count_cut(features: Sequence[Feature]) -> int:
+    """How many texts lost their end."""
+    return sum(feature.cut for feature in features)

@@ -1,0 +1,1 @@
+"""Which tokens a masked LM predicts: one file a rule."""

@@ -1,0 +1,250 @@
+"""Pre-training: masked LM and next sentence on a token store, resumable at every step."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import NamedTuple
+
+import keras
+
+from kbert.checkpoints.directory import Checkpoint, copy_weights, save
+from kbert.config import BertConfig
+from kbert.corpus.store import TokenStore
+from kbert.engine.backend import engine
+from kbert.engine.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
+from kbert.engine.logs import LogWriter
+from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
+from kbert.engine.precision import set_precision
+from kbert.engine.saving import resume, save_step, saved_steps, steps_done
+from kbert.errors import DataError
+from kbert.files import write_json
+from kbert.models import build_pretraining_model
+from kbert.pretraining.initialization import start_from_corpus
+from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.rows import PretrainingRows
+from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
+
+
+def pretrain(
+    store: TokenStore,
+    output: str | os.PathLike,
+    config: BertConfig,
+    settings: PretrainingSettings,
+    schedule: Schedule | None = None,
+    start: keras.Model | None = None,
+) -> dict:
+    """Pre-train a BERT, or go on where a run in `output` stopped.
+
+    Args:
+        store: the text.
+        output: the run's folder: `steps/` holds the saves, `logs/` the curves for TensorBoard, and
+            at the end it is itself a checkpoint of the trained model.
+        config: the model.
+        settings, schedule: how it trains and reports.
+        start: a model whose weights, as far as it has them, the run starts from.
+
+    Returns a summary: `finished`, `steps`, `stopped_by`, and the last `held_out` scores.
+    Raises `DataError` before training for input that does not fit, `TrainingError` for a loss that
+    is no number.
+    """
+    run, schedule = pathlib.Path(output), schedule or Schedule()
+    _check(store, config, settings)
+    parts = [_part(store, settings, phase, schedule) for phase in settings.phases()]
+    set_precision(settings.precision)
+    devices = engine().devices()
+    _check_divides(settings, devices.num_replicas_in_sync)
+    _claim(run, store, config, settings)
+    keras.utils.set_random_seed(settings.seed)
+    with devices.scope():
+        model = build_pretraining_model(config, settings.rematerialize)
+        if start is not None:
+            copy_weights(start, model)
+        elif settings.initialization == "corpus" and not saved_steps(run):
+            start_from_corpus(model, store["train"].tokens)
+        training_model = _training_model(model, settings)
+    checkpoint = Checkpoint(model, _Tokenizer(store.vocabulary, store.tokenizer_options), config)
+    first_step, complaints = resume(run, training_model)
+    for complaint in complaints:
+        print(complaint)
+    writer = LogWriter(run / "logs")
+    writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
+    held_out, stopped_by = {}, None
+    for part in parts:
+        if first_step < part.phase.end_step and stopped_by is None:
+            here = max(first_step, part.phase.first_step)
+            callbacks, scored, saves = _callbacks(
+                run, part, settings, schedule, training_model, checkpoint, writer, here
+            )
+            if schedule.profile and here == first_step:
+                callbacks.append(_profiler(run, schedule))
+            with saves.listening(), engine().xla_clusters():
+                _fit(training_model, part, here, callbacks)
+            held_out, stopped_by = scored.scores, saves.stopped_by
+    writer.close()
+    steps_now = steps_done(training_model)
+    finished = steps_now == settings.num_steps
+    if finished:
+        save(run, checkpoint)
+    return {
+        "finished": finished,
+        "first_step": first_step,
+        "steps": steps_now,
+        "stopped_by": stopped_by,
+        "held_out": held_out,
+    }
+
+
+class _Tokenizer(NamedTuple):
+    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
+
+    vocabulary: list[str]
+    options: dict
+
+
+class _Part(NamedTuple):
+    """A phase and the batches that it trains on and is scored on."""
+
+    phase: Phase
+    rows: PretrainingRows
+    held_out: object
+
+    def tokens_of(self, step: int) -> int:
+        """How many positions of the batch of a step are no padding."""
+        return self.rows.num_tokens(step - self.phase.first_step)
+
+
+def _check(store, config, settings):
+    if config.vocabulary_size != len(store.vocabulary):
+        raise DataError(
+            f"The model must have the {len(store.vocabulary)} pieces of the store {store.path}. "
+            f"Received: vocabulary_size={config.vocabulary_size}."
+        )
+    longest = max(phase.sequence_length for phase in settings.phases())
+    if longest > config.max_sequence_length:
+        raise DataError(
+            f"Rows must have at most max_sequence_length={config.max_sequence_length} tokens. "
+            f"Received: sequence_length={longest}."
+        )
+
+
+def _check_divides(settings, replicas):
+    for phase in settings.phases():
+        if phase.batch_size % (replicas * settings.accumulate):
+            raise DataError(
+                f"The batch size must be a multiple of devices x accumulate = {replicas} x "
+                f"{settings.accumulate}. Received: {phase.batch_size}."
+            )
+
+
+def _part(store, settings, phase, schedule) -> _Part:
+    shape = {"sequence_length": phase.sequence_length, "batch_size": phase.batch_size}
+    rows = PretrainingRows(
+        store,
+        "train",
+        **shape,
+        seed=settings.seed,
+        masking_rate=settings.masking_rate,
+        short_probability=settings.short_probability,
+        packing=settings.packing,
+        first_row=phase.first_row,
+    )
+    # The same held-out rows every time, as the paper draws and masks them and not packed, so that
+    # runs with other settings compare.
+    held_out = PretrainingRows(store, "validation", **shape, seed=0, packing=False)
+    return _Part(phase, rows, _scored_batches(held_out, schedule.validation_batches))
+
+
+def _scored_batches(rows, num_batches):
+    """Batches that are drawn once; their weights sum to 1 over all of them."""
+    batches = [rows.batch(number) for number in range(num_batches)]
+
+    def batch(number):
+        inputs, targets, weights = batches[number]
+        return inputs, targets, {name: value / num_batches for name, value in weights.items()}
+
+    return engine().as_dataset(batch, num_batches)
+
+
+def _claim(run, store, config, settings):
+    """Write run.json, or refuse to resume a run that was started with other text or settings."""
+    train = store["train"]
+    wanted = {
+        "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+        "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
+    }
+    file = run / "run.json"
+    if not file.is_file():
+        write_json(file, wanted)
+        return
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differences = [
+            f"{name} was {before[part].get(name)!r}, now {value!r}"
+            for part in wanted
+            for name, value in wanted[part].items()
+            if before[part].get(name) != value
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{file} must hold the settings of a run: {error!r}.") from error
+    if differences:
+        raise DataError(
+            f"{run} holds a run with other settings: {'; '.join(differences)}. "
+            "Resume it with its own, or choose another output."
+        )
+
+
+def _training_model(model, settings):
+    training_model = engine().TrainingModel(
+        model,
+        pretraining_objective,
+        clip_norm=settings.clip_norm,
+        accumulate=settings.accumulate,
+        seed=settings.seed,
+        jit_step=engine().compile_whole_step(),
+    )
+    rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
+    optimizer = BertLamb if settings.optimizer == "lamb" else engine().Adam
+    training_model.compile(
+        optimizer(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
+    )
+    return training_model
+
+
+def _fit(training_model, part, first_step, callbacks):
+    """Train from a step to the end of a phase."""
+    steps = engine().as_dataset(
+        part.rows.batch, part.phase.end_step - first_step, first_step - part.phase.first_step
+    )
+    # A step traced for two shapes would not be, bit for bit, the one of a run that is resumed here.
+    training_model.make_train_function(force=True)
+    training_model.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
+
+
+def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer, first_step):
+    """For one phase; it is scored and saved at its end, too."""
+    span = (first_step, part.phase.end_step)
+
+    def write_save():
+        save_step(run, training_model, checkpoint, schedule.keep)
+
+    def last_save():
+        return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
+
+    held_out = HeldOut(part.held_out, writer, *span, schedule.validate_every)
+    saves = Saves(write_save, *span, schedule.save_every)
+    callbacks = [
+        StopAtNaN(first_step, last_save),
+        Progress(first_step, settings.num_steps, part.phase.batch_size, part.tokens_of),
+        Curves(writer, first_step, schedule.log_every, part.tokens_of),
+        held_out,
+        saves,
+    ]
+    return callbacks, held_out, saves
+
+
+def _profiler(run, schedule):
+    return keras.callbacks.TensorBoard(
+        run / "logs", write_graph=False, profile_batch=schedule.profile
+    )

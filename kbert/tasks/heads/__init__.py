@@ -1,0 +1,1 @@
+"""From the encoder's vectors to a task's outputs."""

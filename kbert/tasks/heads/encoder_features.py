@@ -1,0 +1,93 @@
+"""What of the encoder a task's output layer sees: its last layer, or features of a frozen encoder.
+
+The feature-based approach (BERT paper, section 5.3, table 7): the encoder's weights stay as they
+are, and a BiLSTM learns from its hidden layers, which kbert/finetuning/feature_cache.py computes
+once.
+"""
+
+import argparse
+from collections.abc import Callable
+
+from kbert.errors import DataError
+
+# Name of the layer behind which all is learned: (batch, sequence, width).
+LAYER = "encoder_features"
+WEIGHTED = "weighted-sum-last-four"
+_LAST_FOUR = 4
+
+
+def side_by_side(layers):
+    from keras import ops
+
+    return ops.concatenate(layers, axis=-1)
+
+
+# Of the hidden states, the embedding's first: (batch, sequence, hidden) each.
+FEATURES: dict[str, Callable] = {
+    "embeddings": lambda states: states[0],
+    "second-to-last": lambda states: states[-2],
+    "last": lambda states: states[-1],
+    "sum-last-four": lambda states: sum(states[-_LAST_FOUR + 1 :], states[-_LAST_FOUR]),
+    # The weights are learned, so that the four are what is computed once.
+    WEIGHTED: lambda states: side_by_side(states[-_LAST_FOUR:]),
+    "concat-last-four": lambda states: side_by_side(states[-_LAST_FOUR:]),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser, lstm_help: str) -> None:
+    """Add the options of the feature-based approach; the cache's are arguments of `finetune`."""
+    group = parser.add_argument_group(
+        "feature-based", "a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
+    )
+    group.add_argument(
+        "--features", choices=FEATURES, help="what of the frozen encoder the BiLSTM sees"
+    )
+    group.add_argument("--lstm-size", type=int, metavar="N", help=lstm_help)
+    group.add_argument(
+        "--feature-cache",
+        metavar="DIRECTORY",
+        help="keep the features there and find them again; without it they are in memory",
+    )
+    group.add_argument(
+        "--feature-type",
+        choices=["float32", "float16"],
+        default="float32",
+        help="how they are kept; float16 takes half of the room and rounds",
+    )
+
+
+def check_settings(features: str | None, lstm_size: int | None) -> None:
+    """Raises DataError for features that are not known, and for an LSTM without width."""
+    if features is not None and features not in FEATURES:
+        raise DataError(f"Expected features of {', '.join(FEATURES)}. Received: {features}.")
+    if lstm_size is not None and lstm_size < 1:
+        raise DataError(f"Expected an LSTM size of at least 1. Received: {lstm_size}.")
+
+
+def token_vectors(encoder, features: str | None):
+    """`sequence_output`, or the features of these names: (batch, sequence, width).
+
+    Raises DataError for an encoder with too few layers.
+    """
+    import keras
+
+    from kbert.layers.weighted_sum import WeightedSum
+    from kbert.models import hidden_states
+
+    if features is None:
+        return encoder.output["sequence_output"]
+    states = hidden_states(encoder)
+    if features.endswith("last-four") and len(states) <= _LAST_FOUR:
+        raise DataError(
+            f"The features {features} need an encoder of {_LAST_FOUR} layers at least. "
+            f"Received: {len(states) - 1}."
+        )
+    vectors = keras.layers.Identity(name=LAYER)(FEATURES[features](states))
+    if features == WEIGHTED:
+        vectors = WeightedSum(_LAST_FOUR, name="weighted_sum")(vectors)
+    return vectors
+
+
+def lstm_width(encoder, lstm_size: int | None) -> int:
+    """Of each direction: as wide as the encoder, unless told (768 on BERT-base, as the paper's)."""
+    return encoder.output["sequence_output"].shape[-1] if lstm_size is None else lstm_size

@@ -1,1 +1,0 @@
-"""Devices, optimizers, the train step, pre-training and fine-tuning."""

@@ -1,0 +1,70 @@
+"""The settings of fine-tuning: what is refused, and how they are options of a command."""
+
+import argparse
+import dataclasses
+
+import pytest
+
+from kbert.errors import DataError
+from kbert.finetuning.settings import FinetuningSettings
+from kbert.settings import add_fields, from_fields
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"batch_size": 0}, "a batch of one at least"),
+        ({"learning_rate": -1.0}, "learning_rate must not be negative"),
+        ({"learning_rate": float("nan")}, "learning_rate must not be negative"),
+        ({"layer_decay": 0.0}, r"layer_decay must be in \(0, 1\]. Received: 0.0"),
+        ({"layer_decay": 1.1}, r"layer_decay must be in \(0, 1\]"),
+        ({"reinitialize": -1}, "reinitialize must not be negative"),
+        ({"freeze_layers": -1}, "freeze_layers must not be negative"),
+        ({"seed": 2**32}, "seed must be in"),
+        ({"adversary": "gan"}, r"one of \['fgm', 'pgd'\]. Received: gan"),
+        ({"adversary": "fgm", "freeze_layers": 1}, "they must not be frozen"),
+        ({"adversary": "pgd", "freeze_embeddings": True}, "they must not be frozen"),
+        ({"adversary_radius": 0.0}, "adversary_radius must be above 0"),
+        ({"pgd_steps": 0}, "pgd_steps must be above 0"),
+    ],
+)
+def test_refuses(changes, expected):
+    with pytest.raises(DataError, match=expected):
+        FinetuningSettings(**changes)
+
+
+def parsed(*argv):
+    parser = argparse.ArgumentParser()
+    add_fields(parser, FinetuningSettings)
+    return from_fields(FinetuningSettings, parser.parse_args(argv))
+
+
+def test_defaults_are_the_same_as_options():
+    assert parsed() == FinetuningSettings()
+
+
+def test_every_setting_is_an_option():
+    given = FinetuningSettings(
+        epochs=7,
+        batch_size=9,
+        learning_rate=1e-3,
+        warmup_share=0.2,
+        weight_decay=0.3,
+        original_adam=True,
+        encoder_dropout=0.4,
+        precision="bfloat16",
+        seed=5,
+        layer_decay=0.95,
+        reinitialize=2,
+        freeze_embeddings=True,
+        freeze_layers=3,
+        adversary_radius=0.5,
+        pgd_steps=4,
+        pgd_step_size=0.1,
+    )
+    argv = []
+    for name, value in dataclasses.asdict(given).items():
+        if value is not None:
+            argv += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
+    assert parsed(*argv) == given
+    assert parsed("--adversary", "pgd").adversary == "pgd"

@@ -1,0 +1,105 @@
+"""A start from the corpus: where heads look, which pieces are alike, what is left as it was."""
+
+import keras
+import numpy as np
+import pytest
+
+from kbert.config import BertConfig
+from kbert.models import build_encoder
+from kbert.pretraining.initialization import attend_to_neighbours, start_from_corpus
+from tests.layers.contract import numpy
+
+DISTANCES = (-1, 1, -2, 2)
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    """The same encoder before and after."""
+    config = BertConfig(
+        50, num_layers=2, num_heads=8, hidden_dim=256, intermediate_dim=64, max_sequence_length=64
+    )
+    models = []
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        models.append(build_encoder(config, ("sequence_output", "attention_scores")))
+    attend_to_neighbours(models[1])
+    return models
+
+
+def scores(encoder):
+    rng = np.random.default_rng(0)
+    inputs = {
+        "token_ids": rng.integers(0, 50, (8, 40)),
+        "segment_ids": np.zeros((8, 40), int),
+        "padding_mask": np.ones((8, 40), int),
+    }
+    return numpy(encoder(inputs)["attention_scores"][0])  # (batch, heads, query, key)
+
+
+def share_at(attention, distance):
+    """The mean probability on the token `distance` behind the query's."""
+    return np.diagonal(attention, distance, axis1=1, axis2=2).mean()
+
+
+def test_each_head_looks_at_its_distance(encoders):
+    after = scores(encoders[1])
+    for head, distance in enumerate(DISTANCES):
+        found = {d: share_at(after[:, head], d) for d in range(-8, 9)}
+        assert max(found, key=found.get) == distance
+        assert found[distance] > 0.3
+
+
+def test_the_other_half_of_the_heads_looks_everywhere(encoders):
+    before, after = scores(encoders[0]), scores(encoders[1])
+    assert after[:, 4:].max() < 0.2
+    assert before.max() < 0.2
+
+
+def test_attention_was_nearly_uniform_before(encoders):
+    before = scores(encoders[0])
+    assert all(share_at(before[:, head], d) < 0.05 for head in range(8) for d in DISTANCES)
+
+
+def test_positions_are_as_large_as_tokens(encoders):
+    embedding = encoders[1].get_layer("embedding")
+    tokens, positions = numpy(embedding.token_table), numpy(embedding.position_table)
+    assert positions.std() == pytest.approx(tokens.std(), rel=0.05)
+
+
+def test_everything_else_is_as_it_was(encoders):
+    changed = {
+        new.path
+        for old, new in zip(*(encoder.weights for encoder in encoders), strict=True)
+        if not np.array_equal(numpy(old), numpy(new))
+    }
+    assert changed == {"embedding/position_table", "block_0/attention/query_key_value/kernel"}
+    kernels = [numpy(e.get_layer("block_0").attention.query_key_value.kernel) for e in encoders]
+    np.testing.assert_array_equal(kernels[0][:, 512:], kernels[1][:, 512:])  # the values'
+
+
+@pytest.mark.parametrize(("width", "heads"), [(6, 3), (8, 1), (20, 10)])
+def test_unusual_sizes(width, heads):
+    """Heads of odd width, a single one, more than there are distances."""
+    config = BertConfig(
+        10,
+        num_layers=1,
+        num_heads=heads,
+        hidden_dim=width,
+        intermediate_dim=8,
+        max_sequence_length=9,
+    )
+    encoder = build_encoder(config)
+    attend_to_neighbours(encoder)
+    assert all(np.isfinite(numpy(weight)).all() for weight in encoder.weights)
+
+
+def test_token_vectors_have_one_length():
+    config = BertConfig(
+        40, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=8, max_sequence_length=9
+    )
+    encoder = build_encoder(config)
+    before = numpy(encoder.get_layer("embedding").token_table).copy()
+    start_from_corpus(encoder, np.random.default_rng(0).integers(0, 40, 5000).astype("uint16"))
+    table = numpy(encoder.get_layer("embedding").token_table)
+    assert not np.array_equal(table, before)
+    np.testing.assert_allclose(np.sqrt((table**2).mean(axis=1)), 0.05, rtol=1e-4)

@@ -1,0 +1,250 @@
+"""pretrain(): what it refuses before it trains, what it leaves, and how it goes on."""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from kbert import BertConfig, build_encoder, build_pretraining_model, load
+from kbert.corpus.store import TokenStore
+from kbert.errors import DataError, TrainingError
+from kbert.pretraining.run import pretrain
+from kbert.pretraining.settings import PretrainingSettings, Schedule
+from tests.small_store import random_documents, write_store
+
+SETTINGS = PretrainingSettings(
+    num_steps=12, batch_size=4, sequence_length=16, learning_rate=1e-2, warmup_steps=2
+)
+SCHEDULE = Schedule(log_every=3, validate_every=6, validation_batches=2, save_every=4, keep=2)
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store):
+    return TokenStore(tiny_store)
+
+
+@pytest.fixture(scope="module")
+def config(store):
+    """One layer, with the paper's dropout."""
+    return BertConfig(
+        len(store.vocabulary),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=16,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(store, config, tmp_path_factory):
+    """A whole run and its summary."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    return run, pretrain(store, run, config, SETTINGS, SCHEDULE)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The run as it was before its end: without the final checkpoint."""
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    for name in ("model.safetensors", "config.json", "vocab.txt"):
+        (run / name).unlink()
+    return run
+
+
+def weights(folder):
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+def assert_same_bits(one, two):
+    one, two = weights(one), weights(two)
+    assert set(one) == set(two)
+    for name, array in one.items():
+        assert array.tobytes() == two[name].tobytes(), name
+
+
+def test_summary_and_files(finished, config):
+    run, summary = finished
+    assert summary["finished"] and summary["steps"] == 12 and summary["first_step"] == 0
+    assert summary["stopped_by"] is None
+    assert summary["held_out"]["loss"] > 0
+    assert [folder.name for folder in sorted((run / "steps").iterdir())] == ["00000008", "00000012"]
+    checkpoint = load(run)
+    assert checkpoint.config == config and checkpoint.task is None
+    assert set(checkpoint.model.output) == {"masked_lm", "next_sentence"}
+    assert_same_bits(run, run / "steps" / "00000012")
+
+
+def test_curves(finished):
+    events = EventAccumulator(str(finished[0] / "logs")).Reload()
+    points = {
+        name: {e.step: float(make_ndarray(e.tensor_proto)) for e in events.Tensors(name)}
+        for name in events.Tags()["tensors"]
+        if name.startswith(("train/", "held_out/"))
+    }
+    losses = ["loss", "masked_lm_loss", "masked_lm_accuracy"]
+    losses += ["next_sentence_loss", "next_sentence_accuracy"]
+    for name in [*losses, "learning_rate", "gradient_norm", "loss_scale", "tokens_per_second"]:
+        assert list(points[f"train/{name}"]) == [3, 6, 9, 12]
+    for name in losses:
+        assert list(points[f"held_out/{name}"]) == [6, 12]
+    # Warm-up 2 of 12 steps: rates 1/2, 1, 10/11 of 1e-2 in the first three steps.
+    assert points["train/learning_rate"][3] == pytest.approx(1e-2 * (0.5 + 1 + 10 / 11) / 3)
+    assert points["held_out/loss"][12] == pytest.approx(finished[1]["held_out"]["loss"])
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_a_damaged_newest_save_is_passed_over_and_the_end_is_the_same(
+    copy, finished, store, config, capsys, damage
+):
+    """Resumed at step 8 instead of 12: bit for bit the run that was never stopped."""
+    newest = copy / "steps" / "00000012" / "training.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-9]) if damage == "truncated" else newest.unlink()
+    summary = pretrain(store, copy, config, SETTINGS, SCHEDULE)
+    assert summary["first_step"] == 8 and summary["finished"]
+    assert "00000012 cannot be resumed" in capsys.readouterr().out
+    assert_same_bits(copy, finished[0])
+    assert summary["held_out"] == finished[1]["held_out"]
+
+
+PHASES = dataclasses.replace(SETTINGS, num_steps=8, then="4:2x32")
+
+
+@pytest.fixture(scope="module")
+def two_phases(store, config, tmp_path_factory):
+    """Four steps of 4 rows of 16, then four of 2 rows of 32, with saves at 3, 4, 6 and 8."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    longer = dataclasses.replace(config, max_sequence_length=32)
+    schedule = dataclasses.replace(SCHEDULE, save_every=3, log_every=1, validate_every=4, keep=9)
+    summary = pretrain(store, run, longer, PHASES, schedule)
+    assert summary["finished"] and summary["steps"] == 8
+    return run, longer, schedule, summary
+
+
+def test_a_change_of_rows_keeps_the_optimizer_and_the_rate(two_phases):
+    """One line of learning rates over both phases; scores at the end of each."""
+    run, *_, summary = two_phases
+    assert [int(folder.name) for folder in sorted((run / "steps").iterdir())] == [3, 4, 6, 8]
+    events = EventAccumulator(str(run / "logs")).Reload()
+    rates = [float(make_ndarray(e.tensor_proto)) for e in events.Tensors("train/learning_rate")]
+    expected = np.array([1 / 2, 1, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7])
+    np.testing.assert_allclose(rates, 1e-2 * expected, rtol=1e-5)
+    assert [e.step for e in events.Tensors("held_out/loss")] == [4, 8]
+    assert summary["held_out"]["loss"] > 0
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 6])
+def test_resumed_before_and_after_the_change_ends_bit_for_bit_the_same(
+    two_phases, store, tmp_path, step
+):
+    run, config, schedule, summary = two_phases
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "model.safetensors").unlink()
+    for folder in (copy / "steps").iterdir():
+        if int(folder.name) > step:
+            shutil.rmtree(folder)
+    resumed = pretrain(store, copy, config, PHASES, schedule)
+    assert resumed["first_step"] == step and resumed["finished"]
+    assert_same_bits(copy, run)
+    assert resumed["held_out"] == summary["held_out"]
+
+
+def test_a_finished_run_only_writes_its_checkpoint_again(copy, finished, store, config):
+    summary = pretrain(store, copy, config, SETTINGS, SCHEDULE)
+    assert summary["finished"] and summary["first_step"] == 12
+    assert_same_bits(copy, finished[0])
+
+
+def test_other_settings_are_refused(copy, store, config):
+    before = sorted(copy.rglob("*"))
+    other = dataclasses.replace(SETTINGS, learning_rate=2e-2, seed=1)
+    with pytest.raises(DataError, match="learning_rate was 0.01, now 0.02; seed was 0, now 1"):
+        pretrain(store, copy, config, other, SCHEDULE)
+    wider = dataclasses.replace(config, hidden_dim=16)
+    with pytest.raises(DataError, match="hidden_dim was 8, now 16"):
+        pretrain(store, copy, wider, SETTINGS, SCHEDULE)
+    assert sorted(copy.rglob("*")) == before
+
+
+def test_other_text_is_refused(copy, config, tmp_path, tiny_vocabulary):
+    """A resumed run would draw other rows than the one that was stopped."""
+    documents = random_documents(12, len(tiny_vocabulary), seed=7)
+    other = TokenStore(write_store(tmp_path / "other", documents, documents, tiny_vocabulary))
+    with pytest.raises(DataError, match="tokens was .*, now "):
+        pretrain(other, copy, config, SETTINGS, SCHEDULE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 6, "accumulate": 4}, "The batch size must be a multiple of .* 1 x 4"),
+        ({"precision": "int8"}, "The precision must be one of"),
+        ({"sequence_length": 17}, "at most max_sequence_length=16 .* sequence_length=17"),
+        ({"then": "6:4x8,8:4x18"}, "at most max_sequence_length=16 .* sequence_length=18"),
+    ],
+)
+def test_a_mistake_leaves_the_folder_free(tmp_path, store, config, changes, message):
+    """The corrected command is not refused for the settings of the one that never ran."""
+    with pytest.raises(DataError, match=message):
+        pretrain(store, tmp_path / "run", config, dataclasses.replace(SETTINGS, **changes))
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_vocabulary_of_another_size_is_refused(tmp_path, store, config):
+    other = dataclasses.replace(config, vocabulary_size=99)
+    with pytest.raises(DataError, match="60 pieces of the store .* vocabulary_size=99"):
+        pretrain(store, tmp_path / "run", other, SETTINGS)
+
+
+def test_a_damaged_run_file_is_a_sentence(copy, store, config):
+    (copy / "run.json").write_text("{")
+    with pytest.raises(DataError, match="run.json"):
+        pretrain(store, copy, config, SETTINGS, SCHEDULE)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
+    """With weights of 1e30 already the first loss is none."""
+    start = build_pretraining_model(config)
+    for weight in start.weights:
+        weight.assign(np.full(weight.shape, 1e30))
+    settings = dataclasses.replace(SETTINGS, num_steps=3)
+    with pytest.raises(TrainingError, match="of step 1 is (nan|inf).*last good checkpoint is none"):
+        pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", ["pretraining", "encoder"])
+def test_goes_on_with_a_trained_model(tmp_path, store, config, kind):
+    """At a rate of nearly 0 the weights at the end are those at the start, as far as it had any."""
+    keras.utils.set_random_seed(5)
+    start = (build_encoder if kind == "encoder" else build_pretraining_model)(config)
+    settings = dataclasses.replace(SETTINGS, num_steps=1, learning_rate=1e-12)
+    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    after = weights(tmp_path / "run")
+    for weight in start.weights:
+        np.testing.assert_allclose(after[weight.path], weight.numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["num_steps", "batch_size", "accumulate", "clip_norm"])
+def test_impossible_settings(name):
+    with pytest.raises(DataError, match=f"{name} must be .* Received: 0"):
+        PretrainingSettings(**{name: 0})
+    with pytest.raises(DataError, match="save_every must be at least 1. Received: 0"):
+        Schedule(save_every=0)
+    with pytest.raises(DataError, match="profile must be two numbers"):
+        Schedule(profile="5")
+
+
+def test_run_json_tells_what_ran(finished, config):
+    told = json.loads((finished[0] / "run.json").read_text())
+    assert told["config"] == config.to_dict()
+    assert told["settings"] == dataclasses.asdict(SETTINGS)

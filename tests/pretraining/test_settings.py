@@ -1,0 +1,48 @@
+"""The phases of a run, and the mistakes in saying them."""
+
+import pytest
+
+from kbert.errors import DataError
+from kbert.pretraining.settings import Phase, PretrainingSettings
+
+
+def phases_of(**changes):
+    options = {"num_steps": 100, "batch_size": 256, "sequence_length": 128}
+    return PretrainingSettings(**{**options, **changes}).phases()
+
+
+def test_one_phase_is_the_whole_run():
+    assert phases_of() == [Phase(0, 100, 256, 128, 0)]
+
+
+def test_the_papers_recipe():
+    """Nine tenths of the steps with rows of 128."""
+    assert phases_of(then="90:64x512") == [
+        Phase(0, 90, 256, 128, first_row=0),
+        Phase(90, 100, 64, 512, first_row=90 * 256),
+    ]
+
+
+def test_a_ramp_of_batch_sizes_uses_every_row_once():
+    """The rows of a phase begin where those of the last one end."""
+    ramp = phases_of(batch_size=8, then="10:16x128,30:32x128")
+    assert [phase.batch_size for phase in ramp] == [8, 16, 32]
+    rows = 0
+    for phase in ramp:
+        assert phase.first_row == rows
+        rows += (phase.end_step - phase.first_step) * phase.batch_size
+    assert rows == 10 * 8 + 20 * 16 + 70 * 32
+
+
+@pytest.mark.parametrize(
+    "then", ["x", "90", "90:64", "90:64x", "90:0x512", "0:64x512", "90:64x512,", "9:1x5 ", "-9:1x9"]
+)
+def test_what_is_no_phase(then):
+    with pytest.raises(DataError, match=f"STEP:ROWSxTOKENS.*90000:64x512. Received: {then}"):
+        phases_of(then=then)
+
+
+@pytest.mark.parametrize("then", ["100:64x512", "90:64x512,90:32x512", "50:64x512,40:32x512"])
+def test_phases_must_follow_each_other(then):
+    with pytest.raises(DataError, match=f"must rise, from 1 to below num_steps=100. .*{then}"):
+        phases_of(then=then)

@@ -1,0 +1,146 @@
+"""Heads: padding changes no answer, and every head survives saving and 16 bits."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kbert import build_encoder
+from kbert.checkpoints.directory import Checkpoint, copy_weights, load_model, save
+from kbert.checkpoints.huggingface.tasks import architecture_of
+from kbert.config import BertConfig
+from kbert.errors import DataError
+from kbert.tasks import TASKS
+from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.heads.encoder_features import FEATURES
+from kbert.tasks.heads.output_heads import HEADS
+from kbert.tasks.tagging import TaggingTask
+
+CONFIG = BertConfig(
+    12, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, max_sequence_length=16
+)
+FOUR = dataclasses.replace(CONFIG, num_layers=4)
+TOKENIZER = SimpleNamespace(vocabulary=[str(i) for i in range(12)], options={})
+
+
+def model_of(task):
+    keras.utils.set_random_seed(0)
+    model = task.build_model(build_encoder(CONFIG))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    return model
+
+
+def classifier(head, features=None):
+    return ClassificationTask(labels=("a", "b", "c"), head=head, features=features, lstm_size=3)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {head: model_of(classifier(head)) for head in HEADS}
+
+
+def inputs(rows, length):
+    ids = np.zeros((len(rows), length), "int32")
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+    mask = (ids > 0).astype("int32")
+    return {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": mask}
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor).astype("float32")
+
+
+row = st.lists(st.integers(1, 11), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@settings(max_examples=5)
+@given(rows=st.lists(row, min_size=1, max_size=3), padding=st.integers(0, 8))
+def test_padding_changes_no_answer(models, head, rows, padding):
+    together = numpy(models[head](inputs(rows, 8 + padding))["logits"])
+    for number, alone in enumerate(rows):
+        expected = numpy(models[head](inputs([alone], len(alone)))["logits"])
+        np.testing.assert_allclose(together[number], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_saved_and_loaded_answers_the_same(models, head, tmp_path):
+    save(tmp_path, Checkpoint(models[head], TOKENIZER, CONFIG, classifier(head)))
+    loaded, _, task = load_model(tmp_path)
+    assert task == classifier(head)
+    batch = inputs([[1, 2, 3, 4], [5]], 6)
+    expected = models[head](batch)["logits"]
+    np.testing.assert_array_equal(numpy(loaded(batch)["logits"]), numpy(expected))
+
+
+@pytest.mark.parametrize(
+    ("policy", "heads"), [("mixed_bfloat16", ["bilstm"]), ("mixed_float16", ["max", "rcnn"])]
+)
+def test_16_bits(models, precision, policy, heads):
+    """An empty row, as the last batch of an epoch has, must not become a NaN there."""
+    precision(policy)
+    batch = inputs([[1, 2, 3, 4], [5], []], 6)
+    for head in heads:
+        half = model_of(classifier(head))
+        assert half.output["logits"].dtype == "float32"
+        logits = numpy(half(batch)["logits"])
+        assert np.isfinite(logits).all(), head
+        expected = numpy(models[head](batch)["logits"])
+        np.testing.assert_allclose(logits[:2], expected[:2], atol=0.4)
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_every_task_on_texts_has_heads(task):
+    task = TASKS[task](head="attention")
+    if task.name == "multilabel":
+        task = dataclasses.replace(task, labels=("a", "b"))
+    layers = task.build_model(build_encoder(CONFIG)).layers
+    assert "attention_pooling" in [layer.name for layer in layers]
+
+
+def test_features_are_the_hidden_states_of_their_names():
+    source, batch = build_encoder(FOUR, ("hidden_states",)), inputs([[1, 2, 3]], 4)
+    states = [numpy(x) for x in source(batch)["hidden_states"]]
+    expected = {
+        "embeddings": states[0],
+        "second-to-last": states[3],
+        "last": states[4],
+        "sum-last-four": states[1] + states[2] + states[3] + states[4],
+        "weighted-sum-last-four": np.concatenate(states[1:], axis=-1),
+        "concat-last-four": np.concatenate(states[1:], axis=-1),
+    }
+    encoder = build_encoder(FOUR)
+    copy_weights(source, encoder)
+    for name in FEATURES:
+        model = TaggingTask(labels=("X",), features=name, lstm_size=3).build_model(encoder)
+        body = keras.Model(model.input, model.get_layer("encoder_features").output)
+        np.testing.assert_allclose(numpy(body(batch)), expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: ClassificationTask(head="best"), "Expected a head of pooler, mean.*: best"),
+        (lambda: TaggingTask(features="first"), "Expected features of embeddings.*: first"),
+        (lambda: TaggingTask(lstm_size=0), "LSTM size of at least 1. Received: 0"),
+        (lambda: ClassificationTask(features="last"), "The head pooler reads the encoder's last"),
+        (lambda: architecture_of(classifier("rcnn")), "no place for the head rcnn"),
+        (lambda: architecture_of(TaggingTask(features="last")), "no place for a BiLSTM on last"),
+        (
+            lambda: TaggingTask(labels=("X",), features="sum-last-four").build_model(
+                build_encoder(dataclasses.replace(CONFIG, num_layers=3))
+            ),
+            "need an encoder of 4 layers at least. Received: 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, expected):
+    with pytest.raises(DataError, match=expected):
+        make()

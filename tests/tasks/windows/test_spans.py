@@ -1,0 +1,103 @@
+"""Windows and spans: properties and brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbert.tasks.windows.spans import (
+    best_spans,
+    cut_windows,
+    find_tokens,
+    log_sum_exp,
+    maximal_context,
+    score_spans,
+)
+
+SIZES = {"length": st.integers(0, 60), "size": st.integers(1, 20), "stride": st.integers(1, 25)}
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "stride", "expected"),
+    [
+        (5, 8, 2, [(0, 5)]),
+        (8, 8, 2, [(0, 8)]),
+        (10, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10)]),
+        (9, 4, 3, [(0, 4), (3, 7), (6, 9)]),
+        (7, 3, 9, [(0, 3), (3, 6), (6, 7)]),  # Never past a token.
+        (0, 3, 1, [(0, 0)]),
+    ],
+)
+def test_windows_by_hand(length, size, stride, expected):
+    assert cut_windows(length, size, stride) == expected
+
+
+@given(**SIZES)
+def test_windows_cover_every_token(length, size, stride):
+    windows = cut_windows(length, size, stride)
+    assert set(range(length)) == {place for window in windows for place in range(*window)}
+    assert all(end - begin <= size for begin, end in windows)
+    assert len(set(windows)) == len(windows) and windows == sorted(windows)
+    assert all(later[0] <= one[1] for one, later in zip(windows, windows[1:], strict=False))
+
+
+@given(**SIZES)
+def test_each_token_has_one_window_of_maximal_context(length, size, stride):
+    windows = cut_windows(length, size, stride)
+    owner = maximal_context(windows)
+    assert owner.shape == (length,)
+    for place, number in enumerate(owner):
+        sides = [
+            (min(place - begin, end - 1 - place) + 0.01 * (end - begin), -index)
+            for index, (begin, end) in enumerate(windows)
+            if begin <= place < end
+        ]
+        assert -number == max(sides)[1]
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_spans_equal_brute_force(length, max_length, count, seed):
+    rng = np.random.default_rng(seed)
+    start, end = rng.normal(size=(2, length))
+    scored = rng.random(length) < 0.7
+    expected = [
+        (start[i] + end[j], i, j)
+        for i in range(length)
+        for j in range(i, length)  # j >= i
+        if scored[i] and j - i < max_length
+    ]
+    expected.sort(key=lambda span: -span[0])
+    scores = score_spans(start, end, scored, max_length)
+    assert best_spans(scores, count) == expected[:count]
+    total = np.sum([np.exp(score) for score, _, _ in expected])
+    assert np.exp(log_sum_exp(scores)) == pytest.approx(total)
+
+
+def test_equal_spans_come_in_the_texts_order():
+    scores = score_spans(np.zeros(3), np.zeros(3), np.ones(3, bool), 2)
+    found = [(i, j) for _, i, j in best_spans(scores, 9)]
+    assert found == [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2)]
+
+
+def test_no_tokens():
+    scores = score_spans(np.zeros(0), np.zeros(0), np.zeros(0, bool), 3)
+    assert best_spans(scores, 5) == []
+    assert log_sum_exp(scores) == -np.inf
+    assert maximal_context([(0, 0)]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 3, (0, 0)),
+        (4, 9, (1, 2)),
+        (1, 2, (0, 0)),  # Inside of a token.
+        (2, 5, (0, 1)),
+        (3, 4, (1, 0)),  # The blank: no token.
+        (10, 12, (3, 2)),
+    ],
+)
+def test_tokens_of_characters(start, end, expected):
+    # "the|cat|ty": tokens at 0-3, 4-7, 7-9
+    starts, ends = np.array([0, 4, 7]), np.array([3, 7, 9])
+    assert find_tokens(starts, ends, start, end) == expected
