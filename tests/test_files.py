@@ -1,11 +1,21 @@
-"""Files that are replaced whole or not at all."""
+"""Files and folders that are replaced whole or not at all, JSON, locks."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from kbert.errors import DataError
-from kbert.files import check_writable, replacing, write_json
+from kbert.files import (
+    check_writable,
+    locked,
+    read_object,
+    replacing,
+    replacing_folder,
+    write_json,
+)
+from tests.conftest import ROOT
 
 
 def test_the_old_file_stays_when_the_block_fails(tmp_path):
@@ -47,3 +57,44 @@ def test_what_cannot_be_written_is_known_before(tmp_path, path, message):
         check_writable(tmp_path / path)
     check_writable(tmp_path / "a.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "model"
+    for content in ("first", "second"):
+        with replacing_folder(target) as folder:
+            (folder / "part").mkdir()
+            (folder / "part" / content).write_text(content)
+            assert not (target / "part" / content).exists()
+        assert os.listdir(target / "part") == [content]
+    with pytest.raises(RuntimeError), replacing_folder(target) as folder:
+        (folder / "third").write_text("third")
+        raise RuntimeError
+    assert os.listdir(target) == ["part"]
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_folder_is_replaced_where_names_cannot_be_exchanged(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "other")
+    test_a_folder_is_replaced_whole(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"3", b"{", b"\xff", b"[" * 100_000, b""])
+def test_what_is_no_json_object_is_named(tmp_path, content):
+    file = tmp_path / "config.json"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="config.json must"):
+        read_object(file)
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_object(file) == {"a": 1}
+
+
+def test_an_output_belongs_to_one_process(tmp_path):
+    code = "import sys; from kbert.files import locked\nwith locked(sys.argv[1]): pass"
+    (tmp_path / "link").symlink_to(tmp_path / "output")
+    other = [sys.executable, "-c", code, tmp_path / "link"]
+    with locked(tmp_path / "output"):
+        result = subprocess.run(other, cwd=ROOT, capture_output=True, text=True)
+        assert f"Another process is writing {tmp_path / 'link'}." in result.stderr
+    subprocess.run(other, cwd=ROOT, check=True)
+    assert os.listdir(tmp_path) == ["link"]
