@@ -50,7 +50,7 @@ def run(args):
 
     from kbert.checkpoints.directory import Checkpoint, encoder_of
     from kbert.checkpoints.formats import format_of, reader, writer
-    from kbert.checkpoints.pooling import read_pooling, write_pooling
+    from kbert.checkpoints.sentence_vectors import read_pooling, write_pooling
     from kbert.errors import DataError
 
     output = pathlib.Path(args.output)

@@ -57,7 +57,7 @@ def text_encoder(args):
     import keras
 
     from kbert.checkpoints.formats import load_any
-    from kbert.checkpoints.pooling import Pooling, read_pooling
+    from kbert.checkpoints.sentence_vectors import Pooling, read_pooling
     from kbert.inference.text_encoder import TextEncoder
 
     given = {

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.published import read_object
+from kbert.checkpoints.published_vocabulary import read_object
 from kbert.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import fitted, read_config, read_object
-from kbert.checkpoints.sources import Source, merge_heads
+from kbert.checkpoints.published_vocabulary import fitted, read_config, read_object
 from kbert.checkpoints.transfer import Place, arrays_of, fill
+from kbert.checkpoints.weight_files import Source, merge_heads
+from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.layers.initializer import blank_weights

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kbert.checkpoints.sources import Source
+from kbert.checkpoints.weight_files import Source
 from kbert.checkpoints.weights import all_finite, model_weights
 from kbert.errors import DataError
 

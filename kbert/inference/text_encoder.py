@@ -9,7 +9,7 @@ from keras import ops
 from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights
-from kbert.checkpoints.pooling import Pooling
+from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
 from kbert.inference.answering import predict_features
 from kbert.layers.pooling import pool

@@ -7,7 +7,7 @@ import pytest
 
 from apps.cli import main
 from kbert import load, save, to_google, to_huggingface
-from kbert.checkpoints.pooling import Pooling, read_pooling
+from kbert.checkpoints.sentence_vectors import Pooling, read_pooling
 from tests.checkpoints.published_models import TASKS, assert_same, make, minilm_folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kbert import build_encoder, to_huggingface
 from kbert.checkpoints.directory import copy_weights
-from kbert.checkpoints.pooling import Pooling, read_pooling, write_pooling
+from kbert.checkpoints.sentence_vectors import Pooling, read_pooling, write_pooling
 from kbert.errors import DataError
 from kbert.inference.text_encoder import TextEncoder
 from kbert.inference.vectors import vectors_writer

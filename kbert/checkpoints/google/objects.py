@@ -7,13 +7,13 @@ is looked up by walking the graph, not by its key.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kbert.checkpoints.names import all_names
 from kbert.checkpoints.transfer import Place
+from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 
-# Where the objects stand that the paths in names.py begin with, the first that is there: named by
-# `checkpoint_items`; or by a Keras model, saved as "model", inside another one that the older
-# training loop made, or saved by itself. Last, all of it is an encoder.
+# Where the objects stand that the paths in weight_names.py begin with, the first that is there:
+# named by `checkpoint_items`; or by a Keras model, saved as "model", inside another one that the
+# older training loop made, or saved by itself. Last, all of it is an encoder.
 _OBJECTS = {
     "encoder": (
         "encoder",
@@ -49,7 +49,7 @@ class ObjectGraph:
         self._keys = keys
 
     def key(self, path: str) -> str | None:
-        """The key of the array at a path of names.py, or None if there is no such array."""
+        """The key of the array at a path of weight_names.py, or None if there is no such array."""
         name, _, rest = path.partition("/")
         starts = (self._walk(0, place) for place in _OBJECTS.get(name, (name,)))
         start = next((start for start in starts if start is not None), None)

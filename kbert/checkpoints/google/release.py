@@ -17,10 +17,15 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_places
-from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import is_cased, read_config, read_object, read_vocabulary
-from kbert.checkpoints.sources import Source, merge_heads
+from kbert.checkpoints.published_vocabulary import (
+    is_cased,
+    read_config,
+    read_object,
+    read_vocabulary,
+)
 from kbert.checkpoints.transfer import Place, arrays_of, fill
+from kbert.checkpoints.weight_files import Source, merge_heads
+from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json

@@ -28,10 +28,10 @@ from kbert.checkpoints.huggingface.tasks import (
 )
 from kbert.checkpoints.huggingface.tokenizer import read_tokenizer, write_tokenizer
 from kbert.checkpoints.huggingface.torch_file import open_torch
-from kbert.checkpoints.names import all_names
-from kbert.checkpoints.published import read_config, read_object
-from kbert.checkpoints.sources import Source, open_safetensors, shards
+from kbert.checkpoints.published_vocabulary import read_config, read_object
 from kbert.checkpoints.transfer import Place, arrays_of, fill
+from kbert.checkpoints.weight_files import Source, open_safetensors, shards
+from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.sources import Source
 from kbert.checkpoints.transfer import Place
+from kbert.checkpoints.weight_files import Source
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.tasks.base import Task

@@ -3,7 +3,7 @@
 import pathlib
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.published import fitted, is_cased, read_object
+from kbert.checkpoints.published_vocabulary import fitted, is_cased, read_object
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import write_json

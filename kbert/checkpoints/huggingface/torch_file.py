@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.sources import Source
+from kbert.checkpoints.weight_files import Source
 from kbert.errors import DataError
 
 _HOW_TO_CONVERT = (

@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from kbert import build_encoder, from_google, to_google
 from kbert.checkpoints.directory import copy_weights
-from kbert.checkpoints.names import all_names
+from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
 from tests import reference_bert
@@ -201,7 +201,7 @@ def test_the_vocabulary_tells_the_case(tmp_path, capitals, lowercase):
 
 @pytest.mark.parametrize("name", ["uncased", "cased", "multilingual-cased", "chinese"])
 def test_published_vocabularies_tell_their_case(shared_data, name):
-    from kbert.checkpoints.published import is_cased
+    from kbert.checkpoints.published_vocabulary import is_cased
     from kbert.text.vocabulary import load_vocabulary
 
     file = shared_data("vocab") / f"bert-base-{name}.vocab.txt"

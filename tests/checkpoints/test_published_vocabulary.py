@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from kbert import BertConfig
-from kbert.checkpoints.published import fitted
+from kbert.checkpoints.published_vocabulary import fitted
 from kbert.errors import DataError
 
 UNCASED = [f"w{number}" for number in range(30522)]

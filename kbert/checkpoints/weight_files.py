@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.published import read_object
+from kbert.checkpoints.published_vocabulary import read_object
 from kbert.checkpoints.weights import map_array, read_arrays
 from kbert.errors import DataError
 

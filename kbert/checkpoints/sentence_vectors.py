@@ -8,7 +8,7 @@ import dataclasses
 import os
 import pathlib
 
-from kbert.checkpoints.published import read_object
+from kbert.checkpoints.published_vocabulary import read_object
 from kbert.errors import DataError
 from kbert.files import write_json
 
