@@ -34,7 +34,7 @@ def module_of(command: str):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, 1 for data, 2 for usage, 130 for Ctrl-C."""
+    """Run one command. Returns its exit code: 0, 1 for data, 2 for usage, 128 + a signal."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in COMMANDS:
         return run_command(argv[0], argv[1:])
@@ -58,7 +58,7 @@ def version() -> str:
 
 def run_command(name: str, argv: list[str]) -> int:
     """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
-    from kbert.errors import DataError, TrainingError
+    from kbert.errors import DataError, Stopped, TrainingError
     from kbert.tensorflow_start import import_tensorflow_quietly
 
     module = module_of(name)
@@ -74,6 +74,9 @@ def run_command(name: str, argv: list[str]) -> int:
     except (DataError, TrainingError, OSError) as error:
         print(f"kbert {name}: error: {sentence(error)}", file=sys.stderr)
         return 1
+    except Stopped as stop:
+        print(f"kbert {name}: {stop}", file=sys.stderr)
+        return 128 + stop.signal
     except KeyboardInterrupt:
         print(f"kbert {name}: interrupted.", file=sys.stderr)
         return 130

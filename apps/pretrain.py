@@ -43,11 +43,6 @@ def run(args):
     store = TokenStore(args.store)
     config, start = model_of(args, store)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
-    if not summary["finished"]:
-        print(f"Stopped and saved at step {summary['steps']}. The same command goes on from there.")
-        if summary["stopped_by"].name == "SIGINT":
-            raise KeyboardInterrupt
-        return
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
     print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
 

@@ -11,3 +11,17 @@ class DataError(ValueError):
 
 class TrainingError(RuntimeError):
     """Training cannot go on: the loss is no number any more. Commands exit with code 1."""
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or Ctrl-C ended a run, which has saved its state. Commands exit with 128 + signal.
+
+    Like any Ctrl-C it is no `Exception`, so that a loop over runs does not go on.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, signal: int, step: int):
+        super().__init__(f"Stopped and saved at step {step}. The same command goes on from there.")
+        self.signal = int(signal)

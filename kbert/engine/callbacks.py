@@ -1,76 +1,146 @@
-"""What happens between pre-training steps: progress, curves, held-out scores, saves, stops."""
+"""What happens between the steps of a run, pre-training or fine-tuning: all read one counter.
+
+counter -> NaN stop -> progress bar -> curves -> scores -> saves, in this order after every step
+"""
 
 import contextlib
 import math
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 from tqdm import tqdm
 
 from kbert.engine.logs import LogWriter
-from kbert.errors import TrainingError
+from kbert.errors import Stopped, TrainingError
+
+# In tqdm's words; the postfix comes with a comma.
+_LINE = "{desc} {percentage:.0f}% {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 
 
-class StopAtNaN(keras.callbacks.Callback):
-    """Raises `TrainingError` when the loss, or a gradient outside float16, is no number.
+class Counter(keras.callbacks.Callback):
+    """How many steps a run has done; stands before the callbacks that read it.
 
-    The weights are still those of the step before: such a gradient is never applied.
+    Args:
+        first_step, end_step: the steps that `fit` begins after and ends with.
+
+    Attributes:
+        step: how many are done.
     """
 
-    def __init__(self, first_step: int, last_save: Callable[[], str]):
+    def __init__(self, first_step: int, end_step: int):
         super().__init__()
-        self.step = first_step
-        self.last_save = last_save
+        self.first_step = self.step = first_step
+        self.end_step = end_step
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
+
+    def due(self, every: int) -> bool:
+        """Whether what happens every so many steps, and at the end, happens now."""
+        return self.step % every == 0 or self.step == self.end_step
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Raises `TrainingError` when the loss, or a gradient outside float16, is NaN or infinite.
+
+    The weights are still those of the step before: such a gradient is never applied.
+
+    Args:
+        counter: of the run.
+        last_save: -> where the last good weights are, for the message.
+    """
+
+    def __init__(self, counter: Counter, last_save: Callable[[], str]):
+        super().__init__()
+        self.counter = counter
+        self.last_save = last_save
+
+    def on_train_batch_end(self, batch, logs=None):
         # Under float16 a gradient that overflows is ordinary: the step halves the loss scale.
         names = ["loss"] if self.model.scales_loss else ["loss", "gradient_norm"]
         for name in names:
             if not math.isfinite(logs[name]):
                 raise TrainingError(
-                    f"The {name.replace('_', ' ')} of step {self.step} is {logs[name]}. "
+                    f"The {name.replace('_', ' ')} of step {self.counter.step} is {logs[name]}. "
                     f"The last good checkpoint is {self.last_save()}. "
                     "A lower learning rate or a longer warm-up may help."
                 )
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with losses, accuracies, rows and tokens a second and the time left.
+    """A bar in one line of a terminal: loss, throughput, time left, and what else has room.
+
+    Where standard error is no terminal there is none.
 
     Args:
-        first_step, num_steps: where this run starts and ends.
+        counter: of the run.
+        name: what runs.
+        num_steps: where the whole run ends, of which `fit` may be a part.
         batch_size: rows of a batch.
         tokens_of: the tokens of the batch of a step; padding is none.
+        hidden: show no bar on a terminal either.
     """
 
-    def __init__(self, first_step, num_steps, batch_size, tokens_of: Callable[[int], int]):
+    def __init__(
+        self,
+        counter: Counter,
+        name: str,
+        num_steps: int,
+        batch_size: int,
+        tokens_of: Callable[[int], int],
+        hidden: bool = False,
+    ):
         super().__init__()
+        self.counter = counter
         self.bar = tqdm(
-            initial=first_step, total=num_steps, unit="step", desc="pretrain", mininterval=1
+            initial=counter.first_step,
+            total=num_steps,
+            desc=name,
+            mininterval=1,
+            dynamic_ncols=True,
+            bar_format=_LINE,
+            disable=True if hidden else None,  # None: where there is no terminal.
         )
         self.batch_size = batch_size
         self.tokens_of = tokens_of
-        self.first_step = self.step = first_step
         self.tokens = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.tokens += self.tokens_of(self.step)
-        self.step += 1
-        self.bar.update()
+        if self.bar.disable:
+            return
+        self.tokens += self.tokens_of(self.counter.step - 1)
         rate = self.bar.format_dict["rate"] or 0
-        self.bar.set_postfix_str(
-            f"loss {logs['loss']:.3f}, masked {logs['masked_lm_loss']:.3f} "
-            f"{logs['masked_lm_accuracy']:.1%}, next {logs['next_sentence_loss']:.3f} "
-            f"{logs['next_sentence_accuracy']:.0%}, {rate * self.batch_size:.0f} rows/s, "
-            f"{rate * self.tokens / (self.step - self.first_step):.0f} tokens/s",
-            refresh=False,
-        )
+        loss, *others = described(logs)
+        tokens = self.tokens / (self.counter.step - self.counter.first_step)
+        speed = f"{rate * self.batch_size:.0f} rows/s", f"{rate * tokens:.0f} tokens/s"
+        self.bar.set_postfix_str(self._fitting([loss, speed[0], *others, speed[1]]), refresh=False)
+        self.bar.update()
+
+    def _fitting(self, parts: list[str]) -> str:
+        """As many of the parts as the line has room for."""
+        self.bar.set_postfix_str("", refresh=False)
+        room = (self.bar.format_dict["ncols"] or math.inf) - len(str(self.bar))
+        while len(parts) > 1 and len(", ".join(parts)) > room:
+            parts = parts[:-1]
+        return ", ".join(parts)
 
     def on_train_end(self, logs=None):
         self.bar.close()
+
+
+def described(scores: Mapping[str, float]) -> list[str]:
+    """Losses, the sum first, each with its accuracy where there is one: "masked lm 2.500 25.0%"."""
+    found = []
+    for name in sorted(scores, key=lambda name: name != "loss"):
+        if name == "loss" or name.endswith("_loss"):
+            what = name.removesuffix("_loss").replace("_", " ")
+            accuracy = scores.get(name.removesuffix("loss") + "accuracy")
+            share = "" if accuracy is None else f" {accuracy:.1%}"
+            found.append(f"{what} {scores[name]:.3f}{share}")
+    return found
 
 
 class Curves(keras.callbacks.Callback):
@@ -78,17 +148,17 @@ class Curves(keras.callbacks.Callback):
 
     Args:
         writer: of the run's log folder.
-        first_step: where this run starts.
-        every: steps between points.
+        counter: of the run.
+        every: steps between points; there is one at the end, too.
         tokens_of: the tokens of the batch of a step; padding is none.
     """
 
     def __init__(
-        self, writer: LogWriter, first_step: int, every: int, tokens_of: Callable[[int], int]
+        self, writer: LogWriter, counter: Counter, every: int, tokens_of: Callable[[int], int]
     ):
         super().__init__()
         self.writer = writer
-        self.step = first_step
+        self.counter = counter
         self.every = every
         self.tokens_of = tokens_of
         self._start()
@@ -97,53 +167,48 @@ class Curves(keras.callbacks.Callback):
         self.sums, self.count, self.tokens, self.since = {}, 0, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.tokens += self.tokens_of(self.step)
-        self.step += 1
+        self.tokens += self.tokens_of(self.counter.step - 1)
         self.count += 1
         for name, value in logs.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        if self.step % self.every == 0:
+        if self.counter.due(self.every):
             self._write()
 
     def _write(self):
         means = {f"train/{name}": value / self.count for name, value in self.sums.items()}
         rate = self.tokens / (time.perf_counter() - self.since)
-        self.writer.scalars(self.step, {**means, "train/tokens_per_second": rate})
+        self.writer.scalars(self.counter.step, {**means, "train/tokens_per_second": rate})
         self._start()
 
 
 class HeldOut(keras.callbacks.Callback):
-    """Scores on held-out documents every so many steps, printed and in TensorBoard.
+    """Scores on held-out text every so many steps and at the end, printed and in TensorBoard.
 
     Args:
         dataset: batches whose weights sum to 1 over the whole set.
         writer: of the run's log folder.
-        first_step, num_steps: where this run starts and ends.
+        counter: of the run.
         every: steps between scores.
+
+    Attributes:
+        scores: the last ones.
     """
 
-    def __init__(self, dataset, writer: LogWriter, first_step: int, num_steps: int, every: int):
+    def __init__(self, dataset, writer: LogWriter, counter: Counter, every: int):
         super().__init__()
         self.dataset = dataset
         self.writer = writer
-        self.step = first_step
-        self.num_steps = num_steps
+        self.counter = counter
         self.every = every
         self.scores = {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        if self.step % self.every == 0 or self.step == self.num_steps:
-            self.scores = self.model.evaluate_sums(self.dataset)
-            self.writer.scalars(
-                self.step, {f"held_out/{name}": value for name, value in self.scores.items()}
-            )
-            tqdm.write(
-                f"step {self.step}, held out: masked LM loss {self.scores['masked_lm_loss']:.3f}, "
-                f"accuracy {self.scores['masked_lm_accuracy']:.1%}; next sentence loss "
-                f"{self.scores['next_sentence_loss']:.3f}, accuracy "
-                f"{self.scores['next_sentence_accuracy']:.1%}"
-            )
+        if not self.counter.due(self.every):
+            return
+        self.scores, step = self.model.evaluate_sums(self.dataset), self.counter.step
+        points = {f"held_out/{name}": value for name, value in self.scores.items()}
+        self.writer.scalars(step, points)
+        tqdm.write(f"step {step}, held out: {', '.join(described(self.scores))}")
 
 
 class Saves(keras.callbacks.Callback):
@@ -151,44 +216,53 @@ class Saves(keras.callbacks.Callback):
 
     Args:
         save: writes the state after the current step.
-        first_step, num_steps: where this run starts and ends.
+        counter: of the run.
         every: steps between saves.
 
     Attributes:
         stopped_by: the signal that stopped the run, or None.
     """
 
-    def __init__(self, save: Callable[[], None], first_step: int, num_steps: int, every: int):
+    def __init__(self, save: Callable[[], None], counter: Counter, every: int):
         super().__init__()
         self.save = save
-        self.step = first_step
-        self.num_steps = num_steps
+        self.counter = counter
         self.every = every
-        self.stopped_by = None
+        self.stopped_by: signal.Signals | None = None
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
         stops = self.stopped_by is not None
-        if stops or self.step % self.every == 0 or self.step == self.num_steps:
+        if stops or self.counter.due(self.every):
             self.save()
         if stops:
             self.model.stop_training = True
 
     @contextlib.contextmanager
-    def listening(self):
-        """Within the block SIGTERM and Ctrl-C wait for the step's end; a second one does not."""
+    def listening(self) -> Iterator[None]:
+        """Within the block SIGTERM and Ctrl-C wait for the step's end; a second one does not.
+
+        Raises `Stopped` at the block's end if one of them ended the run. Python hears signals in
+        the main thread only: in others nothing waits.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         signals = (signal.SIGTERM, signal.SIGINT)
         before = {number: signal.getsignal(number) for number in signals}
 
+        def restore():
+            for number in signals:
+                signal.signal(number, before[number])
+
         def remember(number, frame):
             self.stopped_by = signal.Signals(number)
-            for each in signals:
-                signal.signal(each, before[each])
+            restore()
 
         for number in signals:
             signal.signal(number, remember)
         try:
             yield
         finally:
-            for number in signals:
-                signal.signal(number, before[number])
+            restore()
+        if self.stopped_by is not None:
+            raise Stopped(self.stopped_by, self.counter.step)

@@ -12,7 +12,7 @@ from kbert.checkpoints.directory import Checkpoint, copy_weights, save
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
-from kbert.engine.callbacks import Curves, HeldOut, Progress, Saves, StopAtNaN
+from kbert.engine.callbacks import Counter, Curves, HeldOut, Progress, Saves, StopAtNaN
 from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
@@ -44,9 +44,9 @@ def pretrain(
         settings, schedule: how it trains and reports.
         start: a model whose weights, as far as it has them, the run starts from.
 
-    Returns a summary: `finished`, `steps`, `stopped_by`, and the last `held_out` scores.
+    Returns a summary: `first_step`, where this call began, `steps`, and the last `held_out` scores.
     Raises `DataError` before training for input that does not fit, `TrainingError` for a loss that
-    is no number.
+    becomes NaN, `Stopped` after the save that SIGTERM or Ctrl-C asked for.
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
@@ -67,32 +67,22 @@ def pretrain(
     first_step, complaints = resume(run, training_model)
     for complaint in complaints:
         print(complaint)
-    writer = LogWriter(run / "logs")
-    writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
-    held_out, stopped_by = {}, None
-    for part in parts:
-        if first_step < part.phase.end_step and stopped_by is None:
-            here = max(first_step, part.phase.first_step)
-            callbacks, scored, saves = _callbacks(
-                run, part, settings, schedule, training_model, checkpoint, writer, here
-            )
-            if schedule.profile and here == first_step:
-                callbacks.append(_profiler(run, schedule))
-            with saves.listening(), engine().xla_clusters():
-                _fit(training_model, part, here, callbacks)
-            held_out, stopped_by = scored.scores, saves.stopped_by
-    writer.close()
-    steps_now = steps_done(training_model)
-    finished = steps_now == settings.num_steps
-    if finished:
-        save(run, checkpoint)
-    return {
-        "finished": finished,
-        "first_step": first_step,
-        "steps": steps_now,
-        "stopped_by": stopped_by,
-        "held_out": held_out,
-    }
+    held_out = {}
+    with LogWriter(run / "logs") as writer:
+        writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
+        for part in parts:
+            if first_step < part.phase.end_step:
+                here = max(first_step, part.phase.first_step)
+                callbacks, scored, saves = _callbacks(
+                    run, part, settings, schedule, training_model, checkpoint, writer, here
+                )
+                if schedule.profile and here == first_step:
+                    callbacks.append(_profiler(run, schedule))
+                with saves.listening(), engine().xla_clusters():
+                    _fit(training_model, part, here, callbacks)
+                held_out = scored.scores
+    save(run, checkpoint)
+    return {"first_step": first_step, "steps": steps_done(training_model), "held_out": held_out}
 
 
 class _Tokenizer(NamedTuple):
@@ -224,20 +214,22 @@ def _fit(training_model, part, first_step, callbacks):
 
 def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer, first_step):
     """For one phase; it is scored and saved at its end, too."""
-    span = (first_step, part.phase.end_step)
+    counter = Counter(first_step, part.phase.end_step)
 
     def write_save():
+        writer.flush()
         save_step(run, training_model, checkpoint, schedule.keep)
 
     def last_save():
         return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
 
-    held_out = HeldOut(part.held_out, writer, *span, schedule.validate_every)
-    saves = Saves(write_save, *span, schedule.save_every)
+    held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every)
+    saves = Saves(write_save, counter, schedule.save_every)
     callbacks = [
-        StopAtNaN(first_step, last_save),
-        Progress(first_step, settings.num_steps, part.phase.batch_size, part.tokens_of),
-        Curves(writer, first_step, schedule.log_every, part.tokens_of),
+        counter,
+        StopAtNaN(counter, last_save),
+        Progress(counter, "pretrain", settings.num_steps, part.phase.batch_size, part.tokens_of),
+        Curves(writer, counter, schedule.log_every, part.tokens_of),
         held_out,
         saves,
     ]

@@ -129,11 +129,11 @@ def test_killed_at_a_random_step_ends_bit_for_bit_the_same(
     assert_same_bits(run, never_stopped)
 
 
-def test_sigterm_saves_and_exits_with_0(arguments, never_stopped, tmp_path):
+def test_sigterm_saves_and_exits_with_143(arguments, never_stopped, tmp_path):
     run = tmp_path / "run"
-    status, output, errors = signalled(signal.SIGTERM, 7, "step", arguments, run)
-    assert status == 0, errors[-3000:]
-    assert "Stopped and saved at step 7. The same command goes on from there." in output
+    status, _, errors = signalled(signal.SIGTERM, 7, "step", arguments, run)
+    assert status == 143, errors[-3000:]
+    assert "Stopped and saved at step 7. The same command goes on from there." in errors
     assert saved(run) == [5, 7]
     assert not (run / "model.safetensors").exists()
     pretrain(arguments, run)
@@ -158,8 +158,8 @@ def test_ctrl_c_exits_with_130_after_saving(arguments, tmp_path, capsys):
     assert status == 130
     captured = capsys.readouterr()
     last = saved(run)[-1]
-    assert f"Stopped and saved at step {last}." in captured.out
-    assert captured.err.endswith("kbert pretrain: interrupted.\n")
+    sentence = f"Stopped and saved at step {last}. The same command goes on from there."
+    assert captured.err.endswith(f"kbert pretrain: {sentence}\n")
 
 
 def test_a_rate_far_too_high_ends_with_1_and_names_step_and_checkpoint(arguments, tmp_path, capsys):

@@ -122,7 +122,7 @@ def test_an_adversary_sees_the_gradient_of_the_whole_batch(report):
 
 def test_a_whole_run_scores_the_same_on_held_out_text(report):
     one, two = report("run_one"), report("run_two")
-    assert one["finished"] and two["finished"]
+    assert one["steps"] == two["steps"] > 0
     assert two["held_out"] == pytest.approx(one["held_out"], abs=1e-4)
 
 

@@ -1,5 +1,8 @@
 """LogWriter, read back by TensorBoard itself."""
 
+import os
+
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
@@ -38,3 +41,21 @@ def test_hyperparameters_are_read_back(tmp_path):
     assert found["name"].string_value == "x"
     assert found["jit"].bool_value is True
     assert set(found) == {"rate", "steps", "name", "jit"}
+
+
+def test_points_outlive_a_kill_once_they_are_flushed(tmp_path):
+    writer = LogWriter(tmp_path)
+    writer.scalars(1, {"train/loss": 1.0})
+    writer.flush()  # and never closed
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Tensors("train/loss")] == [1]
+    writer.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
+def test_a_full_disk_is_an_error_and_no_hang(tmp_path):
+    writer = LogWriter(tmp_path)
+    writer._records._writer = open("/dev/full", "wb")
+    with pytest.raises(OSError, match="No space left"):
+        for step in range(1000):
+            writer.scalars(step, {"train/loss": 1.0})

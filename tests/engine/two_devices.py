@@ -157,7 +157,7 @@ def run(store, strategy, folder):
             settings,
             Schedule(save_every=2, validation_batches=2),
         )
-    return {"finished": summary["finished"], "held_out": summary["held_out"]}
+    return {"steps": summary["steps"], "held_out": summary["held_out"]}
 
 
 def with_clusters_allowed():
