@@ -104,14 +104,14 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
 
 
 # The backward LSTM and the blocks that are computed again compile longest.
-SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "tasks/test_answering.py"}
+SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "inference/test_answering.py"}
 OTHERS = (
     "test_models.py",
     "test_config.py",
-    "data/test_masking.py",
-    "tasks/test_answering.py",
-    "training/test_optimizers.py",
-    "training/test_objectives.py",
+    "pretraining/masking/test_token.py",
+    "inference/test_answering.py",
+    "engine/test_optimizers.py",
+    "pretraining/objectives/test_masked_lm_next_sentence.py",
 )
 LAYERS = sorted(f"layers/{file.name}" for file in (ROOT / "tests/layers").glob("test_*.py"))
 

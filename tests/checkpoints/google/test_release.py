@@ -19,7 +19,7 @@ from tests import reference_bert
 from tests.checkpoints.published_models import CONFIG, assert_same, make
 from tests.layers.contract import numpy
 
-TF2 = pathlib.Path(__file__).parents[1] / "golden" / "tf2"
+TF2 = pathlib.Path(__file__).parents[2] / "golden" / "tf2"
 INPUTS = ("token_ids", "segment_ids", "padding_mask", "mask_positions")
 FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index")
 

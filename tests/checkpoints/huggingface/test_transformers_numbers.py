@@ -14,7 +14,7 @@ from tests.golden.tiny_model import TASKS as TINY_TASKS
 from tests.golden.tiny_model import tiny_checkpoint, tiny_finetuned
 from tests.layers.contract import numpy
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture(scope="module")
