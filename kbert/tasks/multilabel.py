@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.files import JSON_ERRORS
 from kbert.metrics.probabilities import log_loss
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, with_known_labels
 from kbert.tasks.readers.labels import check_column, sort_labels
-from kbert.tasks.readers.tables import JSON_ERRORS
 from kbert.tasks.texts import TextExample, TextTask
 
 

@@ -21,7 +21,7 @@ from kbert.tasks.features import Feature, stack
 from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left
 from kbert.tasks.readers.choice_files import ChoiceExample, from_object, read_choices
-from kbert.tasks.readers.tables import parse_object
+from kbert.tasks.readers.objects import parse_object
 from kbert.tasks.texts import tokenize
 
 # Examples given to the tokenizer at once.

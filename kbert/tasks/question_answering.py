@@ -93,12 +93,12 @@ class QuestionAnsweringTask(Task):
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
     ) -> list[Question]:
-        """All questions of a file: the bad ones too, for the official scripts score them.
+        """All questions of a file: those with a problem too, for the official scripts score them.
 
-        Nothing is learned from those. Only labels can be bad: without them all are answered.
+        Nothing is learned from those. What has no question's shape is left out.
         """
         bad = BadRows() if bad is None else bad
-        questions = read_questions(path, labelled)
+        questions = read_questions(path, labelled, bad)
         for question in questions:
             if question.problem is not None:
                 bad.add(DataError(f"{question.where}: {question.problem}."))

@@ -147,7 +147,7 @@ class TextTask(Task):
         examples = []
         for row in tables.read_rows(path, columns, self.header, bad, lists):
             try:
-                examples.append(self.example(row, f"{path}, line {row.line}"))
+                examples.append(self._example(row))
             except DataError as error:
                 bad.add(error)
         if labelled:
@@ -155,7 +155,8 @@ class TextTask(Task):
         check_any_left(examples, bad, path)
         return examples
 
-    def example(self, row: tables.Row, where: str) -> TextExample:
+    def _example(self, row: tables.Row) -> TextExample:
+        where = row.where
         text, second = row.cells["text"], row.cells.get("second")
         check_texts(text, second, where)
         label = self.parse_label(row.cells["label"], where) if "label" in row.cells else None

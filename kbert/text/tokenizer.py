@@ -148,20 +148,22 @@ class WordPieceTokenizer(tf.Module):
         """Texts, or pairs of texts, to what an encoder takes.
 
         Args:
-            texts: strings (batch,): a list of str or a tf.string tensor.
-            seconds: the second text of every pair (batch,), or None.
+            texts: strings (batch,): a list of str or a tf.string tensor. One str is a batch of one.
+            seconds: the second text of every pair, as `texts`, or None.
             sequence_length: cut rows to so many tokens; None keeps them whole.
             padding: "longest" pads to the longest row, "sequence_length" to `sequence_length`.
             special_tokens: read "[MASK]" and the like in the texts as special tokens; otherwise
                 they are ordinary characters.
 
         Returns:
-            `token_ids`, `segment_ids`, `padding_mask`, int32 (batch, sequence).
+            `token_ids`, `segment_ids`, `padding_mask`, int32 (batch, sequence). The sequence axis
+            has room for the special tokens, of a batch without rows too.
 
         Raises:
             ValueError: an unknown padding, or a `sequence_length` missing or too small.
         """
         self._check_arguments(seconds is not None, sequence_length, padding)
+        texts, seconds = ([text] if isinstance(text, str) else text for text in (texts, seconds))
         first = self.tokenize(texts, special_tokens)
         second = None if seconds is None else self.tokenize(seconds, special_tokens)
         width = sequence_length if padding == "sequence_length" else None
@@ -169,12 +171,17 @@ class WordPieceTokenizer(tf.Module):
             if sequence_length is not None:
                 first, second = _truncate(first, second, sequence_length)
             token_ids, segment_ids = self._pack(first, second)
-            padded = token_ids.to_tensor(self.pad_id, shape=[None, width])
             lengths = token_ids.row_lengths()
+            shape = [None, width]
+            if width is None:
+                # Not 0 where there is no row: every row has its special tokens.
+                shortest = tf.constant(num_special_tokens(second is not None), tf.int64)
+                width = tf.reduce_max(tf.concat([lengths, [shortest]], axis=0))
+                shape = tf.stack([-1, width])
             return {
-                "token_ids": padded,
-                "segment_ids": segment_ids.to_tensor(0, shape=[None, width]),
-                "padding_mask": tf.sequence_mask(lengths, tf.shape(padded)[1], tf.int32),
+                "token_ids": token_ids.to_tensor(self.pad_id, shape=shape),
+                "segment_ids": segment_ids.to_tensor(0, shape=shape),
+                "padding_mask": tf.sequence_mask(lengths, width, tf.int32),
             }
 
     def tokenize(self, texts, special_tokens: bool = False) -> tf.RaggedTensor:

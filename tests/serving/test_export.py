@@ -94,6 +94,23 @@ def test_token_signature_answers_as_the_text_signature(single):
     assert by_tokens["label"].numpy().tolist() == by_text["label"].numpy().tolist()
 
 
+def test_no_rows_in_no_rows_out(single, pairs, choice):
+    """Of the model, and of both signatures of its export."""
+    for checkpoint, folder in (single, pairs, choice):
+        loaded = tf.saved_model.load(str(folder / "1"))
+        texts = loaded.signatures["serving_default"]
+        specs = texts.structured_input_signature[1]
+        strings = {
+            name: tf.zeros([0, 2][: len(spec.shape)], tf.string) for name, spec in specs.items()
+        }
+        assert {len(values) for values in texts(**strings).values()} == {0}
+        none = checkpoint.tokenizer([], [] if checkpoint.task.takes_pairs else None)
+        if checkpoint.task.takes_choices:
+            none = {name: values[:, None] for name, values in none.items()}
+        assert {len(values) for values in loaded.signatures["token_ids"](**none).values()} == {0}
+        assert {len(values) for values in checkpoint.model(none).values()} == {0}
+
+
 def test_a_pretraining_model_exports_its_encoder(pretrained):
     checkpoint, folder = pretrained
     loaded = tf.saved_model.load(folder / "1")

@@ -110,7 +110,9 @@ def test_single_texts_are_cut(tokenizer):
 
 
 def test_empty_batch_and_empty_text(tokenizer):
-    assert tokenizer([])["token_ids"].shape == (0, 0)
+    # As wide as the special tokens, so that no model meets a sequence without tokens.
+    assert tokenizer([])["token_ids"].shape == (0, 2)
+    assert tokenizer([], [])["padding_mask"].shape == (0, 3)
     assert tokenizer([], sequence_length=8, padding="sequence_length")["token_ids"].shape == (0, 8)
     assert tokenizer([""])["token_ids"].numpy().tolist() == [[2, 3]]
 
@@ -118,7 +120,6 @@ def test_empty_batch_and_empty_text(tokenizer):
 @pytest.mark.parametrize(
     "kwargs",
     [
-        {"texts": "one text"},
         {"texts": ["a"], "padding": "max"},
         {"texts": ["a"], "padding": "sequence_length"},
         {"texts": ["a"], "sequence_length": 1},
@@ -128,6 +129,13 @@ def test_empty_batch_and_empty_text(tokenizer):
 def test_wrong_arguments(tokenizer, kwargs):
     with pytest.raises(ValueError, match="Received|needs"):
         tokenizer(**kwargs)
+
+
+def test_one_text_is_a_batch_of_one(tokenizer):
+    for args in (("the film",), ("the film", "was good")):
+        alone, batch = tokenizer(*args), tokenizer(*[[text] for text in args])
+        for name, values in batch.items():
+            assert alone[name].numpy().tolist() == values.numpy().tolist()
 
 
 def test_special_ids():

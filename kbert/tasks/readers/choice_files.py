@@ -4,10 +4,9 @@
   label.
 - `.tsv`, `.txt` without a header: CODAH's columns, a category, the prompt, its completions, the
   number of the right one.
-- `.jsonl`, `.ndjson`, an object a line: {"context": "...", "question": "...", "choices": [...],
-  "label": 0}, the question where there is one, the label a number from 0 or the choice itself; or
-  SWAG's columns as keys.
-- `.json` (or `.txt` that begins with "{"): the same objects; RACE's {"article", "questions",
+- `.jsonl`, `.ndjson`, `.json`, `.parquet`, `.txt` that begins with "{": objects {"context": "...",
+  "question": "...", "choices": [...], "label": 0}, the question where there is one, the label a
+  number from 0 or the choice itself; or SWAG's columns as keys; RACE's {"article", "questions",
   "options", "answers": ["A", ...]}; C3's list of [lines, [{"question", "choice", "answer"}], id].
 - a folder: all such files in it, as RACE's.
 """
@@ -18,10 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kbert.errors import DataError
-from kbert.tasks.readers import tables
+from kbert.tasks.readers import objects, tables
 from kbert.tasks.readers.bad_rows import BadRows, not_empty
 
-JSON_LINES = (".jsonl", ".ndjson")
 _ENDING = re.compile(r"ending(\d+)")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -46,31 +44,25 @@ def read_choices(path: str | pathlib.Path, labelled: bool, bad: BadRows) -> Iter
     if not files:
         raise DataError(f"{path}: expected files of multiple choice. The folder is empty.")
     for file in files:
-        yield from not_empty(read_file(file, labelled, bad), "rows", file, bad)
+        yield from not_empty(_read_file(file, labelled, bad), "rows", file, bad)
 
 
-def read_file(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[ChoiceExample]:
-    suffix = path.suffix.lower()
-    first = first_line(path)
-    if suffix in JSON_LINES:
-        lines = tables.without_blank_end(path, tables.decoded_lines(path, bad), bad)
-        values = ((line, f"{path}, line {number}") for number, line in lines)
-        yield from each(values, labelled, bad, tables.parse_object)
-    elif suffix == ".json" or first.startswith("{"):
-        yield from each(tables.json_values(path), labelled, bad, lambda value, _: value)
+def _read_file(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[ChoiceExample]:
+    if path.suffix.lower() in objects.SUFFIXES:
+        values = objects.read_values(path, bad)
+    elif (first := _first_line(path)).startswith("{"):
+        values = objects.json_values(path)
     else:
-        yield from read_table(path, first, labelled, bad)
-
-
-def each(values, labelled: bool, bad: BadRows, parse) -> Iterator[ChoiceExample]:
+        yield from _read_table(path, first, labelled, bad)
+        return
     for value, where in values:
         try:
-            yield from from_value(parse(value, where), where, labelled)
+            yield from _from_value(value, where, labelled)
         except DataError as error:
             bad.add(error)
 
 
-def first_line(path: pathlib.Path) -> str:
+def _first_line(path: pathlib.Path) -> str:
     with open(path, "rb") as file:
         return file.readline().decode("utf-8-sig", "replace").strip("\r\n")
 
@@ -78,14 +70,14 @@ def first_line(path: pathlib.Path) -> str:
 # Tables.
 
 
-def read_table(
+def _read_table(
     path: pathlib.Path, first: str, labelled: bool, bad: BadRows
 ) -> Iterator[ChoiceExample]:
     commas = path.suffix.lower() in tables.COMMAS
     cells = first.split("," if commas else "\t")
     header = "sent1" in cells
     if header:
-        columns, keys = swag_columns(cells)
+        columns, keys = _swag_columns(cells)
     elif commas or len(cells) < 5:
         raise DataError(
             f"{path}: expected a header with sent1, sent2, ending0, ending1 ..., or, between tabs, "
@@ -99,24 +91,24 @@ def read_table(
     if not labelled:
         del columns["label"]
     for row in tables.read_rows(path, columns, header, bad):
-        where = f"{path}, line {row.line}"
+        where = row.where
         values = {name: row.cells[name] for name in ("context", "question") if name in row.cells}
         values["choices"] = [row.cells[key] for key in keys]
         try:
             if labelled:
-                values["label"] = as_number(row.cells["label"], where)
+                values["label"] = _as_number(row.cells["label"], where)
             yield from_object(values, where, labelled)
         except DataError as error:
             bad.add(error)
 
 
-def swag_columns(cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _swag_columns(cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     keys = sorted(filter(_ENDING.fullmatch, cells), key=lambda cell: int(cell[6:]))
     columns = {"context": "sent1", "question": "sent2", "label": "label"}
     return columns | {key: key for key in keys}, keys
 
 
-def as_number(cell: str, where: str) -> int:
+def _as_number(cell: str, where: str) -> int:
     if not cell.strip().isdecimal():
         raise DataError(f"{where}: expected the number of a choice as label. Received: {cell!r}.")
     return int(cell)
@@ -125,14 +117,14 @@ def as_number(cell: str, where: str) -> int:
 # JSON.
 
 
-def from_value(value: object, where: str, labelled: bool) -> list[ChoiceExample]:
+def _from_value(value: object, where: str, labelled: bool) -> list[ChoiceExample]:
     """The examples in one value of a file. Raises DataError for a value of another kind."""
     if isinstance(value, list):
-        return from_passage(value, where, labelled)
+        return _from_passage(value, where, labelled)
     if isinstance(value, Mapping) and "article" in value:
-        return from_article(value, where, labelled)
+        return _from_article(value, where, labelled)
     if isinstance(value, Mapping) and "ending0" in value:
-        columns, keys = swag_columns(list(value))
+        columns, keys = _swag_columns(list(value))
         choices = [value[key] for key in keys]
         named = {name: value[key] for name, key in columns.items() if key in value}
         value = {**named, "choices": choices}
@@ -141,7 +133,7 @@ def from_value(value: object, where: str, labelled: bool) -> list[ChoiceExample]
     return [from_object(value, where, labelled)]
 
 
-def from_article(value: Mapping, where: str, labelled: bool) -> list[ChoiceExample]:
+def _from_article(value: Mapping, where: str, labelled: bool) -> list[ChoiceExample]:
     """RACE: an article with its questions."""
     names = ("questions", "options", "answers") if labelled else ("questions", "options")
     parts = [value.get(name) for name in names]
@@ -159,7 +151,7 @@ def from_article(value: Mapping, where: str, labelled: bool) -> list[ChoiceExamp
     return examples
 
 
-def from_passage(value: list, where: str, labelled: bool) -> list[ChoiceExample]:
+def _from_passage(value: list, where: str, labelled: bool) -> list[ChoiceExample]:
     """C3: the lines of a text or a dialogue, and questions."""
     try:
         lines, questions = value[:2]
@@ -193,11 +185,11 @@ def from_object(values: Mapping, where: str, labelled: bool) -> ChoiceExample:
     for name, text in texts:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{where}: expected a text as {name}. Received: {text!r}.")
-    label = right_choice(values.get("label"), choices, where) if labelled else None
+    label = _right_choice(values.get("label"), choices, where) if labelled else None
     return ChoiceExample(values["context"], question, tuple(choices), label, where)
 
 
-def right_choice(label: object, choices: Sequence[str], where: str) -> int:
+def _right_choice(label: object, choices: Sequence[str], where: str) -> int:
     if isinstance(label, str) and choices.count(label) == 1:
         return choices.index(label)
     if type(label) is int and 0 <= label < len(choices):

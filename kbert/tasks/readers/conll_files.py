@@ -4,10 +4,9 @@
   between tabs, or between spaces; a blank line ends a sentence, a line with -DOCSTART- a document.
 - `.tsv`, `.txt` and `.csv` with the columns text_a and label in the first line: a sentence a row,
   its words and its tags between spaces.
-- `.jsonl`, `.ndjson`: an object a line, {"tokens": ["Ann", ...], "tags": ["B-PER", ...]}, or a text
-  with the first and last character of each entity, {"text": "...", "label": {"name": {"Ann":
-  [[0, 2]]}}}, of which every character becomes a word (as CLUENER).
-- `.json`: the same objects one after another, over as many lines as they like, or in one list.
+- `.jsonl`, `.ndjson`, `.json`, `.parquet`: objects {"tokens": ["Ann", ...], "tags": ["B-PER",
+  ...]}, or a text with the first and last character of each entity, {"text": "...", "label":
+  {"name": {"Ann": [[0, 2]]}}}, of which every character becomes a word (as CLUENER).
 
 Tags of every scheme come as BIO, plain ones as they are (kbert/tasks/tag_schemes.py). UTF-8. A bad
 line spoils its sentence: that is one bad row.
@@ -19,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kbert.errors import DataError
-from kbert.tasks.readers import tables
+from kbert.tasks.readers import objects, tables
 from kbert.tasks.readers.bad_rows import BadRows, not_empty
+from kbert.tasks.readers.lines import decode_line, without_end
 from kbert.tasks.tag_schemes import BadTag, Entity, are_plain, from_entities, to_bio
 from kbert.text.words import word_spans
 
 DOCUMENT = "-DOCSTART-"
-JSON_LINES = (".jsonl", ".ndjson")
 
 
 class Sentence(NamedTuple):
@@ -70,14 +69,12 @@ def read_sentences(
     """
     path = pathlib.Path(path)
     suffix = path.suffix.lower()
-    if suffix in JSON_LINES:
-        sentences = read_json_lines(path, labelled, bad)
-    elif suffix == ".json":
-        sentences = read_json(path, labelled, bad)
-    elif suffix in tables.TABS + tables.COMMAS and has_text_column(path):
-        sentences = read_table(path, labelled, bad)
+    if suffix in objects.SUFFIXES:
+        sentences = _read_objects(path, labelled, bad)
+    elif suffix in tables.TABS + tables.COMMAS and _has_text_column(path):
+        sentences = _read_table(path, labelled, bad)
     else:
-        sentences = read_columns(path, columns, labelled, bad)
+        sentences = _read_columns(path, columns, labelled, bad)
     for sentence in not_empty(sentences, "sentences", path, bad):
         if plain or sentence.tags is None:
             yield sentence
@@ -99,28 +96,28 @@ def has_plain_tags(path: str | pathlib.Path, columns: Columns) -> bool:
 # Columns.
 
 
-def read_columns(
+def _read_columns(
     path: pathlib.Path, columns: Columns, labelled: bool, bad: BadRows
 ) -> Iterator[Sentence]:
     document, width = 0, None
-    for block in blocks(path):
+    for block in _blocks(path):
         if any(raw.startswith(DOCUMENT.encode()) for _, raw in block):
             document += 1
             block = [(number, raw) for number, raw in block if not raw.startswith(b"-DOCSTART-")]
         try:
-            lines = [(number, split_line(raw, path, number)) for number, raw in block]
+            lines = [(number, _split_line(raw, path, number)) for number, raw in block]
             if lines and width is None:
                 width = len(lines[0][1])
-                check_columns(path, columns, width, labelled)
+                _check_columns(path, columns, width, labelled)
             if lines:
-                yield from_lines(path, lines, width, columns, labelled)._replace(document=document)
+                yield _from_lines(path, lines, width, columns, labelled)._replace(document=document)
         except ColumnsError:
             raise
         except DataError as error:
             bad.add(error)
 
 
-def blocks(path: pathlib.Path) -> Iterator[list[tuple[int, bytes]]]:
+def _blocks(path: pathlib.Path) -> Iterator[list[tuple[int, bytes]]]:
     """Numbered lines between blank lines."""
     with open(path, "rb") as file:
         numbered = enumerate(file, 1)
@@ -129,15 +126,15 @@ def blocks(path: pathlib.Path) -> Iterator[list[tuple[int, bytes]]]:
                 yield list(block)
 
 
-def split_line(raw: bytes, path: pathlib.Path, number: int) -> list[str]:
-    line = tables.decode_line(raw, path, number).strip("\r\n")
+def _split_line(raw: bytes, path: pathlib.Path, number: int) -> list[str]:
+    line = without_end(decode_line(raw, path, number))
     if "\t" in line:
         return [cell.strip(" ") for cell in line.split("\t")]
     # Not `split()`: a word may be a space of another kind.
     return [cell for cell in line.split(" ") if cell]
 
 
-def check_columns(path: pathlib.Path, columns: Columns, width: int, labelled: bool) -> None:
+def _check_columns(path: pathlib.Path, columns: Columns, width: int, labelled: bool) -> None:
     wanted = columns if labelled else columns[:1]
     for column in wanted:
         if not -width <= column < width:
@@ -151,7 +148,7 @@ def check_columns(path: pathlib.Path, columns: Columns, width: int, labelled: bo
         )
 
 
-def from_lines(
+def _from_lines(
     path: pathlib.Path, lines: Sequence, width: int, columns: Columns, labelled: bool
 ) -> Sentence:
     for number, cells in lines:
@@ -172,19 +169,19 @@ def from_lines(
 # Tables.
 
 
-def has_text_column(path: pathlib.Path) -> bool:
+def _has_text_column(path: pathlib.Path) -> bool:
     with open(path, "rb") as file:
         first = file.readline().decode("utf-8-sig", "replace")
     return "text_a" in first.strip("\r\n").replace(",", "\t").split("\t")
 
 
-def read_table(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
+def _read_table(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
     columns = {"words": "text_a"} | ({"tags": "label"} if labelled else {})
     for row in tables.read_rows(path, columns, bad=bad):
         # Not `split()`, as above.
         values = {name: cell.split(" ") for name, cell in row.cells.items()}
         try:
-            yield from_words(values["words"], values.get("tags"), f"{path}, line {row.line}")
+            yield from_words(values["words"], values.get("tags"), row.where)
         except DataError as error:
             bad.add(error)
 
@@ -209,32 +206,22 @@ def from_words(words: Sequence, tags: Sequence | None, where: str) -> Sentence:
 # JSON.
 
 
-def read_json_lines(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
-    lines = tables.without_blank_end(path, tables.decoded_lines(path, bad), bad)
-    for number, line in lines:
-        where = f"{path}, line {number}"
+def _read_objects(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
+    for values, where in objects.read_values(path, bad):
         try:
-            yield from_object(tables.parse_object(line, where), where, labelled)
+            yield _from_object(values, where, labelled)
         except DataError as error:
             bad.add(error)
 
 
-def read_json(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:
-    for values, where in tables.json_values(path):
-        try:
-            yield from_object(values, where, labelled)
-        except DataError as error:
-            bad.add(error)
-
-
-def from_object(values: object, where: str, labelled: bool) -> Sentence:
+def _from_object(values: object, where: str, labelled: bool) -> Sentence:
     if isinstance(values, Mapping) and "tokens" in values:
         if labelled and "tags" not in values:
             raise DataError(f'{where}: expected the key "tags". Received: {", ".join(values)}.')
         return from_words(values["tokens"], values["tags"] if labelled else None, where)
     if isinstance(values, Mapping) and isinstance(values.get("text"), str):
         sentence = from_text(values["text"], True, where)
-        return with_spans(sentence, values.get("label"), where) if labelled else sentence
+        return _with_spans(sentence, values.get("label"), where) if labelled else sentence
     raise DataError(
         f'{where}: expected {{"tokens": [...], "tags": [...]}} or {{"text": "...", "label": '
         f"{{...}}}}. Received: {str(values)[:60]}"
@@ -250,7 +237,7 @@ def from_text(text: str, characters: bool, where: str) -> Sentence:
     return Sentence(words, None, where, text=text, spans=spans)
 
 
-def with_spans(sentence: Sentence, label: object, where: str) -> Sentence:
+def _with_spans(sentence: Sentence, label: object, where: str) -> Sentence:
     """Tags from {type: {the entity's text: [[first character, last character], ...]}}."""
     text = sentence.text
     word_at = {start: number for number, (start, _) in enumerate(sentence.spans)}

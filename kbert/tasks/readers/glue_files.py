@@ -17,10 +17,10 @@ def submission(name: str, answers: Iterable[Mapping]) -> Iterator[str]:
     """The lines of a submission, without their ends, from a model's answers to test.tsv."""
     yield "index\tprediction"
     for index, answer in enumerate(answers):
-        yield f"{index}\t{prediction(name, answer)}"
+        yield f"{index}\t{_prediction(name, answer)}"
 
 
-def prediction(name: str, answer: Mapping) -> str:
+def _prediction(name: str, answer: Mapping) -> str:
     if GLUE[name].task == "regression":
         # STS-B's scores lie from 0 to 5; a model may go beyond.
         return f"{min(max(answer['value'], 0.0), 5.0):.3f}"
@@ -42,31 +42,29 @@ def read_answers(
     if GLUE[name].index is not None:
         wanted["index"] = GLUE[name].index
     gold = list(read_rows(gold_path, wanted, columns.header))
-    answers = [checked(name, row, gold_path) for row in gold]
-    predictions: dict[str, tuple[int, str]] = {}
+    answers = [_checked(name, row) for row in gold]
+    predictions: dict[str, tuple[str, str]] = {}
     for row in read_rows(predictions_path, {"index": "index", "answer": "prediction"}):
         index = row.cells["index"].strip()
         if index in predictions:
             raise DataError(
-                f"{predictions_path}, line {row.line}: expected each index once. {index!r} stands "
-                f"in line {predictions[index][0]} too."
+                f"{row.where}: expected each index once. {index!r} stands in "
+                f"{predictions[index][0]} too."
             )
-        predictions[index] = row.line, checked(name, row, predictions_path)
+        predictions[index] = row.where, _checked(name, row)
     counted = [str(number) for number in range(len(gold))]
     own = [row.cells.get("index", number) for row, number in zip(gold, counted, strict=True)]
     indices = own if predictions.keys() == set(own) else counted
     for number, row in zip(indices, gold, strict=True):
         if number not in predictions:
             raise DataError(
-                f"{predictions_path}: expected a prediction for index {number}, line {row.line} of "
-                f"{gold_path}. Found none."
+                f"{predictions_path}: expected a prediction for index {number}, {row.where}. "
+                "Found none."
             )
     known = set(indices)
-    for index, (line, _) in predictions.items():
+    for index, (where, _) in predictions.items():
         if index not in known:
-            raise DataError(
-                f"{predictions_path}, line {line}: {gold_path} has no row with the index {index!r}."
-            )
+            raise DataError(f"{where}: {gold_path} has no row with the index {index!r}.")
     return answers, [predictions[number][1] for number in indices]
 
 
@@ -88,21 +86,21 @@ def glue_scores(name: str, gold: Sequence[str], predicted: Sequence[str]) -> dic
     return {metric: scores[metric] for metric in GLUE[name].metrics} | {"rows": len(gold)}
 
 
-def checked(name: str, row: Row, path: str | pathlib.Path) -> str:
+def _checked(name: str, row: Row) -> str:
     """The row's answer. Raises DataError if the set has no such one."""
     answer, labels = row.cells["answer"].strip(), GLUE[name].labels
     if not labels:
-        if is_number(answer):
+        if _is_number(answer):
             return answer
         expected = "a number"
     elif answer in labels:
         return answer
     else:
         expected = f"one of {', '.join(labels)}"
-    raise DataError(f"{path}, line {row.line}: expected {expected}. Received: {answer!r}.")
+    raise DataError(f"{row.where}: expected {expected}. Received: {answer!r}.")
 
 
-def is_number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
         return math.isfinite(float(text))
     except ValueError:

@@ -1,10 +1,15 @@
-"""Files of questions: SQuAD's JSON in any language, CMRC 2018's own shape, and predictions.
+"""Files of questions: SQuAD's JSON in any language, the same as rows, CMRC's shape, predictions.
 
 SQuAD 1.1, 2.0, XQuAD, DRCD and CMRC's second form:
 
     {"data": [{"paragraphs": [{"context": "...", "qas": [
         {"id": "...", "question": "...", "is_impossible": false,
          "answers": [{"text": "...", "answer_start": 17}]}]}]}]}
+
+As rows, in `.jsonl`, `.ndjson`, `.parquet` and a list in JSON (Hugging Face's `squad`):
+
+    {"id": "...", "context": "...", "question": "...",
+     "answers": {"text": ["..."], "answer_start": [17]}}
 
 CMRC's first form: `[{"context_text": "...", "qas": [{"query_id": "...", "query_text": "...",
 "answers": ["..."]}]}]`. It says not where an answer stands: the first place counts.
@@ -16,7 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kbert.errors import DataError
-from kbert.tasks.readers.tables import JSON_ERRORS, read_rows
+from kbert.files import JSON_ERRORS
+from kbert.tasks.readers import objects
+from kbert.tasks.readers.bad_rows import BadRows, check_any_left
+from kbert.tasks.readers.tables import read_rows
 
 KINDS = {str: "a text", list: "a list", dict: "an object", int: "a whole number"}
 
@@ -59,56 +67,122 @@ class Question(NamedTuple):
         return self.context
 
 
-def read_questions(path: str | pathlib.Path, labelled: bool = True) -> list[Question]:
+def read_questions(
+    path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None
+) -> list[Question]:
     """All questions of a file, in order.
 
     Args:
         labelled: whether answers are needed; False ignores them.
+        bad: what to do with questions and contexts of another shape; None raises the first's error.
 
-    Raises DataError for a file of another shape, a missing or an empty part, naming the question.
-    An answer that is not where it is said to be, an id that comes again and a question without
-    words (published files have them all) are no errors here but the question's `problem`.
+    Raises DataError for a file of another shape. An answer that is not where it is said to be, an
+    id that comes again, and a question or a context without words (published files have them all)
+    are no errors here but the question's `problem`.
     """
+    bad = BadRows() if bad is None else bad
     found, ids = [], set()
-    for where, paragraph in paragraphs(read_json(path), path):
-        own = "context_text" in paragraph
-        context = text_of(paragraph, "context_text" if own else "context", where)
-        for number, values in enumerate(value_of(paragraph, "qas", list, where), 1):
-            place = f"{where}, question {number}"
-            id = text_of(values, "query_id" if own else "id", place).strip()
-            place = f"{path}, question {id}"
-            text = value_of(values, "query_text" if own else "question", str, place)
-            question = Question(id, text, context, None, place)
+    for values, context, place in _raw_questions(pathlib.Path(path), bad):
+        try:
+            question = _question(values, context, place, path)
             if labelled:
-                question = with_answers(question, values, known=id in ids)
-            ids.add(id)
-            found.append(question)
-    if not found:
+                question = _with_answers(question, values, known=question.id in ids)
+        except DataError as error:
+            bad.add(error)
+            continue
+        ids.add(question.id)
+        found.append(question)
+    if not found and not bad.messages:
         raise DataError(f"{path}: expected questions, found none.")
+    check_any_left(found, bad, path)
     return found
 
 
-def with_answers(question: Question, values: Mapping, known: bool) -> Question:
+def _raw_questions(path: pathlib.Path, bad: BadRows) -> Iterator[tuple[Any, str, str]]:
+    """Each question as it stands in the file, its context, and its place."""
+    if path.suffix.lower() in (*objects.JSON_LINES, objects.PARQUET):
+        items = objects.read_values(path, bad)
+    else:
+        document = _read_json(path)
+        if isinstance(document, list):
+            items = ((item, f"{path}, context {number}") for number, item in enumerate(document, 1))
+        else:
+            items = _paragraphs(document, path, bad)
+    for item, where in items:
+        try:
+            key = "context_text" if "context_text" in _object_of(item, where) else "context"
+            context = _value_of(item, key, str, where)
+            if "question" in item:
+                yield item, context, where
+                continue
+            questions = _value_of(item, "qas", list, where)
+        except DataError as error:
+            bad.add(error)
+            continue
+        for number, values in enumerate(questions, 1):
+            yield values, context, f"{where}, question {number}"
+
+
+def _paragraphs(document: Any, path: pathlib.Path, bad: BadRows) -> Iterator[tuple[Any, str]]:
+    """Each paragraph of SQuAD's shape with its place."""
+    for number, article in enumerate(_value_of(document, "data", list, str(path)), 1):
+        where = f"{path}, article {number}"
+        try:
+            paragraphs = _value_of(article, "paragraphs", list, where)
+        except DataError as error:
+            bad.add(error)
+            continue
+        for place, paragraph in enumerate(paragraphs, 1):
+            yield paragraph, f"{where}, paragraph {place}"
+
+
+def _question(values: Any, context: str, where: str, path: str | pathlib.Path) -> Question:
+    own = "query_id" in _object_of(values, where)
+    id = _id_of(values, "query_id" if own else "id", where)
+    where = f"{path}, question {id}"
+    text = _value_of(values, "query_text" if own else "question", str, where)
+    return Question(id, text, context, None, where)
+
+
+def _with_answers(question: Question, values: Mapping, known: bool) -> Question:
     """The question with its answers, and what is wrong; `known`: whether its id comes again."""
     answers = []
-    for given in value_of(values, "answers", list, question.where):
+    for given in _given_answers(values, question.where):
         if isinstance(given, str | float):  # CMRC holds one answer that became a number.
             start = question.context.find(str(given))
             answers.append(Answer(str(given), None if start < 0 else start))
         else:
-            text = value_of(given, "text", str, question.where)
-            answers.append(Answer(text, value_of(given, "answer_start", int, question.where)))
+            text = _value_of(given, "text", str, question.where)
+            answers.append(Answer(text, _value_of(given, "answer_start", int, question.where)))
     mark = values.get("is_impossible")
     if mark is not None and not isinstance(mark, bool):
         raise DataError(f"{question.where}: expected true or false as is_impossible.")
     question = question._replace(answers=tuple(answers), says_impossible=mark)
-    return question._replace(problem=problem_of(question, known))
+    return question._replace(problem=_problem_of(question, known))
 
 
-def problem_of(question: Question, known: bool) -> str | None:
+def _given_answers(values: Mapping, where: str) -> list:
+    """The answers one by one, also where their texts and their places are two lists."""
+    given = values.get("answers")
+    if not isinstance(given, Mapping):
+        return _value_of(values, "answers", list, where)
+    texts, starts = (_value_of(given, key, list, where) for key in ("text", "answer_start"))
+    if len(texts) != len(starts):
+        raise DataError(
+            f"{where}: expected as many texts as places of answers. "
+            f"Received: {len(texts)} and {len(starts)}."
+        )
+    return [
+        {"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)
+    ]
+
+
+def _problem_of(question: Question, known: bool) -> str | None:
     """What is wrong with a question or its answers."""
     if not question.question.strip():
         return "expected a question; it is empty"
+    if not question.context.strip():
+        return "expected a context; it is empty"
     if known:
         return "expected each id once; this comes again"
     if question.says_impossible is not None and question.says_impossible == bool(question.answers):
@@ -139,23 +213,9 @@ def is_squad2(questions: list[Question]) -> bool:
     )
 
 
-def paragraphs(document, path: str | pathlib.Path) -> Iterator[tuple[str, dict]]:
-    """Each paragraph with its place, of both shapes."""
-    if isinstance(document, list):
-        for number, paragraph in enumerate(document, 1):
-            where = f"{path}, context {number}"
-            yield where, object_of(paragraph, where)
-        return
-    for number, article in enumerate(value_of(document, "data", list, str(path)), 1):
-        where = f"{path}, article {number}"
-        for place, paragraph in enumerate(value_of(article, "paragraphs", list, where), 1):
-            own = f"{where}, paragraph {place}"
-            yield own, object_of(paragraph, own)
-
-
-def value_of(values, key: str, kind: type, where: str) -> Any:
+def _value_of(values, key: str, kind: type, where: str) -> Any:
     """`values[key]`. Raises DataError unless that is there and of the kind."""
-    if key not in object_of(values, where):
+    if key not in _object_of(values, where):
         raise DataError(f"{where}: expected the key {key!r}. Received: {', '.join(values)}.")
     value = values[key]
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -165,22 +225,28 @@ def value_of(values, key: str, kind: type, where: str) -> Any:
     return value
 
 
-def object_of(values, where: str) -> dict:
+def _object_of(values, where: str) -> dict:
     """The same values. Raises DataError for what is no JSON object."""
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object. Received: {str(values)[:60]!r}.")
     return values
 
 
-def text_of(values, key: str, where: str) -> str:
-    """A text with something in it. Raises DataError for another value."""
-    text = value_of(values, key, str, where)
-    if not text.strip():
-        raise DataError(f"{where}: expected a text under {key!r}. It is empty.")
-    return text
+def _id_of(values: Mapping, key: str, where: str) -> str:
+    """A text with something in it, or a whole number, as text. Raises DataError for others."""
+    if key not in values:
+        raise DataError(f"{where}: expected the key {key!r}. Received: {', '.join(values)}.")
+    id = values[key]
+    if isinstance(id, int) and not isinstance(id, bool):
+        return str(id)
+    if not isinstance(id, str) or not id.strip():
+        raise DataError(
+            f"{where}: expected a text or a whole number under {key!r}. Received: {str(id)[:60]!r}."
+        )
+    return id.strip()
 
 
-def read_json(path: str | pathlib.Path):
+def _read_json(path: str | pathlib.Path):
     """A JSON file in UTF-8. Raises DataError with the line where it is none."""
     raw = pathlib.Path(path).read_bytes()
     try:
@@ -199,36 +265,36 @@ def read_json(path: str | pathlib.Path):
 def read_predictions(path: str | pathlib.Path) -> dict[str, str]:
     """id -> answer: one object, as SQuAD's scripts take it, or in .jsonl what kbert predicted."""
     if pathlib.Path(path).suffix == ".jsonl":
-        return read_lines(path, "text", lambda text, where: text)
-    return read_object(path, str, "a text, the answer")
+        return _read_lines(path, "text", lambda text, where: text)
+    return _read_object(path, str, "a text, the answer")
 
 
 def read_null_odds(path: str | pathlib.Path) -> dict[str, float]:
     """id -> how strongly the model holds that there is no answer; files as above."""
     if pathlib.Path(path).suffix == ".jsonl":
-        return read_lines(path, "null_score", as_odds)
-    return read_object(path, (int, float), "a number, the null odds")
+        return _read_lines(path, "null_score", _as_odds)
+    return _read_object(path, (int, float), "a number, the null odds")
 
 
-def read_lines(path: str | pathlib.Path, key: str, convert: Callable) -> dict:
+def _read_lines(path: str | pathlib.Path, key: str, convert: Callable) -> dict:
     found = {}
     for row in read_rows(path, {"id": "id", "value": key}):
-        id, where = row.cells["id"], f"{path}, line {row.line}"
+        id, where = row.cells["id"], row.where
         if id in found:
             raise DataError(f"{where}: expected each id once. {id!r} stands in a line before.")
         found[id] = convert(row.cells["value"], where)
     return found
 
 
-def as_odds(text: str, where: str) -> float:
+def _as_odds(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError as error:
         raise DataError(f"{where}: expected a number as null_score. Received: {text!r}.") from error
 
 
-def read_object(path: str | pathlib.Path, kind, wanted: str) -> dict:
-    values = read_json(path)
+def _read_object(path: str | pathlib.Path, kind, wanted: str) -> dict:
+    values = _read_json(path)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected one JSON object, from ids to {wanted} each.")
     for id, value in values.items():

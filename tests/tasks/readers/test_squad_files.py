@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kbert.errors import DataError
+from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.readers.squad_files import (
     Answer,
     is_squad2,
@@ -94,7 +95,8 @@ def test_an_id_that_comes_again(tmp_path):
         (["context_text"], "context 1: expected an object"),
         ("[" * 100_000, "questions.json: expected JSON: maximum recursion depth"),
         ({"data": [{"paragraphs": [{"qas": []}]}]}, "article 1, paragraph 1: .* key 'context'"),
-        (squad(RIGHT, context=" "), "expected a text under 'context'. It is empty"),
+        (squad(RIGHT | {"id": True}), "expected a text or a whole number under 'id'. Received: 'T"),
+        (squad(RIGHT | {"id": " "}), "expected a text or a whole number under 'id'. Received: ' '"),
         (squad({"question": "When?"}), "question 1: expected the key 'id'"),
         (squad({"id": "q"}), "question q: expected the key 'question'"),
         (squad({"id": "q", "question": "a"}), "question q: expected the key 'answers'"),
@@ -113,6 +115,57 @@ def test_an_id_that_comes_again(tmp_path):
 def test_other_shapes_are_refused(tmp_path, content, expected):
     with pytest.raises(DataError, match=expected):
         read_questions(write(tmp_path, content))
+
+
+def test_ids_may_be_whole_numbers(tmp_path):
+    (question,) = read_questions(write(tmp_path, squad(RIGHT | {"id": 7})))
+    assert question.id == "7" and question.problem is None
+    # A JSON object has texts as keys.
+    assert read_predictions(write(tmp_path, {7: "1889"})) == {"7": "1889"}
+
+
+def test_what_does_not_fit_is_counted_beside_the_rest(tmp_path):
+    document = squad(RIGHT, {"id": "q2"}, 3)
+    document["data"] += [
+        *squad(context=3)["data"],
+        4,
+        *squad(RIGHT | {"id": 9}, context="")["data"],
+    ]
+    with pytest.raises(DataError, match="question q2: expected the key 'question'"):
+        read_questions(write(tmp_path, document))
+    bad = BadRows(skip=True)
+    found = read_questions(write(tmp_path, document), bad=bad)
+    assert [question.id for question in found] == ["q1", "9"]
+    assert [question.problem for question in found] == [None, "expected a context; it is empty"]
+    places = ["question q2:", "question 3:", "article 2, paragraph 1:", "article 3:"]
+    assert all(place in message for place, message in zip(places, bad.messages, strict=True))
+    with pytest.raises(DataError, match="none of its 1 rows fits"):
+        read_questions(write(tmp_path, squad(3)), bad=BadRows(skip=True))
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.parquet"])
+def test_rows_of_hugging_face(tmp_path, name):
+    """The columns of its data sets `squad` and `squad_v2`."""
+    row = {"id": "q1", "title": "x", "context": CONTEXT, "question": "When?"}
+    row |= {"answers": {"text": ["1889", "in 1889"], "answer_start": [23, 20]}}
+    none = row | {"id": "q2", "answers": {"text": [], "answer_start": []}}
+    content = [row, none]
+    if name.endswith(".parquet"):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(
+            pytest.importorskip("pyarrow").Table.from_pylist(content), tmp_path / name
+        )
+    elif name.endswith(".json"):
+        write(tmp_path, content, name)
+    else:
+        write(tmp_path, "".join(json.dumps(values) + "\n" for values in content), name)
+    first, second = read_questions(tmp_path / name)
+    assert first.answers == (Answer("1889", 23), Answer("in 1889", 20))
+    assert first.problem is None
+    assert second.answers == () and second.problem is None
+    row["answers"]["text"].pop()
+    with pytest.raises(DataError, match="question q1: expected as many texts as places"):
+        read_questions(write(tmp_path, [row]))
 
 
 def test_another_encoding(tmp_path):

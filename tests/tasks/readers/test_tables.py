@@ -27,6 +27,10 @@ def read(suffix, content, columns=COLUMNS, header=True):
         return list(read_rows(path, columns, header))
 
 
+def line_of(row):
+    return int(row.where.rpartition(", line ")[2])
+
+
 def cells(rows):
     return [(row.cells["text"], row.cells["label"]) for row in rows]
 
@@ -36,7 +40,7 @@ def test_tsv_gives_back_what_was_written(rows, end):
     content = end.join("\t".join(row) for row in [("a", "b"), *rows]) + end
     found = read(".tsv", content)
     assert cells(found) == rows
-    assert [row.line for row in found] == list(range(2, len(rows) + 2))
+    assert [line_of(row) for row in found] == list(range(2, len(rows) + 2))
 
 
 @given(st.lists(st.tuples(any_text, any_text), min_size=1), st.sampled_from(["\n", "\r\n"]))
@@ -52,9 +56,54 @@ def test_json_lines_give_back_what_was_written(rows, ascii_only):
     assert cells(read(".jsonl", "".join(lines))) == rows
 
 
+@given(st.lists(st.tuples(any_text, any_text), min_size=1), st.booleans())
+def test_json_gives_back_what_was_written(rows, in_a_list):
+    values = [{"a": a, "b": b} for a, b in rows]
+    content = (
+        json.dumps(values) if in_a_list else "\n".join(json.dumps(v, indent=1) for v in values)
+    )
+    assert cells(read(".json", content)) == rows
+
+
+def test_parquet_gives_back_what_was_written(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [("x", "1"), ("今天\n", "2")]
+    table = pyarrow.Table.from_pylist([{"a": a, "b": b, "more": [1]} for a, b in rows])
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    assert cells(read_rows(tmp_path / "rows.parquet", COLUMNS)) == rows
+    (tmp_path / "rows.parquet").write_text("a\tb\n")
+    with pytest.raises(DataError, match="rows.parquet: expected a Parquet file"):
+        list(read_rows(tmp_path / "rows.parquet", COLUMNS))
+
+
+csv_text = st.text(st.sampled_from('ab", \n'), max_size=30)
+
+
+@given(csv_text, st.sampled_from(["", "\n", "\n\n", "\r\n\r\n"]))
+def test_csv_is_what_the_csv_module_reads(body, end):
+    """Quotation marks in bare cells, breaks in quoted ones, blank lines at the end."""
+    content = f"a,b\n{body}{end}"
+    try:
+        expected = list(csv.reader(io.StringIO(content, newline=""), strict=True))
+    except csv.Error:
+        expected = [[]]
+    while expected and not expected[-1]:
+        expected.pop()
+    if not expected[1:] or any(len(row) != 2 for row in expected):
+        with pytest.raises(DataError):
+            read(".csv", content)
+    else:
+        assert cells(read(".csv", content)) == [tuple(row) for row in expected[1:]]
+
+
+def test_a_mark_in_a_bare_cell_and_a_blank_end():
+    assert cells(read(".csv", 'a,b\na 5" disk,1\nx,2\n\n\n')) == [('a 5" disk', "1"), ("x", "2")]
+
+
 def test_csv_line_numbers_count_breaks_inside_cells():
     found = read(".csv", 'a,b\n"one\n\ntwo",x\nthree,y\n')
-    assert [(row.line, row.cells["text"]) for row in found] == [(2, "one\n\ntwo"), (5, "three")]
+    assert [(line_of(row), row.cells["text"]) for row in found] == [(2, "one\n\ntwo"), (5, "three")]
 
 
 def test_a_bad_row_of_csv_is_one_among_others():
@@ -62,7 +111,7 @@ def test_a_bad_row_of_csv_is_one_among_others():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         path.write_bytes(b'a,b\n\xff,0\n"x"y,1\nz,2\n"w,3\n')
-        assert [row.line for row in read_rows(path, COLUMNS, bad=bad)] == [4]
+        assert [line_of(row) for row in read_rows(path, COLUMNS, bad=bad)] == [4]
     encoding, junk, unclosed = bad.messages
     assert "line 2: expected UTF-8" in encoding
     assert "line 3: expected CSV: ',' expected after" in junk
@@ -129,8 +178,9 @@ def test_json_numbers_become_text():
         (".jsonl", "[" * 100_000, True, "line 1: expected one JSON object a line: maximum rec"),
         (".jsonl", '{"a": %s}' % ("1" * 5000), True, "line 1: .* Exceeds the limit"),
         (".jsonl", '{"a": null, "b": 1}\n', True, "expected text or a number under 'a'"),
-        (".jsonl", '{"a": "x", "b": 1}\n', False, "JSON lines have keys"),
-        (".parquet", "a", True, "expected a file ending in .tsv"),
+        (".jsonl", '{"a": "x", "b": 1}\n', False, "JSON objects have keys"),
+        (".json", '[{"a": "x", "b": 1}, 3]', True, "item 2: expected a JSON object. Received: 3"),
+        (".xlsx", "a", True, "expected a file ending in .tsv"),
     ],
 )
 def test_what_does_not_fit_is_named(suffix, content, header, expected):
