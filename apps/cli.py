@@ -58,7 +58,7 @@ def version() -> str:
 
 def run_command(name: str, argv: list[str]) -> int:
     """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
-    from kbert.errors import DataError, Stopped, TrainingError
+    from kbert.errors import DataError, Stopped, TrainingError, UsageError
     from kbert.tensorflow_start import import_tensorflow_quietly
 
     module = module_of(name)
@@ -71,6 +71,8 @@ def run_command(name: str, argv: list[str]) -> int:
         if name not in WITHOUT_TENSORFLOW:
             import_tensorflow_quietly()
         module.run(args)
+    except UsageError as error:
+        parser.error(str(error))
     except (DataError, TrainingError, OSError) as error:
         print(f"kbert {name}: error: {sentence(error)}", file=sys.stderr)
         return 1

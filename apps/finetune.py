@@ -16,6 +16,7 @@ On few rows luck decides: `--seeds 5` trains five times, prints mean and deviati
 best run. Stopped at any moment, the same command does the runs that are missing.
 """
 
+import dataclasses
 import sys
 
 from apps.cli import HelpFormatter, print_bad_rows, run_command
@@ -31,20 +32,48 @@ def add_arguments(parser):
         )
 
 
-def add_tasks(parser, **options):
-    """A parser for each task, with the options of fine-tuning; `options` are argparse's."""
-    from kbert.finetuning import options as finetuning_options
+def add_tasks(parser, without=()):
+    """A parser for each task, with the options of fine-tuning but those of `without`."""
+    from kbert.finetuning.settings import (
+        EpochChoice,
+        FeatureSettings,
+        FinetuningSettings,
+        RowSettings,
+    )
+    from kbert.settings import add_options
     from kbert.tasks import TASKS
 
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True, help="one of:")
     for name, task in TASKS.items():
         summary = task.__doc__.splitlines()[0]
         own = tasks.add_parser(
-            name, help=summary, description=summary, formatter_class=HelpFormatter, **options
+            name, help=summary, description=summary, formatter_class=HelpFormatter
         )
-        finetuning_options.add_arguments(own, task.metric_names)
+        add_files(own)
+        add_options(own, RowSettings)
+        if "features" in {field.name for field in dataclasses.fields(task)}:
+            add_options(own, FeatureSettings)
+        add_options(own, EpochChoice, choices={"metric": task.metric_names})
+        add_options(own, FinetuningSettings, without=without)
         task.add_arguments(own)
         yield own
+
+
+def add_files(parser):
+    """What is read and what is written."""
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--from", dest="checkpoint", required=True, metavar="CHECKPOINT", help="where to start"
+    )
+    files.add_argument("--train", required=True, metavar="FILE", help="labelled rows")
+    files.add_argument("--validation", metavar="FILE", help="labelled rows to choose the epoch by")
+    files.add_argument("--output", required=True, metavar="FOLDER", help="what to write")
+    files.add_argument("--overwrite", action="store_true", help="the output may exist")
+    files.add_argument(
+        "--from-random",
+        action="store_true",
+        help="random weights; the checkpoint gives configuration and vocabulary (to compare)",
+    )
 
 
 def run(args):
@@ -59,7 +88,7 @@ def run(args):
         print(f"{part}: {rows} rows, {cut} of them cut{counts}")
     print_bad_rows(summary)
     scores = shown(args, summary["scores"]) or "not scored"
-    print(f"epoch {summary['best_epoch']} of {args.epochs} kept: {scores}")
+    print(f"epoch {summary['best_epoch']} of {summary['epochs']} kept: {scores}")
     print(f"{summary['steps']} steps in {summary['seconds']} s; wrote {args.output}")
     return None
 
@@ -67,7 +96,9 @@ def run(args):
 def run_seeds(args):
     from kbert.finetuning.several_runs import finetune_several, seeds
 
-    report = finetune_several(*arguments(args), seeds(args.seed, args.seeds), **keywords(args))
+    *what, settings = arguments(args)
+    changes = seeds(settings.seed, args.seeds)
+    report = finetune_several(*what, settings, changes, **keywords(args))
     for name, found in report["runs"].items():
         scores = shown(args, found["scores"]) or found["error"]
         print(f"{name:<10}{scores}{'  (failed)' if found['failed'] else ''}")
@@ -79,19 +110,31 @@ def run_seeds(args):
     print(f"best by {report['metric']}: {report['best']}; wrote {args.output}")
 
 
-def arguments(args):
-    """What `finetune` and `finetune_several` are told first."""
-    from kbert.finetuning.options import settings
+def arguments(args, **known):
+    """What `finetune` and `finetune_several` are told first; `known` are settings."""
+    from kbert.finetuning.settings import FinetuningSettings
+    from kbert.settings import from_options
     from kbert.tasks import TASKS
 
     task = TASKS[args.task].from_arguments(args)
-    return task, args.checkpoint, args.train, args.output, settings(args)
+    settings = from_options(FinetuningSettings, args, **known)
+    return task, args.checkpoint, args.train, args.output, settings
 
 
 def keywords(args):
-    from kbert.finetuning import options as finetuning_options
+    """The other options, as keyword arguments of both."""
+    from kbert.finetuning.settings import EpochChoice, FeatureSettings, RowSettings
+    from kbert.settings import given_options
 
-    return finetuning_options.keywords(args) | {"verbose": 1 if sys.stdout.isatty() else 2}
+    given = {}
+    for settings in (RowSettings, FeatureSettings, EpochChoice):
+        given |= given_options(settings, args)
+    return given | {
+        "validation_path": args.validation,
+        "from_random": args.from_random,
+        "overwrite": args.overwrite,
+        "verbose": 1 if sys.stdout.isatty() else 2,
+    }
 
 
 def shown(args, scores):

@@ -10,53 +10,50 @@ checkpoint for fill-mask, finetune and export.
 import dataclasses
 import sys
 
-from kbert.config import PRESETS
-from kbert.errors import DataError
+from kbert.errors import DataError, UsageError
 
 
 def add_arguments(parser):
-    from kbert.pretraining.settings import PretrainingSettings, Schedule
-    from kbert.settings import add_fields
+    from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+    from kbert.settings import add_options
 
     parser.add_argument("store", help="token store that kbert prepare wrote")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
-    model = parser.add_mutually_exclusive_group()
-    model.add_argument("--preset", default="base", choices=PRESETS, help="size of a new model")
-    model.add_argument(
+    parser.add_argument(
         "--from", dest="start", metavar="CHECKPOINT", help="go on with a trained model instead"
     )
-    parser.add_argument(
-        "--dropout", type=float, default=0.1, metavar="SHARE", help="of hidden and attention"
-    )
-    for settings in (PretrainingSettings, Schedule):
-        add_fields(parser, settings)
+    for settings in (NewModel, PretrainingSettings, Schedule):
+        add_options(parser, settings)
 
 
 def run(args):
-    from kbert.pretraining.settings import PretrainingSettings, Schedule
-    from kbert.settings import from_fields
+    from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+    from kbert.settings import from_options
 
-    settings, schedule = from_fields(PretrainingSettings, args), from_fields(Schedule, args)
+    settings, schedule = from_options(PretrainingSettings, args), from_options(Schedule, args)
+    new = from_options(NewModel, args)
+    if args.start is not None and hasattr(args, "preset"):
+        raise UsageError("--preset is not allowed with --from, which has a size.")
     from kbert.corpus.store import TokenStore
     from kbert.pretraining.run import pretrain
 
     store = TokenStore(args.store)
-    config, start = model_of(args, store)
+    config, start = model_of(args, new, store)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
     print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
 
 
-def model_of(args, store):
+def model_of(args, new, store):
     """The configuration of the model, and the trained model that it starts from, if any."""
     from kbert.checkpoints.directory import load_model
     from kbert.config import BertConfig
     from kbert.text.vocabulary import load_vocabulary
 
-    dropout = {"dropout": args.dropout, "attention_dropout": args.dropout}
+    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
     try:
         if args.start is None:
-            return BertConfig.preset(args.preset, len(store.vocabulary), **dropout), None
+            return BertConfig.preset(new.preset, len(store.vocabulary), **dropout), None
         if load_vocabulary(f"{args.start}/vocab.txt") != store.vocabulary:
             raise DataError(f"{args.start} and {args.store} must have the same vocabulary.")
         start, config, _ = load_model(args.start)

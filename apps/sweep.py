@@ -10,46 +10,39 @@ are missing. Prints a table, the best run first, and keeps that run's checkpoint
 `tensorboard --logdir DIRECTORY/runs` has the table under HParams.
 """
 
+import dataclasses
 import sys
 
 from apps.cli import run_command
 from apps.finetune import add_tasks, arguments, keywords
 
-# The values that the paper found to work well for all tasks.
-GRID = {"batch_size": (16, 32), "learning_rate": (5e-5, 3e-5, 2e-5), "epochs": (2, 3, 4)}
-
 
 def add_arguments(parser):
-    # The options of the grid take the places of those of one value.
-    for own in add_tasks(parser, conflict_handler="resolve"):
-        group = own.add_argument_group("grid")
-        for name, values in GRID.items():
-            group.add_argument(
-                "--" + name.replace("_", "-"),
-                type=type(values[0]),
-                nargs="+",
-                default=values,
-                metavar="N",
-                help="one or more",
-            )
+    from kbert.finetuning.settings import Grid
+    from kbert.settings import add_options
+
+    names = {field.name for field in dataclasses.fields(Grid)}
+    for own in add_tasks(parser, without=names):
+        add_options(own, Grid)
 
 
 def run(args):
+    from kbert.finetuning.settings import Grid
     from kbert.finetuning.several_runs import finetune_several, grid, rank
+    from kbert.settings import from_options
 
-    values = {name: list(dict.fromkeys(getattr(args, name))) for name in GRID}
-    for name in GRID:
-        setattr(args, name, values[name][0])
-    report = finetune_several(*arguments(args), grid(values), **keywords(args))
+    changes = grid(vars(from_options(Grid, args)))
+    first = next(iter(changes.values()))
+    report = finetune_several(*arguments(args, **first), changes, **keywords(args))
     metric = report["metric"]
 
     def order(found):
         return rank(found["scores"].get(metric, float("nan")), metric)
 
     scores = [name for name in report["mean"] if name != metric]
-    print("  ".join(f"{name:>13}" for name in (*GRID, "best_epoch", metric, *scores)))
+    print("  ".join(f"{name:>13}" for name in (*first, "best_epoch", metric, *scores)))
     for found in sorted(report["runs"].values(), key=order, reverse=True):
-        cells = [*(found[name] for name in GRID), found.get("best_epoch", "-")]
+        cells = [*(found[name] for name in first), found.get("best_epoch", "-")]
         cells += [f"{found['scores'].get(name, float('nan')):.4f}" for name in (metric, *scores)]
         print("  ".join(f"{cell:>13}" for cell in cells), "failed" if found["failed"] else "")
     print(f"best by {metric}: {report['best']}; wrote {args.output}")

@@ -25,3 +25,7 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, signal: int, step: int):
         super().__init__(f"Stopped and saved at step {step}. The same command goes on from there.")
         self.signal = int(signal)
+
+
+class UsageError(DataError):
+    """Options of a command that do not go together. Commands exit with code 2."""

@@ -1,9 +1,5 @@
 """In which precision a model computes."""
 
-import keras
-
-from kbert.errors import DataError
-
 PRECISIONS = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
@@ -12,7 +8,7 @@ PRECISIONS = {
 
 
 def set_precision(precision: str) -> None:
-    """Set Keras's policy: weights in float32, computation in `precision`."""
-    if precision not in PRECISIONS:
-        raise DataError(f"The precision must be one of {list(PRECISIONS)}. Received: {precision}.")
+    """Set Keras's policy: weights in float32, computation in `precision`, one of `PRECISIONS`."""
+    import keras  # Settings need the names of precisions, and no Keras.
+
     keras.mixed_precision.set_dtype_policy(PRECISIONS[precision])

@@ -29,7 +29,6 @@ from kbert.inference.answering import predict_features
 from kbert.tasks.features import TOKEN_VECTORS, Feature
 from kbert.tasks.heads.encoder_features import LAYER
 
-TYPES = ("float32", "float16")
 # Features whose vectors are in memory at once: 128 of 128 tokens, 3,072 wide, take 200 MB.
 AT_ONCE = 128
 
@@ -63,9 +62,7 @@ def split(model: keras.Model) -> Parts:
 
 
 def cache_of(folder: str | pathlib.Path | None, dtype: str, features: str | None) -> Cache:
-    """Raises DataError for a type that is not kept, and for a cache that nothing would use."""
-    if dtype not in TYPES:
-        raise DataError(f"Features are kept as {' or '.join(TYPES)}. Received: {dtype}.")
+    """Raises DataError for a cache that nothing would use."""
     if folder is not None and features is None:
         raise DataError("A feature cache is of use with `features` of a frozen encoder only.")
     return Cache(None if folder is None else pathlib.Path(folder), dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from kbert.checkpoints.directory import load_config, load_tokenizer
 from kbert.errors import DataError
 from kbert.finetuning.feature_cache import Cache, cache_of
+from kbert.finetuning.settings import FeatureSettings, FinetuningSettings, RowSettings
 from kbert.tasks.base import Example, Task
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows
@@ -48,17 +49,20 @@ def read_rows(
     train_path: str | pathlib.Path,
     *,
     validation_path: str | pathlib.Path | None = None,
-    validation_share: float = 0.0,
-    limit: int | None = None,
-    seed: int = 0,
-    skip_bad: bool = False,
-    feature_cache: str | pathlib.Path | None = None,
-    feature_type: str = "float32",
+    validation_share: float = RowSettings.validation_share,
+    limit: int | None = RowSettings.limit,
+    seed: int = FinetuningSettings.seed,
+    skip_bad: bool = RowSettings.skip_bad,
+    feature_cache: str | pathlib.Path | None = FeatureSettings.feature_cache,
+    feature_type: str = FeatureSettings.feature_type,
 ) -> FinetuningRows:
     """All rows of a run, encoded with the checkpoint's tokenizer. Arguments: see `finetune`.
 
     Raises DataError for input that does not fit.
     """
+    # Both check their values.
+    RowSettings(validation_share, limit, skip_bad)
+    FeatureSettings(feature_cache, feature_type)
     cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     examples = task.read_examples(train_path, bad=bad)
@@ -94,10 +98,8 @@ def split_rows(
     seed: int,
 ) -> tuple[list[Example], list[Example]]:
     """Training rows and held-out rows, drawn by `seed`. Raises DataError if one would be empty."""
-    if limit is not None and not 1 <= limit <= len(examples):
-        raise DataError(f"Expected a limit from 1 to the {len(examples)} rows. Received: {limit}.")
-    if not 0 <= validation_share < 1:
-        raise DataError(f"Expected a held-out share from 0 up to 1. Received: {validation_share}.")
+    if limit is not None and limit > len(examples):
+        raise DataError(f"limit must be at most the {len(examples)} rows. Received: {limit}.")
     order = np.random.default_rng(seed).permutation(len(examples))[:limit]
     held_out = 0
     if validation_path is None and validation_share > 0:

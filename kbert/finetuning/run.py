@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import time
-from typing import NamedTuple
 
 import keras
 
@@ -22,20 +21,18 @@ from kbert.finetuning.feature_cache import as_vectors, split
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
 from kbert.finetuning.rows import FinetuningRows, read_rows
-from kbert.finetuning.settings import FinetuningSettings
+from kbert.finetuning.settings import (
+    EpochChoice,
+    FeatureSettings,
+    FinetuningSettings,
+    RowSettings,
+)
 from kbert.inference.answering import answer_features
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
 
 SUMMARY = "finetune.json"
 LOGS = "logs"
-
-
-class Choice(NamedTuple):
-    """How the epoch to keep is chosen: see `finetune`."""
-
-    metric: str
-    patience: int | None = None
 
 
 def finetune(
@@ -46,15 +43,15 @@ def finetune(
     settings: FinetuningSettings | None = None,
     *,
     validation_path: str | pathlib.Path | None = None,
-    validation_share: float = 0.0,
-    metric: str | None = None,
-    patience: int | None = None,
-    limit: int | None = None,
+    validation_share: float = RowSettings.validation_share,
+    metric: str | None = EpochChoice.metric,
+    patience: int | None = EpochChoice.patience,
+    limit: int | None = RowSettings.limit,
     from_random: bool = False,
-    feature_cache: str | pathlib.Path | None = None,
-    feature_type: str = "float32",
+    feature_cache: str | pathlib.Path | None = FeatureSettings.feature_cache,
+    feature_type: str = FeatureSettings.feature_type,
     overwrite: bool = False,
-    skip_bad: bool = False,
+    skip_bad: bool = RowSettings.skip_bad,
     verbose: int = 1,
 ) -> dict:
     """Train a checkpoint's encoder with the task's output layer; keep the best epoch.
@@ -88,7 +85,7 @@ def finetune(
     Raises DataError for input that does not fit, TrainingError for a loss that becomes NaN.
     """
     settings = settings or FinetuningSettings()
-    choice = Choice(checked_metric(task, metric), patience)
+    choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
     rows = read_rows(
         task,
@@ -110,7 +107,7 @@ def finetune_on(
     checkpoint: str | pathlib.Path,
     output: pathlib.Path,
     settings: FinetuningSettings,
-    choice: Choice,
+    choice: EpochChoice,
     from_random: bool = False,
     verbose: int = 1,
 ) -> dict:
@@ -153,7 +150,7 @@ def finetune_on(
         save(output, start._replace(model=model, task=task))
 
     output.mkdir(parents=True, exist_ok=True)
-    best = BestEpoch(score if rows.validation else None, keep, *choice)
+    best = BestEpoch(score if rows.validation else None, keep, choice.metric, choice.patience)
     began = time.monotonic()
     fit(trainer, batches, settings.epochs, [best, board(output)], verbose)
     summary = {

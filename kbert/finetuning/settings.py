@@ -1,47 +1,104 @@
 """What a fine-tuning run is told: the paper's recipe (appendix A.3), and remedies for bad luck."""
 
 import dataclasses
+import os
 
+from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
-from kbert.settings import setting
+from kbert.settings import Settings, setting
+from kbert.tasks.heads.encoder_features import GROUP as FEATURE_GROUP
 
 ADVERSARIES = ("fgm", "pgd")
+FEATURE_TYPES = ("float32", "float16")
 _STABILITY = "stability (docs/tasks.md)"
+_ROWS = "rows"
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuningSettings:
-    """How a run trains, whatever its task and rows.
+class RowSettings(Settings):
+    """Which rows a run learns from and is scored on, and what becomes of bad ones."""
 
-    Raises `DataError` for values that cannot be.
-    """
+    validation_share: float = setting(
+        0.1,
+        "share of the training rows to hold out where there is no validation file; 0 for none",
+        group=_ROWS,
+        at_least=0,
+        below=1,
+    )
+    limit: int | None = setting(
+        None, "train on N rows, drawn by the seed", unset="all", group=_ROWS, at_least=1
+    )
+    skip_bad: bool = setting(
+        False,
+        "count rows that do not fit and leave them out, instead of stopping at the first",
+        group=_ROWS,
+    )
 
-    epochs: int = setting(3, "times through the training rows")
-    batch_size: int = setting(32, "rows of a step, over all devices")
-    learning_rate: float = setting(5e-5, "at the end of the warm-up; falls to 0 in a line")
-    warmup_share: float = setting(0.1, "share of the steps in which the rate rises")
-    weight_decay: float = setting(0.01, "of all weights but norms and biases")
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSettings(Settings):
+    """Where the features of a frozen encoder are kept, for tasks that have them."""
+
+    feature_cache: str | os.PathLike | None = setting(
+        None,
+        "keep the features there and find them again",
+        unset="in memory",
+        group=FEATURE_GROUP,
+        metavar="FOLDER",
+    )
+    feature_type: str = setting(
+        "float32",
+        "how they are kept; float16 takes half of the room and rounds",
+        choices=FEATURE_TYPES,
+        group=FEATURE_GROUP,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochChoice(Settings):
+    """How the epoch to keep is chosen, on the held-out rows."""
+
+    metric: str | None = setting(None, "the epoch with the best one is kept", unset="the task's")
+    patience: int | None = setting(
+        None, "stop after N epochs without a better one", unset="never", at_least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuningSettings(Settings):
+    """How a run trains, whatever its task and rows."""
+
+    epochs: int = setting(3, "times through the training rows", at_least=1)
+    batch_size: int = setting(32, "rows of a step, over all devices", at_least=1)
+    learning_rate: float = setting(
+        5e-5, "at the end of the warm-up; falls to 0 in a line", at_least=0
+    )
+    warmup_share: float = setting(
+        0.1, "share of the steps in which the rate rises", at_least=0, at_most=1
+    )
+    weight_decay: float = setting(0.01, "of all weights but norms and biases", at_least=0)
     original_adam: bool = setting(False, "BERT's Adam, without bias correction")
     encoder_dropout: float = setting(
-        0.1, "of hidden values and attention, whatever pre-training had"
+        0.1, "of hidden values and attention, whatever pre-training had", at_least=0, below=1
     )
     precision: str = setting(
-        "float32",
-        "of the computation; weights are float32",
-        choices=("float32", "bfloat16", "float16"),
+        "float32", "of the computation; weights are float32", choices=PRECISIONS
     )
-    seed: int = setting(0, "of weights, order and dropout")
+    seed: int = setting(0, "of weights, order and dropout", at_least=0, at_most=2**32 - 1)
     layer_decay: float = setting(
         1.0,
         "rate of a layer over that of the one above it; the output layer and the pooler have the "
         "full rate, the embeddings the lowest (arXiv 1801.06146, 2006.05987)",
         group=_STABILITY,
+        above=0,
+        at_most=1,
     )
     reinitialize: int | None = setting(
         None,
         "draw the pooler and the top N layers again; 0: the pooler alone (arXiv 2006.05987)",
-        type=int,
+        unset="nothing",
         group=_STABILITY,
+        at_least=0,
     )
     freeze_embeddings: bool = setting(
         False, "leave the embeddings as they are (arXiv 1911.03090)", group=_STABILITY
@@ -49,48 +106,38 @@ class FinetuningSettings:
     freeze_layers: int = setting(
         0,
         "leave the embeddings and the lowest N layers as they are (arXiv 1911.03090)",
+        unset="0: nothing",
         group=_STABILITY,
+        at_least=0,
     )
     adversary: str | None = setting(
         None,
         "learn from token embeddings that are moved against the model, too: fgm in one step "
         "(arXiv 1605.07725), pgd in several (arXiv 1706.06083)",
-        type=str,
+        unset="none",
         choices=ADVERSARIES,
         group=_STABILITY,
     )
     adversary_radius: float = setting(
-        1.0, "length of the move, over the whole token table", group=_STABILITY
+        1.0, "length of the move, over the whole token table", group=_STABILITY, above=0
     )
-    pgd_steps: int = setting(3, "steps of pgd, each one more pass", group=_STABILITY)
-    pgd_step_size: float = setting(0.3, "length of a step of pgd", group=_STABILITY)
+    pgd_steps: int = setting(3, "steps of pgd, each one more pass", group=_STABILITY, at_least=1)
+    pgd_step_size: float = setting(0.3, "length of a step of pgd", group=_STABILITY, above=0)
 
     def __post_init__(self):
-        if self.epochs < 1 or self.batch_size < 1:
-            raise DataError(
-                "Expected one epoch and a batch of one at least. "
-                f"Received: {self.epochs}, {self.batch_size}."
-            )
-        if not 0 <= self.warmup_share <= 1:
-            raise DataError(f"Expected a warm-up share from 0 to 1. Received: {self.warmup_share}.")
-        for name in ("learning_rate", "weight_decay", "freeze_layers"):
-            if not getattr(self, name) >= 0:
-                raise DataError(f"{name} must not be negative. Received: {getattr(self, name)}.")
-        if self.reinitialize is not None and self.reinitialize < 0:
-            raise DataError(f"reinitialize must not be negative. Received: {self.reinitialize}.")
-        if not 0 <= self.seed < 2**32:
-            raise DataError(f"seed must be in [0, 2^32). Received: {self.seed}.")
-        if not 0 < self.layer_decay <= 1:
-            raise DataError(f"layer_decay must be in (0, 1]. Received: {self.layer_decay}.")
-        self._check_adversary()
-
-    def _check_adversary(self):
-        if self.adversary is not None and self.adversary not in ADVERSARIES:
-            raise DataError(
-                f"The adversary must be one of {list(ADVERSARIES)}. Received: {self.adversary}."
-            )
+        super().__post_init__()
         if self.adversary is not None and (self.freeze_embeddings or self.freeze_layers):
             raise DataError("An adversary moves the embeddings: they must not be frozen.")
-        for name in ("adversary_radius", "pgd_steps", "pgd_step_size"):
-            if not getattr(self, name) > 0:
-                raise DataError(f"{name} must be above 0. Received: {getattr(self, name)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid(Settings):
+    """Values of which a sweep tries every combination: those of the paper (appendix A.3)."""
+
+    batch_size: tuple[int, ...] = setting(
+        (16, 32), "rows of a step, one or more", group="grid", at_least=1
+    )
+    learning_rate: tuple[float, ...] = setting(
+        (5e-5, 3e-5, 2e-5), "one or more", group="grid", at_least=0
+    )
+    epochs: tuple[int, ...] = setting((2, 3, 4), "one or more", group="grid", at_least=1)

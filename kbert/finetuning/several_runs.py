@@ -19,8 +19,8 @@ from kbert.checkpoints.directory import FILES
 from kbert.errors import DataError, TrainingError
 from kbert.files import write_json
 from kbert.finetuning.rows import FinetuningRows, read_rows
-from kbert.finetuning.run import SUMMARY, Choice, check_output, checked_metric, finetune_on
-from kbert.finetuning.settings import FinetuningSettings
+from kbert.finetuning.run import SUMMARY, check_output, checked_metric, finetune_on
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.tasks.base import Task
 
 RUNS, REPORT = "runs", "runs.json"
@@ -35,6 +35,7 @@ def seeds(first: int, count: int) -> dict[str, dict]:
 
 def grid(values: Mapping[str, Sequence]) -> dict[str, dict]:
     """Every combination of the settings' values: name of a run -> what differs in its settings."""
+    values = {name: dict.fromkeys(own) for name, own in values.items()}  # Each once.
     cells = [dict(zip(values, cell, strict=True)) for cell in itertools.product(*values.values())]
     return {",".join(f"{name}={value}" for name, value in cell.items()): cell for cell in cells}
 
@@ -47,8 +48,8 @@ def finetune_several(
     settings: FinetuningSettings,
     changes: Mapping[str, dict],
     *,
-    metric: str | None = None,
-    patience: int | None = None,
+    metric: str | None = EpochChoice.metric,
+    patience: int | None = EpochChoice.patience,
     from_random: bool = False,
     overwrite: bool = False,
     verbose: int = 1,
@@ -71,7 +72,7 @@ def finetune_several(
     Raises DataError for input that does not fit, and for an output that holds other runs;
     TrainingError where no run has a score.
     """
-    metric = checked_metric(task, metric)
+    metric = EpochChoice(checked_metric(task, metric), patience).metric
     request = {
         "task": {"name": task.name, **task.to_json()},
         "from": str(checkpoint),
@@ -113,7 +114,7 @@ def run(
     shutil.rmtree(folder, ignore_errors=True)
     try:
         finetune_on(
-            rows, checkpoint, folder, settings, Choice(metric, patience), from_random, verbose
+            rows, checkpoint, folder, settings, EpochChoice(metric, patience), from_random, verbose
         )
     except TrainingError as error:
         failure = {"error": str(error), **dataclasses.asdict(settings), "scores": {}}

@@ -4,8 +4,10 @@ import dataclasses
 import itertools
 import re
 
+from kbert.config import PRESETS
+from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
-from kbert.settings import setting as _setting
+from kbert.settings import Settings, setting
 
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
@@ -29,52 +31,54 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainingSettings:
+class NewModel(Settings):
+    """The model that a run begins with; everything else of its BertConfig is the preset's."""
+
+    preset: str = setting("base", "size of a new model", choices=PRESETS)
+    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingSettings(Settings):
     """How a run trains; what the model is stands in its BertConfig.
 
-    A run is resumed only with the settings that it was started with. Raises `DataError` for values
-    that cannot be.
+    A run is resumed only with the settings that it was started with.
     """
 
-    num_steps: int = _setting(100_000, "optimizer updates")
-    batch_size: int = _setting(256, "rows of an update, over all devices and microbatches")
-    sequence_length: int = _setting(128, "tokens of a row")
-    then: str = _setting(
-        "", "STEP:ROWSxTOKENS,...: batches of another shape from that step on, as 90000:64x512"
+    num_steps: int = setting(100_000, "optimizer updates", at_least=1)
+    batch_size: int = setting(
+        256, "rows of an update, over all devices and microbatches", at_least=1
     )
-    learning_rate: float = _setting(1e-4, "at the end of the warm-up; falls to 0 in a line")
-    warmup_steps: int = _setting(10_000, "steps over which the rate rises")
-    optimizer: str = _setting("adam", "adam, or lamb for batches of many thousand rows")
-    weight_decay: float = _setting(0.01, "of all weights but norms and biases")
-    beta_2: float = _setting(0.999, "Adam's memory of squared gradients")
-    clip_norm: float = _setting(1.0, "longest gradient over all weights")
-    accumulate: int = _setting(1, "microbatches of an update, to save memory")
-    rematerialize: bool = _setting(False, "compute blocks again for gradients, to save memory")
-    masking_rate: float = _setting(0.15, "share of the tokens to predict")
-    short_probability: float = _setting(0.1, "share of the examples of a random smaller length")
-    packing: bool = _setting(True, "several examples in a row, so that little of it is padding")
-    precision: str = _setting("float32", "float32, bfloat16 or float16 computation")
-    initialization: str = _setting("bert", "bert, or corpus: begin with what can be counted")
-    seed: int = _setting(0, "of the weights, the rows and dropout")
+    sequence_length: int = setting(128, "tokens of a row", at_least=1)
+    then: str = setting(
+        "",
+        "batches of another shape from a step on, as 90000:64x512",
+        unset="none",
+        metavar="STEP:ROWSxTOKENS,...",
+    )
+    learning_rate: float = setting(1e-4, "at the end of the warm-up; falls to 0 in a line", above=0)
+    warmup_steps: int = setting(10_000, "steps over which the rate rises", at_least=0)
+    optimizer: str = setting(
+        "adam", "lamb is for batches of many thousand rows", choices=OPTIMIZERS
+    )
+    weight_decay: float = setting(0.01, "of all weights but norms and biases", at_least=0)
+    beta_2: float = setting(0.999, "Adam's memory of squared gradients", at_least=0, below=1)
+    clip_norm: float = setting(1.0, "longest gradient over all weights", above=0)
+    accumulate: int = setting(1, "microbatches of an update, to save memory", at_least=1)
+    rematerialize: bool = setting(False, "compute blocks again for gradients, to save memory")
+    masking_rate: float = setting(0.15, "share of the tokens to predict", at_least=0, below=1)
+    short_probability: float = setting(
+        0.1, "share of the examples of a random smaller length", at_least=0, below=1
+    )
+    packing: bool = setting(True, "several examples in a row, so that little of it is padding")
+    precision: str = setting("float32", "of the computation", choices=PRECISIONS)
+    initialization: str = setting(
+        "bert", "corpus: begin with what can be counted", choices=INITIALIZATIONS
+    )
+    seed: int = setting(0, "of the weights, the rows and dropout", at_least=0, at_most=2**32 - 1)
 
     def __post_init__(self):
-        for name, known in (("initialization", INITIALIZATIONS), ("optimizer", OPTIMIZERS)):
-            if getattr(self, name) not in known:
-                raise DataError(f"{name} must be one of {known}. Received: {getattr(self, name)}.")
-        for name in ("num_steps", "batch_size", "sequence_length", "accumulate"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
-        if not 0 <= self.seed < 2**32:
-            raise DataError(f"seed must be in [0, 2^32). Received: {self.seed}.")
-        for name in ("warmup_steps", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise DataError(f"{name} must not be negative. Received: {getattr(self, name)}.")
-        for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise DataError(f"{name} must be above 0. Received: {getattr(self, name)}.")
-        for name in ("masking_rate", "short_probability", "beta_2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise DataError(f"{name} must be in [0, 1). Received: {getattr(self, name)}.")
+        super().__post_init__()
         self.phases()
 
     def phases(self) -> list[Phase]:
@@ -105,21 +109,22 @@ class PretrainingSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class Schedule(Settings):
     """How often a run reports and saves; it may change when the run is resumed."""
 
-    log_every: int = _setting(50, "steps between points of the training curves")
-    validate_every: int = _setting(1000, "steps between scores on held-out documents")
-    validation_batches: int = _setting(20, "batches of a held-out score")
-    save_every: int = _setting(1000, "steps between saves")
-    keep: int = _setting(3, "saves to keep")
-    profile: str | None = _setting(
-        None, "FIRST,LAST of the steps from now to profile for TensorBoard", type=str
+    log_every: int = setting(50, "steps between points of the training curves", at_least=1)
+    validate_every: int = setting(1000, "steps between scores on held-out documents", at_least=1)
+    validation_batches: int = setting(20, "batches of a held-out score", at_least=1)
+    save_every: int = setting(1000, "steps between saves", at_least=1)
+    keep: int = setting(3, "saves to keep", at_least=1)
+    profile: str | None = setting(
+        None,
+        "steps from now to profile for TensorBoard",
+        unset="none",
+        metavar="FIRST,LAST",
     )
 
     def __post_init__(self):
-        for name in ("log_every", "validate_every", "validation_batches", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        super().__post_init__()
         if self.profile is not None and not re.fullmatch(r"[1-9]\d*,[1-9]\d*", self.profile):
             raise DataError(f"profile must be two numbers, FIRST,LAST. Received: {self.profile}.")

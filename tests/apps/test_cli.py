@@ -177,17 +177,29 @@ def test_a_checkpoint_that_is_not_there(capsys, tmp_path, tiny_store):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
+    ("option", "message"),
     [
-        ("--num-steps", "0", "num_steps must be at least 1. Received: 0."),
-        ("--dropout", "1.5", "`dropout` must be below 1. Received: 1.5."),
-        ("--precision", "int8", "int8"),
-        ("--sequence-length", "4", "sequence_length=4"),
-        ("--seed", "-1", "seed"),
+        ("--num-steps 0", "--num-steps: must be at least 1. Received: 0."),
+        ("--dropout 1.5", "--dropout: must be in [0, 1). Received: 1.5."),
+        ("--precision int8", "--precision: must be one of float32, bfloat16, float16."),
+        ("--seed -1", "--seed: must be in [0, 4294967295]. Received: -1."),
+        ("--then 5", "then must be STEP:ROWSxTOKENS"),
+        ("--from x --preset tiny", "--preset is not allowed with --from"),
     ],
 )
-def test_values_that_cannot_be(capsys, tmp_path, tiny_store, option, value, message):
+def test_values_that_cannot_be_are_wrong_usage(capsys, tmp_path, tiny_store, option, message):
+    argv = ["pretrain", str(tiny_store), "--output", str(tmp_path / "run"), *option.split()]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sequence_longer_than_the_model_takes(capsys, tmp_path, tiny_store):
     code, error = run_pretrain(
-        capsys, tiny_store, "--output", tmp_path / "run", "--preset", "tiny", option, value
+        capsys,
+        tiny_store,
+        *("--output", tmp_path / "run", "--preset", "tiny"),
+        *("--sequence-length", "4"),
     )
-    assert code == 1 and message in error
+    assert code == 1 and "sequence_length=4" in error

@@ -181,11 +181,11 @@ def test_rows_are_split_by_the_seed():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"epochs": 0}, "one epoch and a batch of one at least"),
-        ({"warmup_share": 2}, "warm-up share from 0 to 1"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"warmup_share": 2}, r"warmup_share must be in \[0, 1\]"),
         ({"metric": "bleu"}, "metric of accuracy, f1, .* Received: bleu"),
-        ({"limit": 161}, "limit from 1 to the 160 rows. Received: 161"),
-        ({"validation_share": 1.0}, "held-out share from 0 up to 1"),
+        ({"limit": 161}, "limit must be at most the 160 rows. Received: 161"),
+        ({"validation_share": 1.0}, r"validation_share must be in \[0, 1\)"),
         ({"limit": 1, "validation_share": 0.5}, "1 rows are too few to hold out 50%"),
         ({"freeze_layers": 2}, "has 1 layers. Received: 0 to draw again and 2 to freeze"),
         ({"precision": "float8"}, "precision must be one of"),

@@ -7,25 +7,21 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.finetuning.settings import FinetuningSettings
-from kbert.settings import add_fields, from_fields
+from kbert.settings import add_options, from_options
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"batch_size": 0}, "a batch of one at least"),
-        ({"learning_rate": -1.0}, "learning_rate must not be negative"),
-        ({"learning_rate": float("nan")}, "learning_rate must not be negative"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate must be at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number"),
         ({"layer_decay": 0.0}, r"layer_decay must be in \(0, 1\]. Received: 0.0"),
-        ({"layer_decay": 1.1}, r"layer_decay must be in \(0, 1\]"),
-        ({"reinitialize": -1}, "reinitialize must not be negative"),
-        ({"freeze_layers": -1}, "freeze_layers must not be negative"),
+        ({"reinitialize": -1}, "reinitialize must be at least 0"),
         ({"seed": 2**32}, "seed must be in"),
-        ({"adversary": "gan"}, r"one of \['fgm', 'pgd'\]. Received: gan"),
+        ({"adversary": "gan"}, "adversary must be one of fgm, pgd. Received: 'gan'"),
         ({"adversary": "fgm", "freeze_layers": 1}, "they must not be frozen"),
         ({"adversary": "pgd", "freeze_embeddings": True}, "they must not be frozen"),
-        ({"adversary_radius": 0.0}, "adversary_radius must be above 0"),
-        ({"pgd_steps": 0}, "pgd_steps must be above 0"),
     ],
 )
 def test_refuses(changes, expected):
@@ -35,12 +31,8 @@ def test_refuses(changes, expected):
 
 def parsed(*argv):
     parser = argparse.ArgumentParser()
-    add_fields(parser, FinetuningSettings)
-    return from_fields(FinetuningSettings, parser.parse_args(argv))
-
-
-def test_defaults_are_the_same_as_options():
-    assert parsed() == FinetuningSettings()
+    add_options(parser, FinetuningSettings)
+    return from_options(FinetuningSettings, parser.parse_args(argv))
 
 
 def test_every_setting_is_an_option():

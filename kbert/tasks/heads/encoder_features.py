@@ -14,6 +14,8 @@ from kbert.errors import DataError
 LAYER = "encoder_features"
 WEIGHTED = "weighted-sum-last-four"
 _LAST_FOUR = 4
+# Title of the options of this approach.
+GROUP = "feature-based: a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
 
 
 def side_by_side(layers):
@@ -35,25 +37,12 @@ FEATURES: dict[str, Callable] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser, lstm_help: str) -> None:
-    """Add the options of the feature-based approach; the cache's are arguments of `finetune`."""
-    group = parser.add_argument_group(
-        "feature-based", "a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
-    )
+    """Add the options of the feature-based approach."""
+    group = parser.add_argument_group(GROUP)
     group.add_argument(
         "--features", choices=FEATURES, help="what of the frozen encoder the BiLSTM sees"
     )
     group.add_argument("--lstm-size", type=int, metavar="N", help=lstm_help)
-    group.add_argument(
-        "--feature-cache",
-        metavar="DIRECTORY",
-        help="keep the features there and find them again; without it they are in memory",
-    )
-    group.add_argument(
-        "--feature-type",
-        choices=["float32", "float16"],
-        default="float32",
-        help="how they are kept; float16 takes half of the room and rounds",
-    )
 
 
 def check_settings(features: str | None, lstm_size: int | None) -> None:

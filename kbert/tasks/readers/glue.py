@@ -153,8 +153,7 @@ class FillColumns(argparse.Action):
         found = GLUE[value]
         columns: Columns = getattr(found, self.part)
         filled = columns._asdict() | {"no_header": not columns.header, self.dest: value}
-        if hasattr(namespace, "metric"):
-            filled["metric"] = found.metrics[0]
+        filled["metric"] = found.metrics[0]
         for name, column in filled.items():
             setattr(namespace, name, column)
 
