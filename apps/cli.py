@@ -22,6 +22,7 @@ COMMANDS = {
     "sweep": "fine-tune with every combination of settings, keep the best",
     "evaluate": "score a fine-tuned checkpoint on a file",
     "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
+    "judge": "score minimal pairs of sentences, as BLiMP has them",
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",

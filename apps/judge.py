@@ -1,0 +1,46 @@
+"""Judge minimal pairs: how often a pre-trained model finds the grammatical sentence likelier.
+
+    kbert judge CHECKPOINT blimp.jsonl --output scores.json
+
+PAIRS is a file of JSON lines, plain or .gz, .xz or .zst: {"good": "...", "bad": "..."}, maybe with
+"paradigm" and "term"; BLiMP's own names are read too. Prints the share of right pairs by term;
+--output has each paradigm's. A sentence's score is its pseudo-log-likelihood; ties are wrong.
+"""
+
+import sys
+
+from apps.cli import run_command
+
+
+def add_arguments(parser):
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a pre-trained model")
+    parser.add_argument("pairs", metavar="PAIRS", help="the pairs, as JSON lines")
+    parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="bfloat16: weights too; faster where the processor multiplies in it, three digits",
+    )
+
+
+def run(args):
+    import keras
+
+    from kbert.checkpoints.formats import load_any
+    from kbert.files import check_writable, write_json
+    from kbert.laboratory.minimal_pairs import format_judgement, judge, read_pairs
+
+    if args.output is not None:
+        check_writable(args.output)
+    pairs = read_pairs(args.pairs)
+    keras.config.set_dtype_policy(args.precision)
+    report = judge(load_any(args.checkpoint), pairs, progress=True)
+    print(format_judgement(report))
+    if args.output is not None:
+        write_json(args.output, report)
+        print(f"wrote {args.output}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("judge", sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Experiments on trained models: minimal pairs."""
