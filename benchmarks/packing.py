@@ -27,7 +27,7 @@ from kbert.engine.precision import set_precision  # noqa: E402
 from kbert.engine.tensorflow import TrainingModel, as_dataset  # noqa: E402
 from kbert.files import write_json  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 from kbert.pretraining.rows import PretrainingRows  # noqa: E402
 
 WARM_UP = 2
@@ -49,7 +49,7 @@ class Trainer:
         config = BertConfig.preset(args.preset, len(store.vocabulary))
         self.model = TrainingModel(
             build_pretraining_model(config),
-            pretraining_objective,
+            MaskedLMNextSentence.sums,
             jit_step=compile_whole_step(),
         )
         self.model.compile(BertAdam(1e-4))

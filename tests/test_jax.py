@@ -32,7 +32,7 @@ from kbert.pretraining.rows import PretrainingRows
 from kbert.corpus.store import TokenStore
 from kbert.inference import prediction
 from kbert.tasks import TASKS
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.engine.optimizers import BertAdam, WarmupLinearDecay
 
 assert keras.backend.backend() == "jax"
@@ -52,7 +52,7 @@ optimizer.build(model.trainable_variables)
 def loss(trainable, state, batch):
     inputs, targets, weights = batch
     outputs, state = model.stateless_call(trainable, state, inputs, training=True)
-    return pretraining_objective(outputs, targets, weights)["loss"], state
+    return MaskedLMNextSentence.sums(outputs, targets, weights)["loss"], state
 
 
 @jax.jit

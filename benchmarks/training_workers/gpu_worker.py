@@ -14,7 +14,7 @@ from kbert.config import BertConfig  # noqa: E402
 from kbert.engine.backend import engine  # noqa: E402
 from kbert.engine.precision import set_precision  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 
 
 def main():
@@ -22,7 +22,7 @@ def main():
     set_precision(cell.precision)
     config = BertConfig.preset(cell.model, VOCABULARY)
     model = engine().TrainingModel(
-        build_pretraining_model(config, "rematerialize" in sys.argv), pretraining_objective
+        build_pretraining_model(config, "rematerialize" in sys.argv), MaskedLMNextSentence.sums
     )
     model.compile(engine().Adam(1e-4))
     arrays = cell.batch() | {"cls_positions": np.zeros((cell.rows, 1), "int32")}

@@ -24,7 +24,7 @@ from kbert.engine.fused_adam import FusedBertAdam  # noqa: E402
 from kbert.engine.precision import set_precision  # noqa: E402
 from kbert.engine.tensorflow import TrainingModel  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 
 
 def batch_of(cell):
@@ -43,7 +43,7 @@ def main():
         build_pretraining_model(
             BertConfig.preset(cell.model, VOCABULARY), "rematerialize" in sys.argv
         ),
-        pretraining_objective,
+        MaskedLMNextSentence.sums,
         jit_step=compile_whole_step(),
     )
     model.compile(FusedBertAdam(1e-4))

@@ -26,7 +26,7 @@ from kbert.engine import devices  # noqa: E402
 from kbert.engine.fused_adam import FusedBertAdam  # noqa: E402
 from kbert.engine.tensorflow import TrainingModel  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -36,7 +36,7 @@ tf.config.set_logical_device_configuration(
 def kbert_model(cell):
     model = TrainingModel(
         build_pretraining_model(BertConfig.preset(cell.model, VOCABULARY)),
-        pretraining_objective,
+        MaskedLMNextSentence.sums,
         jit_step=devices.compile_whole_step(),
     )
     model.compile(FusedBertAdam(1e-4))

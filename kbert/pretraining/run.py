@@ -19,9 +19,9 @@ from kbert.engine.precision import set_precision
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.errors import DataError
 from kbert.files import write_json
-from kbert.models import build_pretraining_model
 from kbert.pretraining.initialization import start_from_corpus
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.masking.token import TokenMasking
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
 
@@ -50,19 +50,20 @@ def pretrain(
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
-    parts = [_part(store, settings, phase, schedule) for phase in settings.phases()]
+    objective = MaskedLMNextSentence(TokenMasking(store.vocabulary, settings.masking_rate))
+    parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
     set_precision(settings.precision)
     devices = engine().devices()
     _check_divides(settings, devices.num_replicas_in_sync)
     _claim(run, store, config, settings)
     keras.utils.set_random_seed(settings.seed)
     with devices.scope():
-        model = build_pretraining_model(config, settings.rematerialize)
+        model = objective.build_model(config, settings.rematerialize)
         if start is not None:
             copy_weights(start, model)
         elif settings.initialization == "corpus" and not saved_steps(run):
             start_from_corpus(model, store["train"].tokens)
-        training_model = _training_model(model, settings)
+        training_model = _training_model(model, objective, settings)
     checkpoint = Checkpoint(model, _Tokenizer(store.vocabulary, store.tokenizer_options), config)
     first_step, complaints = resume(run, training_model)
     for complaint in complaints:
@@ -127,14 +128,14 @@ def _check_divides(settings, replicas):
             )
 
 
-def _part(store, settings, phase, schedule) -> _Part:
+def _part(store, objective, settings, phase, schedule) -> _Part:
     shape = {"sequence_length": phase.sequence_length, "batch_size": phase.batch_size}
     rows = PretrainingRows(
         store,
         "train",
+        objective,
         **shape,
         seed=settings.seed,
-        masking_rate=settings.masking_rate,
         short_probability=settings.short_probability,
         packing=settings.packing,
         first_row=phase.first_row,
@@ -185,10 +186,10 @@ def _claim(run, store, config, settings):
         )
 
 
-def _training_model(model, settings):
+def _training_model(model, objective, settings):
     training_model = engine().TrainingModel(
         model,
-        pretraining_objective,
+        objective.sums,
         clip_norm=settings.clip_norm,
         accumulate=settings.accumulate,
         seed=settings.seed,

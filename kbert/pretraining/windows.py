@@ -22,7 +22,7 @@ NUM_SPECIAL = num_special_tokens(pair=True)
 WINDOW = 2048
 # Multiples of it, modulo 1, are spread evenly however many there are.
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
-_STARTS, _EXAMPLES, _SHUFFLE, _MASKS = range(4)  # streams of random numbers
+_STARTS, _EXAMPLES, _SHUFFLE, _DRAWS = range(4)  # streams of random numbers
 
 
 class Window(NamedTuple):
@@ -88,9 +88,9 @@ class Windows:
         rows = np.repeat(np.arange(part.stop - part.start), np.diff(first))
         return rows, Pairs(*(field[first[0] : first[-1]] for field in window.pairs))
 
-    def mask_draws(self, part: Part, width: int) -> np.ndarray:
-        """Uniform numbers for masking, (rows, width)."""
-        return self._table(part.epoch, part.window, _MASKS, part.start, part.stop, width)
+    def draws(self, part: Part, width: int) -> np.ndarray:
+        """Uniform numbers for the objective, (rows, width)."""
+        return self._table(part.epoch, part.window, _DRAWS, part.start, part.stop, width)
 
     def _bounds(self, window):
         """Rows [begin, end) of an epoch; windows have the same size, give or take one."""

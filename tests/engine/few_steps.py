@@ -23,7 +23,7 @@ from kbert.checkpoints.weights import read_arrays  # noqa: E402
 from kbert.corpus.store import TokenStore  # noqa: E402
 from kbert.engine.backend import engine  # noqa: E402
 from kbert.engine.optimizers import WarmupLinearDecay  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 from kbert.pretraining.rows import PretrainingRows  # noqa: E402
 from kbert.pretraining.run import pretrain  # noqa: E402
 from kbert.pretraining.settings import PretrainingSettings, Schedule  # noqa: E402
@@ -36,7 +36,7 @@ def losses(store, start, accumulate):
     model, _, _ = load_model(start)
     rows = PretrainingRows(store, "train", sequence_length=16, batch_size=8, seed=0)
     trainer = engine().TrainingModel(
-        model, pretraining_objective, clip_norm=0.5, accumulate=accumulate
+        model, MaskedLMNextSentence.sums, clip_norm=0.5, accumulate=accumulate
     )
     trainer.compile(engine().Adam(WarmupLinearDecay(0.01, 2, 100)))
     found = []

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kbert.corpus.store import TokenStore
 from kbert.models import build_pretraining_model
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.pretraining.rows import PretrainingRows
 from tests.packed_rows import one_example_a_row
 
@@ -45,7 +45,7 @@ def computed(model, batch):
     inputs, targets, weights = batch
     with tf.GradientTape() as tape:
         outputs = model(inputs, training=True)
-        sums = pretraining_objective(outputs, targets, weights)
+        sums = MaskedLMNextSentence.sums(outputs, targets, weights)
     variables = model.trainable_weights
     gradients = tape.gradient(sums["loss"], [variable.value for variable in variables])
     by_name = {

@@ -12,7 +12,7 @@ from kbert.engine.saving import resume, save_step, saved_steps
 from kbert.engine.tensorflow import TrainingModel
 from kbert.errors import DataError
 from kbert.models import build_pretraining_model
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from tests.small_store import TOKENIZER, vocabulary_of
 
 
@@ -22,7 +22,7 @@ def state(tiny_config):
 
     def build(seed):
         model = build_pretraining_model(tiny_config)
-        training_model = TrainingModel(model, pretraining_objective)
+        training_model = TrainingModel(model, MaskedLMNextSentence.sums)
         training_model.compile(BertAdam(0.1))
         rng = np.random.default_rng(seed)
         for variable in [*model.weights, *training_model.optimizer.variables]:
@@ -146,7 +146,7 @@ def test_a_half_written_save_is_not_seen(tmp_path, state, monkeypatch):
 
 def test_another_optimizers_state_is_refused(tmp_path, state, tiny_config):
     save_at(tmp_path, state(1), 10)
-    other = TrainingModel(build_pretraining_model(tiny_config), pretraining_objective)
+    other = TrainingModel(build_pretraining_model(tiny_config), MaskedLMNextSentence.sums)
     other.compile(keras.optimizers.SGD(0.1))
     with pytest.raises(DataError, match="training.safetensors is of another optimizer"):
         resume(tmp_path, other)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kbert.engine.tensorflow import TrainingModel
 from kbert.models import build_pretraining_model
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from tests.engine.toy_model import batch, dropped, linear, selecting, step, trained, weights_of
 from tests.reference_bert import random_inputs
 
@@ -24,7 +24,7 @@ def bert(tiny_config):
     def build(**options):
         keras.utils.set_random_seed(0)
         model = build_pretraining_model(config)
-        return trained(model, pretraining_objective, rate=0.1, **options)
+        return trained(model, MaskedLMNextSentence.sums, rate=0.1, **options)
 
     return build
 
@@ -191,7 +191,7 @@ def test_fit_learns_and_reports(tiny_config):
     """Through `fit`, with dropout, on one batch again and again."""
     keras.utils.set_random_seed(0)
     config = dataclasses.replace(tiny_config, num_layers=1)
-    model = TrainingModel(build_pretraining_model(config), pretraining_objective)
+    model = TrainingModel(build_pretraining_model(config), MaskedLMNextSentence.sums)
     model.compile(keras.optimizers.Adam(0.02))
     rng = np.random.default_rng(0)
     data = (

@@ -31,7 +31,8 @@ from kbert.engine.optimizers import BertAdam, WarmupLinearDecay  # noqa: E402
 from kbert.engine.tensorflow import TrainingModel, as_dataset  # noqa: E402
 from kbert.models import build_pretraining_model  # noqa: E402
 from kbert.pretraining import run as pretraining  # noqa: E402
-from kbert.pretraining.objectives.masked_lm_next_sentence import pretraining_objective  # noqa: E402
+from kbert.pretraining.masking.token import TokenMasking  # noqa: E402
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence  # noqa: E402
 from kbert.pretraining.rows import PretrainingRows  # noqa: E402
 from kbert.pretraining.settings import PretrainingSettings, Schedule  # noqa: E402
 from kbert.tensorflow_start import CLUSTER_FLAGS  # noqa: E402
@@ -51,17 +52,18 @@ ONE = tf.distribute.get_strategy()
 
 def losses(store, strategy, **options):
     """The losses of 20 steps of BERT on rows with unequal numbers of predictions."""
+    store = TokenStore(store)
     rows = PretrainingRows(
-        TokenStore(store),
+        store,
         "train",
+        MaskedLMNextSentence(TokenMasking(store.vocabulary, 0.3)),
         sequence_length=16,
         batch_size=8,
         seed=0,
-        masking_rate=0.3,
         short_probability=0.7,
     )
     config = BertConfig(
-        len(TokenStore(store).vocabulary),
+        len(store.vocabulary),
         num_layers=1,
         num_heads=2,
         hidden_dim=16,
@@ -73,7 +75,7 @@ def losses(store, strategy, **options):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = TrainingModel(
-            build_pretraining_model(config), pretraining_objective, clip_norm=0.5, **options
+            build_pretraining_model(config), MaskedLMNextSentence.sums, clip_norm=0.5, **options
         )
         model.compile(BertAdam(WarmupLinearDecay(1e-2, 3, STEPS)))
     used = [rows.batch(step)[2]["masked_lm"] > 0 for step in range(STEPS)]

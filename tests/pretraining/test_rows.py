@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
+from kbert.pretraining.masking.token import TokenMasking
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.pretraining.rows import PretrainingRows
 from kbert.text.segments import pack_segments
 from tests.conftest import ROOT
@@ -39,10 +41,11 @@ def store(tiny_store):
     return TokenStore(tiny_store)
 
 
-def rows_of(store, batch_size=8, sequence_length=16, seed=1, split="train", **options):
+def rows_of(store, batch_size=8, sequence_length=16, seed=1, split="train", rate=0.15, **options):
     return PretrainingRows(
         store,
         split,
+        MaskedLMNextSentence(TokenMasking(store.vocabulary, rate)),
         sequence_length=sequence_length,
         batch_size=batch_size,
         seed=seed,
@@ -65,7 +68,7 @@ def fingerprint(batch):
 def test_shapes_and_types(store, packing, sequences):
     rows = rows_of(store, packing=packing)
     inputs, targets, weights = rows.batch(0)
-    slots = rows.max_predictions()
+    slots = rows.objective.masking.max_predictions(16)
     shapes = {name: array.shape for name, array in inputs.items()}
     row = (8, 16)
     assert shapes == {
@@ -188,6 +191,23 @@ def test_a_row_does_not_depend_on_the_batch_size(store):
             np.testing.assert_array_equal(array, together[name][number * 3 : number * 3 + 3])
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["40189deb3cd21dd9", "54959039bf99498b", "792efbc090e6a65c"]),
+        ({"packing": False}, ["ba80a5023d8efe05", "3bff8a9c1968bb69", "0d5c7aafe3079fac"]),
+        (
+            {"sequence_length": 48, "split": "validation"},
+            ["060cbfb61e32cedc", "17c47fc11966d64a", "3409993593b4b38f"],
+        ),
+    ],
+)
+def test_batches_stay_what_they_are(store, options, expected):
+    """A run that an older version began is resumed with the rows that it would have drawn."""
+    rows = rows_of(store, **options)
+    assert [fingerprint(rows.batch(number))[:16] for number in (0, 7, 1000)] == expected
+
+
 def test_another_process_draws_the_same(store):
     """Without TensorFlow, too."""
     code = (
@@ -234,7 +254,7 @@ def test_shares_over_many_rows(store):
 def test_unknown_words_in_the_text_are_not_predicted(tmp_path):
     documents = [[np.array([1, 6, 1, 7]), np.array([1, 1, 8])]] * 3
     store = TokenStore(write_store(tmp_path / "store", documents, documents, vocabulary_of(10)))
-    inputs, targets, weights = rows_of(store, batch_size=64, masking_rate=0.9).batch(0)
+    inputs, targets, weights = rows_of(store, batch_size=64, rate=0.9).batch(0)
     assert set(targets["masked_lm"][weights["masked_lm"] > 0]) == {6, 7, 8}
     assert 1 in inputs["token_ids"]
 
@@ -245,7 +265,7 @@ def test_special_tokens_anywhere_in_the_vocabulary(tmp_path):
     ordinary = [0, 2, 4, 7, 9]
     documents = [[np.array(ordinary), np.array(ordinary[:2])]] * 3
     store = TokenStore(write_store(tmp_path / "store", documents, documents, pieces))
-    inputs, targets, weights = rows_of(store, batch_size=200, masking_rate=0.5).batch(0)
+    inputs, targets, weights = rows_of(store, batch_size=200, rate=0.5).batch(0)
     token_ids, padding = inputs["token_ids"], inputs["padding_mask"] == 0
     assert padding.any() and (token_ids[padding] == 6).all()
     assert (token_ids[:, 0] == 8).all()
@@ -256,7 +276,7 @@ def test_special_tokens_anywhere_in_the_vocabulary(tmp_path):
 
 def test_masking_rate(store):
     counts = {
-        rate: (rows_of(store, batch_size=256, masking_rate=rate).batch(0)[2]["masked_lm"] > 0).sum()
+        rate: (rows_of(store, batch_size=256, rate=rate).batch(0)[2]["masked_lm"] > 0).sum()
         for rate in (0.15, 0.3)
     }
     assert counts[0.3] / counts[0.15] == pytest.approx(2, rel=0.15)

@@ -5,23 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbert.pretraining.masking.token import mask_tokens, max_predictions, num_draws
+from kbert.pretraining.masking.token import TokenMasking
+from tests.small_store import vocabulary_of
 
 MASK, FIRST_ORDINARY = 4, 5
 
 
 def mask(token_ids, candidates, rate, seed=0, vocabulary_size=1000, draws=None):
+    masking = TokenMasking(vocabulary_of(vocabulary_size), rate)
     if draws is None:
-        shape = (len(token_ids), num_draws(token_ids.shape[1], rate))
+        shape = (len(token_ids), masking.num_draws(token_ids.shape[1]))
         draws = np.random.default_rng(seed).random(shape)
-    return mask_tokens(
-        token_ids,
-        candidates,
-        draws,
-        masking_rate=rate,
-        mask_id=MASK,
-        ordinary_ids=np.arange(FIRST_ORDINARY, vocabulary_size),
-    )
+    return masking(token_ids, candidates, draws)
+
+
+def masking_of(rate):
+    return TokenMasking(vocabulary_of(30), rate)
 
 
 def test_shares_of_the_paper():
@@ -72,7 +71,7 @@ def rows(draw):
     rate = draw(st.floats(0.01, 0.99))
     # Now and then the extremes that a uniform number in [0, 1) can take.
     extreme = draw(st.sampled_from([None, 0.0, np.nextafter(1, 0)]))
-    draws = rng.random((batch, num_draws(sequence, rate)))
+    draws = rng.random((batch, masking_of(rate).num_draws(sequence)))
     draws = draws if extreme is None else np.full_like(draws, extreme)
     return token_ids, candidates, rate, draws
 
@@ -83,7 +82,7 @@ def test_properties_of_every_row(case):
     before = token_ids.copy()
     masked = mask(token_ids, candidates, rate, vocabulary_size=30, draws=draws)
     np.testing.assert_array_equal(token_ids, before)
-    slots = max_predictions(token_ids.shape[1], rate)
+    slots = masking_of(rate).max_predictions(token_ids.shape[1])
     assert masked.positions.shape == masked.targets.shape == masked.weights.shape
     assert masked.positions.shape == (len(token_ids), slots)
     for row in range(len(token_ids)):
@@ -125,8 +124,8 @@ def test_special_tokens_are_never_chosen_nor_inserted():
 
 def test_slots():
     """20 of 128 as in the paper's code; enough for a full row at every rate."""
-    assert max_predictions(128, 0.15) == 20
-    assert max_predictions(512, 0.15) == 77
-    assert max_predictions(5, 0.01) == 1
+    assert masking_of(0.15).max_predictions(128) == 20
+    assert masking_of(0.15).max_predictions(512) == 77
+    assert masking_of(0.01).max_predictions(5) == 1
     token_ids = np.full((1, 128), 9)
     assert mask(token_ids, token_ids > 0, 0.15).weights.sum() == 19  # 19.2
