@@ -58,8 +58,6 @@ def model_of(args, new, store):
             raise DataError(f"{args.start} and {args.store} must have the same vocabulary.")
         start, config, _ = load_model(args.start)
         return dataclasses.replace(config, **dropout), start
-    except DataError:
-        raise
     except ValueError as error:
         raise DataError(str(error)) from error
 

@@ -1,10 +1,9 @@
 """BertConfig: every number that makes one BERT differ from another."""
 
 import dataclasses
-import json
-import pathlib
 
 from kbert.errors import DataError
+from kbert.files import read_object
 
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu")
 
@@ -110,10 +109,9 @@ class BertConfig:
     @classmethod
     def from_json(cls, path) -> "BertConfig":
         """Read a JSON file with the fields that `from_dict` takes. Raises `DataError` naming it."""
-        path = pathlib.Path(path)
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, AttributeError) as error:
+            return cls.from_dict(read_object(path))
+        except ValueError as error:
             raise DataError(f"{path} is not a BERT configuration: {error}") from error
 
     def to_dict(self) -> dict:

@@ -1,7 +1,7 @@
 """What can go wrong without a fault in the code. Commands print these without a traceback."""
 
 
-class DataError(ValueError):
+class DataError(Exception):
     """Something that the user gave cannot be used: a file, a column, a checkpoint.
 
     The message is a sentence that says what was expected and what was received, and names the

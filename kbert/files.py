@@ -19,12 +19,12 @@ JSON_ERRORS = (ValueError, RecursionError)
 
 
 def read_object(path: str | os.PathLike) -> dict:
-    """The JSON object in a file. Raises `DataError`, naming the file, for anything else.
-
-    A file that is not there raises `FileNotFoundError`, as `open` does.
-    """
+    """The JSON object in a file. Raises `DataError`, naming the file, for anything else, and for a
+    file that is not there."""
     try:
         values = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"{path} must be a JSON file: {error.strerror}.") from error
     except JSON_ERRORS as error:
         raise DataError(f"{path} must be a JSON file: {error}.") from error
     if not isinstance(values, dict):

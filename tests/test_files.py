@@ -85,6 +85,8 @@ def test_what_is_no_json_object_is_named(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(DataError, match="config.json must"):
         read_object(file)
+    with pytest.raises(DataError, match="none.json must be a JSON file: No such file"):
+        read_object(tmp_path / "none.json")
     file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_object(file) == {"a": 1}
 

@@ -6,7 +6,6 @@ model.safetensors   the weights
 task.json           of a fine-tuned model: the task, its labels, its sequence length
 """
 
-import json
 import os
 import pathlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +15,7 @@ import keras
 from kbert.checkpoints.weights import load_weights, model_weights, save_weights
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder, build_pretraining_model
 from kbert.tasks import TASKS
@@ -153,19 +152,15 @@ def _read(path: pathlib.Path) -> dict:
     file = path / "config.json"
     if not file.is_file():
         raise DataError(f"{path} must be a checkpoint directory; it has no config.json.")
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if values["format"] == FORMAT and {"model", "encoder", "tokenizer"} <= set(values):
-            return values
-    except (ValueError, KeyError, TypeError):
-        pass
+    values = read_object(file)
+    if values.get("format") == FORMAT and {"model", "encoder", "tokenizer"} <= set(values):
+        return values
     raise DataError(f"{file} must be a kbert configuration of format {FORMAT}.")
 
 
 def _read_task(file: pathlib.Path) -> Task:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        task = TASKS[values.pop("name")]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}: {error!r}.") from error
-    return task.from_json(values)
+    values = read_object(file) if file.is_file() else {}
+    name = values.pop("name", None)
+    if not isinstance(name, str) or name not in TASKS:
+        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
+    return TASKS[name].from_json(values)

@@ -6,8 +6,8 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.published_vocabulary import read_object
 from kbert.errors import DataError
+from kbert.files import read_object
 
 if TYPE_CHECKING:
     from kbert.checkpoints.directory import Checkpoint

@@ -4,7 +4,6 @@ Nothing is built for it: the counts come from a configuration, or from the shape
 file of weights.
 """
 
-import json
 import math
 import os
 import pathlib
@@ -16,6 +15,7 @@ from kbert.checkpoints.directory import load_config
 from kbert.checkpoints.weights import read_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
+from kbert.files import read_object
 
 
 class LayerCount(NamedTuple):
@@ -41,10 +41,10 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
     """
     path = pathlib.Path(path)
     config = load_config(path)
-    stored = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    stored = read_object(path / "config.json")
     settings = {"tokenizer": stored["tokenizer"]}
     if (path / "task.json").is_file():
-        settings["task"] = json.loads((path / "task.json").read_text(encoding="utf-8"))
+        settings["task"] = read_object(path / "task.json")
     return Inspection(config, settings, count_stored(config, path / "model.safetensors"))
 
 

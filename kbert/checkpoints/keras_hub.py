@@ -2,19 +2,19 @@
 
 import os
 import pathlib
-import shutil
 import warnings
 from collections.abc import Iterator
 
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.published_vocabulary import fitted, read_config, read_object
+from kbert.checkpoints.published_vocabulary import fitted, read_config
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
+from kbert.files import read_object
 from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder
 from kbert.text.tokenizer import WordPieceTokenizer
@@ -71,20 +71,15 @@ def to_keras_hub(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     weights = {weight.path: weight for weight in backbone.weights}
     for name, array in arrays_of(model, _places(config)).items():
         weights[name].assign(array.reshape(weights[name].shape))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     strip_accents = tokenizer.strip_accents
-    try:
-        backbone.save_to_preset(temporary)
-        keras_hub.models.BertTokenizer(
-            vocabulary=tokenizer.vocabulary,
-            lowercase=tokenizer.lowercase,
-            # keras-hub does not follow the case.
-            strip_accents=tokenizer.lowercase if strip_accents is None else strip_accents,
-        ).save_to_preset(temporary)
-        path.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(temporary, path, dirs_exist_ok=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    path.mkdir(parents=True, exist_ok=True)
+    backbone.save_to_preset(path)
+    keras_hub.models.BertTokenizer(
+        vocabulary=tokenizer.vocabulary,
+        lowercase=tokenizer.lowercase,
+        # keras-hub does not follow the case.
+        strip_accents=tokenizer.lowercase if strip_accents is None else strip_accents,
+    ).save_to_preset(path)
 
 
 def _check_fits(model, tokenizer, config, task):

@@ -1,7 +1,6 @@
 """What the published formats share: configuration files and vocabularies."""
 
 import itertools
-import json
 import pathlib
 import re
 import warnings
@@ -18,17 +17,6 @@ _ASCII_LETTER = re.compile("[A-Za-z]")
 _MULTIPLES = (8, 16, 32, 64, 128)
 # The one published vocabulary whose size is such a multiple: lines are missing if there are fewer.
 _CHINESE = 21128
-
-
-def read_object(path: pathlib.Path) -> dict:
-    """A JSON file that holds an object. Raises `DataError` for any other."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} must be a JSON file: {error}.") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} must hold a JSON object. Received: {type(values).__name__}.")
-    return values
 
 
 def read_config(path: pathlib.Path, fields: dict) -> BertConfig:

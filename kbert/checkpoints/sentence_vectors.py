@@ -8,9 +8,8 @@ import dataclasses
 import os
 import pathlib
 
-from kbert.checkpoints.published_vocabulary import read_object
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 
 MODES = ("mean", "cls", "max")
 COMBINATIONS = ("concatenate", "sum")

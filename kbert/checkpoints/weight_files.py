@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.published_vocabulary import read_object
 from kbert.checkpoints.weights import map_array, read_arrays
 from kbert.errors import DataError
+from kbert.files import read_object
 
 
 class Source(NamedTuple):

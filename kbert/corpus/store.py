@@ -1,12 +1,12 @@
 """Reading a token store: token ids on disk as memory-mapped arrays, without TensorFlow."""
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.files import read_object
 from kbert.text.vocabulary import load_vocabulary
 
 FORMAT = 1
@@ -65,15 +65,10 @@ def _read_index(path: pathlib.Path) -> dict:
         unfinished = (path / "shards").is_dir()
         reason = "is unfinished: run kbert prepare again" if unfinished else "has no store.json"
         raise DataError(f"{path} must be a token store that kbert prepare wrote; it {reason}.")
-    try:
-        index = json.loads(file.read_text(encoding="utf-8"))
-        if index["format"] != FORMAT:
-            raise DataError(f"{file} must be of format {FORMAT}. Received: {index['format']}.")
-        return index
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file} is not the index of a token store: {error!r}.") from error
+    index = read_object(file)
+    if index.get("format") != FORMAT:
+        raise DataError(f"{file} must be of format {FORMAT}. Received: {index.get('format')!r}.")
+    return index
 
 
 def _open_split(folder: pathlib.Path, index: dict) -> Split:

@@ -10,7 +10,7 @@
 Shards let a run that was killed continue; the final arrays are made from them in one pass.
 """
 
-import fcntl
+import contextlib
 import json
 import os
 import pathlib
@@ -21,6 +21,7 @@ import numpy as np
 
 from kbert.corpus.store import FORMAT, SPLITS
 from kbert.errors import DataError
+from kbert.files import locked, read_object, replacing, write_json
 
 # The arrays of a split and their dtype; lengths in shards become offsets in the store.
 _LENGTHS = ("sentences", "documents")
@@ -42,12 +43,8 @@ def write_shard(path: pathlib.Path, splits: dict[str, dict[str, np.ndarray]], in
     """
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in splits[split].items()}
     arrays["info"] = np.frombuffer(json.dumps(info).encode(), np.uint8)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 class StoreWriter:
@@ -66,7 +63,7 @@ class StoreWriter:
         self.shards = self.path / "shards"
         self.job = json.loads(json.dumps(job))
         self.index = self._finished_index()
-        self._lock = None
+        self._lock = contextlib.ExitStack()
         if self.index is None:
             self._begin()
 
@@ -74,19 +71,16 @@ class StoreWriter:
         file = self.path / "store.json"
         if not file.exists():
             return None
-        try:
-            index = json.loads(file.read_text(encoding="utf-8"))
-            self._require_same_job(index["job"], "holds a store made")
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{file} is not the index of a token store: {error!r}.") from error
+        index = read_object(file)
+        self._require_same_job(index.get("job"), file, "holds a store made")
         shutil.rmtree(self.shards, ignore_errors=True)
         return index
 
-    def _require_same_job(self, job: dict, verb: str) -> None:
+    def _require_same_job(self, job, file: pathlib.Path, verb: str) -> None:
         if job == self.job:
             return
+        if not isinstance(job, dict):
+            raise DataError(f"{file} does not say what the token store was made from.")
         names = [name for name in self.job if job.get(name) != self.job[name]]
         raise DataError(
             f"{self.path} {verb} with other {' and '.join(names) or 'settings'}: "
@@ -96,19 +90,15 @@ class StoreWriter:
     def _begin(self) -> None:
         if self.path.exists() and not self.shards.is_dir() and any(self.path.iterdir()):
             raise DataError(f"{self.path} is not empty and holds no token store.")
+        self._lock.enter_context(locked(self.path))
         self.shards.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.shards / "lock", "w")  # noqa: SIM115 - held until finished
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"Another kbert prepare is writing {self.path}.") from error
-        for leftover in self.shards.glob("*.tmp"):
+        for leftover in self.shards.glob(".*.tmp"):
             leftover.unlink()
         job_file = self.shards / "job.json"
         if job_file.exists():
-            self._require_same_job(json.loads(job_file.read_text(encoding="utf-8")), "was begun")
+            self._require_same_job(read_object(job_file), job_file, "was begun")
         else:
-            _write_json(job_file, self.job)
+            write_json(job_file, self.job)
 
     def shard_path(self, number: int) -> pathlib.Path:
         return self.shards / f"{number:06d}.npz"
@@ -137,7 +127,7 @@ class StoreWriter:
             self._write_split(split, count, dtype, index["splits"][split])
         (self.path / "vocab.txt").write_bytes(vocabulary)
         self.index = {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job}
-        _write_json(self.path / "store.json", self.index)
+        write_json(self.path / "store.json", self.index)
         self.close()
         shutil.rmtree(self.shards)
 
@@ -160,9 +150,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Let another process write the store. What was written so far stays."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
 
 class _NpyFile:
@@ -191,13 +179,3 @@ class _NpyFile:
         self._file.close()
         if error is None and self._missing:
             raise RuntimeError(f"{self._path} lacks {self._missing} numbers: shards do not add up.")
-
-
-def _write_json(path: pathlib.Path, content: dict) -> None:
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

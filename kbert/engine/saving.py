@@ -12,6 +12,7 @@ import keras
 from kbert.checkpoints.directory import Checkpoint, save
 from kbert.checkpoints.weights import load_weights, read_arrays, write_arrays
 from kbert.errors import DataError
+from kbert.files import replacing_folder
 
 STEPS = "steps"
 
@@ -20,15 +21,12 @@ def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: i
     """Write the state after the current step and drop all but the newest `keep`."""
     training_model.synchronise()
     folder = run / STEPS / f"{steps_done(training_model):08d}"
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    save(temporary, checkpoint)
     arrays = {
         name: keras.ops.convert_to_numpy(value) for name, value in _state(training_model).items()
     }
-    write_arrays(temporary / "training.safetensors", arrays)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    with replacing_folder(folder) as temporary:
+        save(temporary, checkpoint)
+        write_arrays(temporary / "training.safetensors", arrays)
     for old in saved_steps(run)[:-keep]:
         shutil.rmtree(old)
     return folder

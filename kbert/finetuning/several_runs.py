@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import FILES
 from kbert.errors import DataError, TrainingError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.finetuning.rows import FinetuningRows, read_rows
 from kbert.finetuning.run import SUMMARY, check_output, checked_metric, finetune_on
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
@@ -139,10 +139,9 @@ def open_output(
     output = check_output(output, checkpoint, overwrite or known)
     if not any(output.glob(f"{RUNS}/*/{SUMMARY}")):
         return output
-    try:
-        earlier = json.loads((output / REPORT).read_text(encoding="utf-8"))["request"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{output / REPORT} does not say what runs these are.") from error
+    earlier = read_object(output / REPORT).get("request") if known else None
+    if not isinstance(earlier, dict):
+        raise DataError(f"{output / REPORT} does not say what runs these are.")
     other = [name for name in earlier | request if earlier.get(name) != request.get(name)]
     if other:
         raise DataError(
@@ -158,8 +157,7 @@ def keep_best(output: pathlib.Path, request: dict, rows: FinetuningRows, metric:
     May be stopped anywhere and done again.
     """
     found = {
-        file.parent.name: json.loads(file.read_text(encoding="utf-8"))
-        for file in sorted((output / RUNS).glob(f"*/{SUMMARY}"))
+        file.parent.name: read_object(file) for file in sorted((output / RUNS).glob(f"*/{SUMMARY}"))
     }
     scored = [name for name in found if found[name]["scores"]]
     best = max(scored, key=lambda name: rank(found[name]["scores"][metric], metric), default=None)

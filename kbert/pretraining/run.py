@@ -1,7 +1,6 @@
 """Pre-training: masked LM and next sentence on a token store, resumable at every step."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.pretraining.initialization import start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
@@ -169,15 +168,15 @@ def _claim(run, store, config, settings):
     if not file.is_file():
         write_json(file, wanted)
         return
+    before = read_object(file)
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
         differences = [
             f"{name} was {before[part].get(name)!r}, now {value!r}"
             for part in wanted
             for name, value in wanted[part].items()
             if before[part].get(name) != value
         ]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{file} must hold the settings of a run: {error!r}.") from error
     if differences:
         raise DataError(

@@ -18,7 +18,6 @@ text of the best `choice` only the strings can give.
 
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Callable
 
@@ -27,7 +26,7 @@ import tensorflow as tf
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import replacing_folder, write_json
 from kbert.serving.choices import choice_inputs
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
@@ -44,16 +43,10 @@ def export_saved_model(
     Raises `DataError` for a version that is no positive number or already there.
     """
     target = check_version(path, version)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # TensorFlow Serving watches the folder and takes every number in it for a whole version.
-    temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            module = ServedModel(checkpoint, pathlib.Path(folder))
-            tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replacing_folder(target) as temporary, tempfile.TemporaryDirectory() as folder:
+        module = ServedModel(checkpoint, pathlib.Path(folder))
+        tf.saved_model.save(module, str(temporary), signatures=module.signatures())
     return target
 
 

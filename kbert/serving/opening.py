@@ -1,12 +1,12 @@
 """Open a fine-tuned model, whatever form it has: what `finetune` kept, or what was exported."""
 
 import functools
-import json
 import pathlib
 
 from tqdm import tqdm
 
 from kbert.errors import DataError
+from kbert.files import read_object
 from kbert.inference.prediction import Answerer
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task
@@ -52,7 +52,7 @@ def open_saved_model(
     settings = newest_version(folder) / "assets" / "task.json"
     if not settings.is_file():
         raise DataError(f"{folder} is not fine-tuned: it has no {settings.name}.")
-    values = json.loads(settings.read_text(encoding="utf-8"))
+    values = read_object(settings)
     predictor = Predictor(folder, batch_size)
 
     def answer(examples):

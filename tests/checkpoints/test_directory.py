@@ -190,8 +190,8 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
     ("damage", "message"),
     [
         (lambda folder: (folder / "config.json").unlink(), "it has no config.json"),
-        (lambda folder: (folder / "config.json").write_text("{"), "of format 1"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "of format 1"),
+        (lambda folder: (folder / "config.json").write_text("{"), "must be a JSON file"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "must hold a JSON object"),
         (lambda folder: change_config(folder, format=2), "of format 1"),
         (lambda folder: change_config(folder, model="gpt"), "'task'.*Received: 'gpt'"),
         (lambda folder: change_config(folder, encoder={}), "is not a BERT configuration"),

@@ -20,7 +20,6 @@ from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_pla
 from kbert.checkpoints.published_vocabulary import (
     is_cased,
     read_config,
-    read_object,
     read_vocabulary,
 )
 from kbert.checkpoints.transfer import Place, arrays_of, fill
@@ -28,7 +27,7 @@ from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.layers.initializer import blank_weights
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import save_vocabulary
@@ -204,15 +203,11 @@ def _fields(config: BertConfig) -> dict:
 
 
 def _write(path: pathlib.Path, arrays: dict) -> None:
-    """Write the checkpoint under a temporary name, then rename; the index, which makes it one,
-    last."""
-    temporary = path / f".{PREFIX}.{os.getpid()}"
+    """Write the checkpoint. TensorFlow itself writes under temporary names and then renames."""
     names = sorted(arrays)
     tf.raw_ops.SaveV2(
-        prefix=str(temporary),
+        prefix=str(path / PREFIX),
         tensor_names=names,
         shape_and_slices=[""] * len(names),
         tensors=[tf.constant(arrays[name]) for name in names],
     )
-    for end in (".data-00000-of-00001", ".index"):
-        os.replace(f"{temporary}{end}", path / f"{PREFIX}{end}")

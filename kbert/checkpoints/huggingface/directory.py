@@ -28,14 +28,14 @@ from kbert.checkpoints.huggingface.tasks import (
 )
 from kbert.checkpoints.huggingface.tokenizer import read_tokenizer, write_tokenizer
 from kbert.checkpoints.huggingface.torch_file import open_torch
-from kbert.checkpoints.published_vocabulary import read_config, read_object
+from kbert.checkpoints.published_vocabulary import read_config
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, open_safetensors, shards
 from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.layers.initializer import blank_weights
 from kbert.models import build_encoder
 from kbert.tasks.base import Task

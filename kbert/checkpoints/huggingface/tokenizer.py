@@ -3,10 +3,10 @@
 import pathlib
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.published_vocabulary import fitted, is_cased, read_object
+from kbert.checkpoints.published_vocabulary import fitted, is_cased
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import write_json
+from kbert.files import read_object, write_json
 from kbert.text.vocabulary import check_vocabulary, load_vocabulary, save_vocabulary
 
 if TYPE_CHECKING:
