@@ -7,10 +7,10 @@ masked-LM output stays tied to the token table.
 import keras
 
 from kbert.config import BertConfig
+from kbert.layers.dense import initializer
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
-from kbert.layers.initializer import initializer
 
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
 

@@ -16,7 +16,7 @@ from kbert.checkpoints.weights import load_weights, model_weights, save_weights
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
-from kbert.layers.initializer import blank_weights
+from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder, build_pretraining_model
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task

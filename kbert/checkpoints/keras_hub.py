@@ -15,7 +15,7 @@ from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.layers.initializer import blank_weights
+from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import load_vocabulary

@@ -6,13 +6,13 @@ import math
 import keras
 from keras import ops
 
+from kbert.layers import IMPOSSIBLE
+from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
-from kbert.layers.initializer import initializer
-from kbert.layers.token_dense import TokenDense
+from kbert.layers.kernels import softmax
 
-# Added to the scores of tokens that are not seen. Finite, so that a row without any visible token
-# gives a uniform softmax instead of NaN; float16 ends at 65,504.
-_UNSEEN = {"float32": -1e9, "bfloat16": -1e9, "float16": -3e4}
+# Added to the scores of tokens that are not seen. float16 ends at 65,504.
+_UNSEEN = {"float32": IMPOSSIBLE, "bfloat16": IMPOSSIBLE, "float16": -3e4}
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -64,33 +64,39 @@ class MultiHeadSelfAttention(keras.layers.Layer):
 
     def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
         batch, sequence, hidden = ops.shape(x)
-        head_dim = hidden // self.num_heads
         projected = ops.reshape(
-            self.query_key_value(x), (batch, sequence, 3, self.num_heads, head_dim)
+            self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
         )
         mask = None if padding_mask is None else visible(padding_mask)
+        probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
             context = ops.dot_product_attention(*ops.unstack(projected, 3, axis=2), mask=mask)
-            return self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
-        # 3 x (batch, heads, sequence, head_dim)
-        query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
-        scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, query, key)
-        scores = scores * ops.cast(1 / math.sqrt(head_dim), scores.dtype)
+        else:
+            # 3 x (batch, heads, sequence, head_dim)
+            parts = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
+            context, probabilities = self._attend(*parts, mask, training)
+            context = ops.transpose(context, (0, 2, 1, 3))
+        attended = self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
+        if not return_attention_scores:
+            return attended
+        return attended, ops.cast(probabilities, "float32")
+
+    def _attend(self, query, key, value, mask, training):
+        """softmax(Q K^T / sqrt(head_dim)) V, of (batch, heads, sequence, head_dim), and the softmax
+        (batch, heads, query, key)."""
+        scores = ops.matmul(query, ops.swapaxes(key, 2, 3))
+        scores = scores * ops.cast(1 / math.sqrt(query.shape[-1]), scores.dtype)
         if mask is not None:
             # A sum and no choice: oneDNN takes scale and summand into the product.
             unseen = _UNSEEN[keras.backend.standardize_dtype(scores.dtype)]
             scores = scores + ops.cast(ops.where(mask, 0.0, unseen), scores.dtype)
         # In float32: sums over a long row round in 16 bits.
-        probabilities = _softmax(value.dtype)(ops.cast(scores, "float32"))
+        probabilities = softmax(ops.cast(scores, "float32"), value.dtype)
         # Dropping attention probabilities drops whole tokens to attend to: odd, but BERT was
         # trained so (attention_probs_dropout_prob).
         dropped = self.probability_dropout(probabilities, training=training)
-        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))
-        attended = self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
-        if not return_attention_scores:
-            return attended
-        return attended, ops.cast(probabilities, "float32")
+        return ops.matmul(dropped, value), probabilities
 
     def _can_be_fused(self, sequence, training):
         """The kernel drops no probabilities, and has no gradient of odd lengths."""
@@ -117,26 +123,6 @@ def has_fused_kernel() -> bool:
     if keras.backend.backend() != "jax":
         return False
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
-
-
-def _softmax(dtype):
-    """A softmax from float32 to `dtype` that keeps nothing but its result for the gradient.
-
-    So no float32 (batch, heads, query, key) waits for the backward pass.
-    """
-
-    @ops.custom_gradient
-    def softmax(scores):
-        probabilities = ops.cast(ops.softmax(scores), dtype)
-
-        def gradient(*args, upstream=None):
-            upstream = args[0] if upstream is None else upstream
-            upstream, shares = ops.cast(upstream, "float32"), ops.cast(probabilities, "float32")
-            return shares * (upstream - ops.sum(upstream * shares, axis=-1, keepdims=True))
-
-        return probabilities, gradient
-
-    return softmax
 
 
 def visible(padding_mask):

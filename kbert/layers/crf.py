@@ -8,8 +8,7 @@ for its tag and of one learned number for each pair of neighbouring tags.
 import keras
 from keras import ops
 
-# Takes the place of minus infinity, whose differences would be no numbers.
-_NEVER = -1e30
+from kbert.layers import IMPOSSIBLE
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -55,9 +54,9 @@ def log_likelihood(logits, transitions, tags, mask):
     # The beginning is a state like the tags, the last one, which nothing leads to.
     before = transitions[: size + 1]  # (state, tag)
     last = ops.concatenate([transitions[size + 1], ops.zeros(1)])  # (state,)
-    never = ops.full((batch, 1), _NEVER)
+    never = ops.full((batch, 1), IMPOSSIBLE)
     beginning = ops.concatenate(
-        [ops.full((batch, size), _NEVER), ops.zeros((batch, 1))], axis=1
+        [ops.full((batch, size), IMPOSSIBLE), ops.zeros((batch, 1))], axis=1
     )  # (batch, state)
 
     def step(carry, inputs):

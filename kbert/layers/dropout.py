@@ -9,7 +9,7 @@ class Dropout(keras.layers.Dropout):
     """Sets a share of the values to 0 in training and scales up the rest, as Keras's own does.
 
     Whether a value is kept is a hash of the seed and of its place: a few operations on whole
-    numbers, which XLA melts into what is around them. The backends' own generators write all their
+    numbers, which XLA fuses into what is around them. The backends' own generators write all their
     numbers to memory, and compiled by XLA on a CPU take a hundred times as long.
     """
 

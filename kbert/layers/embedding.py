@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from kbert.layers.dense import initializer
 from kbert.layers.dropout import Dropout
-from kbert.layers.initializer import initializer
+from kbert.layers.kernels import multiply_by_table
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -95,28 +96,13 @@ class BertEmbedding(keras.layers.Layer):
     def _scores(self, hidden):
         table = ops.cast(self.token_table, self.compute_dtype)
         batch, predictions, width = ops.shape(hidden)
-        scores = _product(ops.reshape(hidden, (batch * predictions, width)), table)
+        scores = multiply_by_table(ops.reshape(hidden, (batch * predictions, width)), table)
         return ops.reshape(scores, (batch, predictions, self.vocabulary_size))
 
     def get_config(self):
         names = ("vocabulary_size", "hidden_dim", "max_sequence_length", "num_segments")
         names += ("dropout", "layer_norm_epsilon", "initializer_stddev")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@ops.custom_gradient
-def _product(vectors, table):
-    """(n, hidden), (vocabulary, hidden) -> (n, vocabulary).
-
-    The table's gradient is a product that comes out as the table lies; that of a transposed table
-    comes out transposed, and turning 30,000 rows round takes longer than the product.
-    """
-
-    def gradient(*args, upstream=None):
-        upstream = args[0] if upstream is None else upstream
-        return ops.matmul(upstream, table), ops.matmul(ops.transpose(upstream), vectors)
-
-    return ops.matmul(vectors, ops.transpose(table)), gradient
 
 
 def positions(padding_mask):

@@ -2,11 +2,9 @@
 
 import keras
 
-from kbert.layers.activation import ACTIVATIONS
 from kbert.layers.attention import MultiHeadSelfAttention
+from kbert.layers.dense import ACTIVATIONS, TokenDense, initializer
 from kbert.layers.dropout import Dropout
-from kbert.layers.initializer import initializer
-from kbert.layers.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("kbert")

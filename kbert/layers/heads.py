@@ -3,9 +3,8 @@
 import keras
 from keras import ops
 
-from kbert.layers.activation import ACTIVATIONS
-from kbert.layers.bias import add_bias
-from kbert.layers.initializer import initializer
+from kbert.layers.dense import ACTIVATIONS, initializer
+from kbert.layers.kernels import add_bias
 
 
 @keras.saving.register_keras_serializable("kbert")

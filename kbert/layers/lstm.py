@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kbert.layers.token_dense import TokenDense
+from kbert.layers.dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -1,30 +1,36 @@
-"""One vector for a text: the mean, the largest values, [CLS], or what attention chooses."""
+"""One vector of several: of a text's tokens the mean, the largest values, [CLS], or what attention
+chooses; of a token's hidden layers a learned sum."""
 
 import keras
 from keras import ops
 
-from kbert.layers.initializer import initializer
-
-# Below every value, and never an answer.
-_LOWEST = -1e30
-# The score of padding: nothing beside any other, and still a number.
-_HIDDEN = -1e9
+from kbert.layers import IMPOSSIBLE
+from kbert.layers.dense import initializer
 
 
-def pool(vectors, padding_mask, mode):
+def pool(vectors, padding_mask, mode: str):
     """(batch, sequence, hidden), (batch, sequence) -> (batch, hidden), float32.
 
     `mode`: "mean" or "max" over the tokens whose `padding_mask` is not 0, or "cls". A row without
-    tokens gives 0 as mean and as max.
+    tokens gives 0 as mean and as max. Raises `ValueError` for another mode.
     """
-    vectors = ops.cast(vectors, "float32")
-    if mode == "cls":
-        return vectors[:, 0]
-    is_token = ops.cast(ops.not_equal(padding_mask, 0), "float32")[:, :, None]
-    if mode == "mean":
-        return ops.sum(vectors * is_token, axis=1) / ops.maximum(ops.sum(is_token, axis=1), 1.0)
-    largest = ops.max(ops.where(is_token > 0, vectors, _LOWEST), axis=1)
-    return ops.where(ops.any(is_token > 0, axis=1), largest, 0.0)
+    if mode not in _POOLING:
+        raise ValueError(f"`mode` must be one of {tuple(_POOLING)}. Received: {mode!r}.")
+    is_token = ops.not_equal(padding_mask, 0)[:, :, None]
+    return _POOLING[mode](ops.cast(vectors, "float32"), is_token)
+
+
+def _mean(vectors, is_token):
+    count = ops.sum(ops.cast(is_token, "float32"), axis=1)
+    return ops.sum(ops.where(is_token, vectors, 0.0), axis=1) / ops.maximum(count, 1.0)
+
+
+def _max(vectors, is_token):
+    largest = ops.max(ops.where(is_token, vectors, IMPOSSIBLE), axis=1)
+    return ops.where(ops.any(is_token, axis=1), largest, 0.0)
+
+
+_POOLING = {"mean": _mean, "max": _max, "cls": lambda vectors, is_token: vectors[:, 0]}
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -60,8 +66,45 @@ class AttentionPooling(keras.layers.Layer):
 
     def call(self, x, padding_mask):
         scores = ops.cast(self.score(self.dense(x)), "float32")  # (batch, sequence, 1)
-        scores = ops.where(ops.not_equal(padding_mask, 0)[:, :, None], scores, _HIDDEN)
+        scores = ops.where(ops.not_equal(padding_mask, 0)[:, :, None], scores, IMPOSSIBLE)
         return ops.sum(ops.cast(ops.softmax(scores, axis=1), x.dtype) * x, axis=1)
 
     def get_config(self):
         return {**super().get_config(), "initializer_stddev": self.initializer_stddev}
+
+
+@keras.saving.register_keras_serializable("kbert")
+class WeightedSum(keras.layers.Layer):
+    """gamma sum_j softmax(w)_j h_j: one learned number a layer, and one for all; first their mean
+    (arXiv 1802.05365, equation 1; BERT paper, table 7).
+
+    Args:
+        num_layers: how many layers stand side by side in the input.
+
+    Call arguments:
+        x: (batch, sequence, num_layers x hidden).
+
+    Returns (batch, sequence, hidden).
+    """
+
+    def __init__(self, num_layers, **kwargs):
+        super().__init__(**kwargs)
+        self.num_layers = num_layers
+
+    def build(self, input_shape):
+        if input_shape[-1] % self.num_layers:
+            raise ValueError(
+                "The width of the input must be a multiple of `num_layers`. "
+                f"Received: width {input_shape[-1]}, num_layers={self.num_layers}."
+            )
+        self.weight = self.add_weight(name="w", shape=(self.num_layers,), initializer="zeros")
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer="ones")
+
+    def call(self, x):
+        batch, sequence, width = ops.shape(x)
+        layers = ops.reshape(x, (batch, sequence, self.num_layers, width // self.num_layers))
+        weights = ops.softmax(self.weight)[:, None]  # (layers, 1)
+        return self.gamma * ops.sum(weights * layers, axis=2)
+
+    def get_config(self):
+        return {**super().get_config(), "num_layers": self.num_layers}

@@ -100,7 +100,7 @@ class MultipleChoiceTask(Task):
         """From inputs (batch, choices, sequence) to "logits" (batch, choices), float32."""
         import keras
 
-        from kbert.layers.choices import ChoiceScores, FoldChoices
+        from kbert.layers.multiple_choice import ChoiceScores, FoldChoices
 
         inputs = {
             name: keras.Input((None, None), dtype="int32", name=name) for name in encoder.input

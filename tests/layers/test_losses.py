@@ -4,7 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from kbert.layers.losses import IMPOSSIBLE, weighted_cross_entropy
+from kbert.layers import IMPOSSIBLE
+from kbert.layers.losses import is_right, weighted_cross_entropy
+from tests.layers.contract import gradients
+from tests.layers.test_kernels import Applied
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(5, 4)).astype("float32") * 3
@@ -43,3 +46,38 @@ def test_accuracy_does_not_know_of_smoothing():
     )
     right = LOGITS.argmax(-1) == TARGETS
     assert plain == smoothed == pytest.approx((right * WEIGHTS).sum())
+
+
+def accuracy_of(logits, targets):
+    weights = np.full(len(targets), 1 / len(targets), "float32")
+    logits = keras.ops.convert_to_tensor(np.asarray(logits, "float32"))
+    return float(weighted_cross_entropy(logits, np.array(targets), weights)[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("targets", [[0, 0, 0], [0, 1, 2], [3, 3, 3]])
+def test_who_says_the_same_of_all_classes_is_never_right(targets, dtype):
+    logits = keras.ops.full((3, 4), 2.5, dtype)
+    assert accuracy_of(keras.ops.convert_to_numpy(logits).astype("float32"), targets) == 0
+    assert not keras.ops.convert_to_numpy(is_right(logits, np.array(targets))).any()
+
+
+def test_a_tie_is_not_right_and_a_lead_is():
+    logits = [[1, 1, 0], [1, 1, 0], [1, 1, 0], [2, 1, 1], [np.nan, np.nan, 0]]
+    assert accuracy_of(logits, [0, 1, 2, 0, 0]) == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_row_without_classes_changes_neither_loss_nor_gradient(smoothing):
+    """What fills up the last batch of an epoch: all classes impossible, and no weight."""
+    filled = np.concatenate([LOGITS, np.full((2, 4), IMPOSSIBLE, "float32")])
+    targets, weights = np.append(TARGETS, [0, 0]), np.append(WEIGHTS, np.zeros(2, "float32"))
+    assert loss_of(filled, smoothing, targets, weights) == pytest.approx(
+        loss_of(LOGITS, smoothing), 1e-6
+    )
+    layer = Applied(lambda x: weighted_cross_entropy(x, targets, weights, smoothing)[0], [filled])
+    found = gradients(layer, np.zeros((1, 1)), np.ones((), "float32"))["0"]
+    alone = Applied(lambda x: weighted_cross_entropy(x, TARGETS, WEIGHTS, smoothing)[0], [LOGITS])
+    expected = gradients(alone, np.zeros((1, 1)), np.ones((), "float32"))["0"]
+    np.testing.assert_allclose(found[:5], expected, atol=1e-6)
+    assert not found[5:].any()

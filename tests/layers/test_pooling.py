@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from kbert.layers.pooling import AttentionPooling, pool
-from kbert.layers.weighted_sum import WeightedSum
+from kbert.layers.pooling import AttentionPooling, WeightedSum, pool
 from tests.layers.contract import check_layer, numpy
 
 MASK = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], "int32")
@@ -54,3 +53,8 @@ def test_weighted_sum_by_its_equation(x):
     np.testing.assert_allclose(numpy(layer(x)), expected, atol=1e-6)
     with pytest.raises(ValueError, match="multiple of `num_layers`. Received: width 4"):
         WeightedSum(3).build((None, None, 4))
+
+
+def test_a_mode_that_is_none_is_refused(x):
+    with pytest.raises(ValueError, match="must be one of"):
+        pool(x, MASK, "median")

@@ -28,7 +28,7 @@ from kbert.checkpoints.weight_names import all_names
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
-from kbert.layers.initializer import blank_weights
+from kbert.layers.dense import blank_weights
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import save_vocabulary
 

@@ -36,7 +36,7 @@ from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
-from kbert.layers.initializer import blank_weights
+from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
 

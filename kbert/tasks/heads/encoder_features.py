@@ -60,7 +60,7 @@ def token_vectors(encoder, features: str | None):
     """
     import keras
 
-    from kbert.layers.weighted_sum import WeightedSum
+    from kbert.layers.pooling import WeightedSum
     from kbert.models import hidden_states
 
     if features is None:

@@ -54,7 +54,7 @@ def output_layer(size: int, name: str = "classifier"):
     """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
     import keras
 
-    from kbert.layers.initializer import initializer
+    from kbert.layers.dense import initializer
 
     return keras.layers.Dense(
         size,

@@ -1,9 +1,9 @@
-"""Several sequences a row: folded into the batch for the encoder, and back into the row."""
+"""Multiple choice: a row's sequences folded into the batch for the encoder, and back."""
 
 import keras
 from keras import ops
 
-from kbert.layers.losses import IMPOSSIBLE
+from kbert.layers import IMPOSSIBLE
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -22,7 +22,7 @@ class ChoiceScores(keras.layers.Layer):
         scores: (batch * choices, 1).
         padding_mask: int (batch, choices, sequence); 0 throughout where there is no choice.
 
-    Returns float32 (batch, choices): the scores, -1e9 where there is no choice.
+    Returns float32 (batch, choices): the scores, `IMPOSSIBLE` where there is no choice.
     """
 
     def __init__(self, **kwargs):

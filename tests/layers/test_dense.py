@@ -1,14 +1,47 @@
-"""The activations and their gradients, against the formulas in float64."""
+"""TokenDense is Keras's Dense in one product; activations and their gradients against the formulas
+in float64; how weights begin, and the scope in which they begin at 0."""
 
+import keras
 import ml_dtypes  # noqa: F401  (NumPy's bfloat16)
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import ndtr
 
-from kbert.layers.activation import ACTIVATIONS
+from kbert import BertConfig, build_encoder
+from kbert.layers.dense import ACTIVATIONS, Gelu, TokenDense, blank_weights, initializer
 from kbert.layers.heads import MaskedLMHead
-from kbert.layers.token_dense import TokenDense
-from tests.layers.contract import dtype_of, gradients, numpy
+from tests.layers.contract import check_layer, dtype_of, gradients, numpy
+
+TOKENS = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
+
+
+@pytest.mark.parametrize("activation", ["gelu", Gelu(approximate=True)])
+def test_dense_contract(activation, precision):
+    check_layer(TokenDense(6, activation=activation), TOKENS, precision=precision)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_the_same_numbers_as_dense(use_bias):
+    ours, reference = (
+        layer(6, activation="relu", use_bias=use_bias) for layer in (TokenDense, keras.layers.Dense)
+    )
+    ours.build(TOKENS.shape), reference.build(TOKENS.shape)
+    ours.set_weights(reference.get_weights())
+    np.testing.assert_allclose(numpy(ours(TOKENS)), numpy(reference(TOKENS)), rtol=1e-6, atol=1e-6)
+
+
+def test_the_same_gradients_as_dense():
+    upstream = np.random.default_rng(1).normal(size=(3, 5, 6)).astype("float32")
+    ours, reference = TokenDense(6, activation="tanh"), keras.layers.Dense(6, activation="tanh")
+    ours.build(TOKENS.shape), reference.build(TOKENS.shape)
+    ours.set_weights(reference.get_weights())
+    expected = gradients(reference, TOKENS, upstream)
+    found = gradients(ours, TOKENS, upstream)
+    assert found.keys() == expected.keys() == {"kernel", "bias"}
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-5, atol=1e-5)
+
 
 X = np.linspace(-8, 8, 321, dtype="float32")
 FORMULAS = {
@@ -75,3 +108,19 @@ def test_a_layer_around_it_tells_it_that_it_trains():
     wide = X.astype("bfloat16").astype("float64")
     inference, trained = (np.abs(out[0, 0] - FORMULAS["gelu_tanh"](wide)) for out in outputs)
     assert trained.sum() < 0.9 * inference.sum()  # float32 between the types rounds less
+
+
+def test_a_normal_distribution_cut_off_at_two_deviations():
+    values = np.asarray(initializer(0.02)((200, 200))).ravel() / 0.02
+    assert stats.kstest(values, stats.truncnorm(-2, 2).cdf).pvalue > 1e-4
+
+
+def test_blank_weights_only_within_the_scope():
+    config = BertConfig.preset("tiny", 20)
+    with blank_weights():
+        blank = build_encoder(config)
+    assert all(
+        not np.asarray(weight).any() for weight in blank.weights if "gamma" not in weight.path
+    )
+    table = next(w for w in build_encoder(config).weights if w.path.endswith("token_table"))
+    assert np.asarray(table).any()
