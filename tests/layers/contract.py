@@ -37,7 +37,11 @@ def gradients(layer, x, upstream):
     """Of sum(upstream x layer(x)) after the layer's weights: path's last part -> array."""
     symbol = keras.Input(x.shape[1:], dtype=str(x.dtype))
     model = keras.Model(symbol, layer(symbol))
-    model.compile(keras.optimizers.SGD(1.0), lambda y, output: keras.ops.sum(y * output))
+    # As one function: operation by operation TensorFlow may update a weight in place before the
+    # gradient of another has read it.
+    model.compile(
+        keras.optimizers.SGD(1.0), lambda y, output: keras.ops.sum(y * output), jit_compile=True
+    )
     before = {weight.path: numpy(weight).copy() for weight in layer.trainable_weights}
     model.train_on_batch(x, upstream)
     after = {weight.path: numpy(weight) for weight in layer.trainable_weights}

@@ -36,7 +36,7 @@ class Applied(keras.layers.Layer):
         self.function = function
         for number, array in enumerate(arrays):
             weight = self.add_weight(array.shape, name=str(number))
-            weight.assign(array.copy())  # TensorFlow may take the memory itself, and train in it.
+            weight.assign(array.copy())
 
     def call(self, x):
         return self.function(*(ops.convert_to_tensor(weight) for weight in self.weights))
