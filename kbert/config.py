@@ -19,7 +19,7 @@ PRESETS = {
 }
 
 # Field names of Google's bert_config.json, which Hugging Face's config.json shares -> ours.
-_PUBLISHED_NAMES = {
+PUBLISHED_NAMES = {
     "vocab_size": "vocabulary_size",
     "num_hidden_layers": "num_layers",
     "num_attention_heads": "num_heads",
@@ -32,6 +32,19 @@ _PUBLISHED_NAMES = {
     "layer_norm_eps": "layer_norm_epsilon",
     "initializer_range": "initializer_stddev",
 }
+
+# What both call `hidden_act` -> ours. One name has two meanings.
+_ACTIVATION_NAMES = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_python": "gelu_erf",
+    "relu": "relu",
+}
+GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", **_ACTIVATION_NAMES}
+HUGGINGFACE_ACTIVATIONS = {"gelu": "gelu_erf", **_ACTIVATION_NAMES}
+# Fields that only Hugging Face writes.
+_HUGGINGFACE_FIELDS = {"model_type", "architectures", "layer_norm_eps", "pad_token_id"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +109,9 @@ class BertConfig:
         is missing or has a value that BERT cannot have.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        renamed = {_PUBLISHED_NAMES.get(name, name): value for name, value in fields.items()}
-        if "hidden_act" in fields:
+        renamed = {PUBLISHED_NAMES.get(name, name): value for name, value in fields.items()}
+        is_published = not PUBLISHED_NAMES.keys().isdisjoint(fields)
+        if is_published and "activation" not in fields:
             renamed["activation"] = _activation(fields)
         if "vocabulary_size" not in renamed:
             raise ValueError(
@@ -140,15 +154,10 @@ class BertConfig:
 
 
 def _activation(fields: dict) -> str:
-    """Google's "gelu" is the tanh form, Hugging Face's is erf; only the latter names its model."""
-    name = fields["hidden_act"]
-    from_huggingface = "model_type" in fields or "architectures" in fields
-    names = {
-        "gelu": "gelu_erf" if from_huggingface else "gelu_tanh",
-        "gelu_new": "gelu_tanh",
-        "gelu_pytorch_tanh": "gelu_tanh",
-        "relu": "relu",
-    }
-    if name not in names:
+    """Ours for `hidden_act`, whose default is "gelu" in both formats."""
+    from_huggingface = not _HUGGINGFACE_FIELDS.isdisjoint(fields)
+    names = HUGGINGFACE_ACTIVATIONS if from_huggingface else GOOGLE_ACTIVATIONS
+    name = fields.get("hidden_act", "gelu")
+    if not isinstance(name, str) or name not in names:
         raise ValueError(f"`hidden_act` must be one of {sorted(names)}. Received: {name!r}.")
     return names[name]

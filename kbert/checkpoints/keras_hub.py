@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.published_vocabulary import fitted, read_config
+from kbert.checkpoints.published_config import config_of
+from kbert.checkpoints.published_vocabulary import fitted
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
@@ -41,7 +42,7 @@ def from_keras_hub(path: str | os.PathLike) -> Checkpoint:
         raise DataError(f"{file} must be of keras-hub's BertBackbone. Received: {name!r}.")
     fields = {key: value for key, value in described["config"].items() if key in _FIELDS}
     fields["attention_dropout"] = fields.get("dropout", 0.1)
-    config = read_config(file, {**fields, "activation": _ACTIVATION})
+    config = config_of(file, {**fields, "activation": _ACTIVATION})
     tokenizer = _read_tokenizer(path, config)
     if (path / "task.json").is_file():
         warnings.warn(f"{path} has a task with a head, which is not read.", stacklevel=2)

@@ -1,4 +1,4 @@
-"""What the published formats share: configuration files and vocabularies."""
+"""Vocabularies of published models: as many pieces as the model has rows, cased or not."""
 
 import itertools
 import pathlib
@@ -17,14 +17,6 @@ _ASCII_LETTER = re.compile("[A-Za-z]")
 _MULTIPLES = (8, 16, 32, 64, 128)
 # The one published vocabulary whose size is such a multiple: lines are missing if there are fewer.
 _CHINESE = 21128
-
-
-def read_config(path: pathlib.Path, fields: dict) -> BertConfig:
-    """The configuration that `fields`, read from `path`, describe."""
-    try:
-        return BertConfig.from_dict(fields)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is not a BERT configuration: {error}") from error
 
 
 def read_vocabulary(path: pathlib.Path, config: BertConfig) -> list[str]:

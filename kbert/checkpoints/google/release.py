@@ -17,15 +17,17 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_places
-from kbert.checkpoints.published_vocabulary import (
-    is_cased,
+from kbert.checkpoints.published_config import (
+    POOLER_FIELDS,
+    check_understood,
+    published_fields,
     read_config,
-    read_vocabulary,
 )
+from kbert.checkpoints.published_vocabulary import is_cased, read_vocabulary
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
-from kbert.config import BertConfig
+from kbert.config import GOOGLE_ACTIVATIONS, PUBLISHED_NAMES, BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
 from kbert.layers.dense import blank_weights
@@ -39,6 +41,7 @@ _STATE = re.compile(
     rf"^{_GRAPH}$|OPTIMIZER_SLOT|(^|/)keras_api/metrics/"
     r"|(^|/)(adam_m|adam_v|global_step|save_counter|optimizer)(/|$)"
 )
+_FIELDS = frozenset([*PUBLISHED_NAMES, *POOLER_FIELDS, "hidden_act", "embedding_size"])
 # Where our weights begin that only a pre-training model has.
 _HEADS = ("masked_lm", "next_sentence")
 
@@ -62,7 +65,8 @@ def from_google(
     file = path / "bert_config.json"
     fields = read_object(file)
     _check_is_bert(file, fields)
-    config = read_config(file, fields)
+    check_understood(file, fields, _FIELDS)
+    config = read_config(file, fields, GOOGLE_ACTIVATIONS)
     pieces = read_vocabulary(path / "vocab.txt", config)
     source = _open(_checkpoint_prefix(path))
     places, known = list(_places(config)), set()
@@ -187,19 +191,10 @@ def _places(config: BertConfig) -> Iterator[Place]:
 
 
 def _fields(config: BertConfig) -> dict:
-    return {
-        "attention_probs_dropout_prob": config.attention_dropout,
-        "hidden_act": {"gelu_tanh": "gelu"}.get(config.activation, config.activation),
-        "hidden_dropout_prob": config.dropout,
-        "hidden_size": config.hidden_dim,
-        "initializer_range": config.initializer_stddev,
-        "intermediate_size": config.intermediate_dim,
-        "max_position_embeddings": config.max_sequence_length,
-        "num_attention_heads": config.num_heads,
-        "num_hidden_layers": config.num_layers,
-        "type_vocab_size": config.num_segments,
-        "vocab_size": config.vocabulary_size,
-    }
+    activation = {"gelu_tanh": "gelu"}.get(config.activation, config.activation)
+    fields = published_fields(config) | {"hidden_act": activation}
+    del fields["layer_norm_eps"]  # Google's code has the number in it.
+    return fields
 
 
 def _write(path: pathlib.Path, arrays: dict) -> None:

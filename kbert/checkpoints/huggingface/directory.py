@@ -17,18 +17,18 @@ import keras
 import numpy as np
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
+from kbert.checkpoints.huggingface.config import config_fields, read_architecture
 from kbert.checkpoints.huggingface.tasks import (
     ARCHITECTURES,
     architecture_of,
     in_units,
     places,
     read_task,
-    reordered,
     task_fields,
+    with_rows,
 )
 from kbert.checkpoints.huggingface.tokenizer import read_tokenizer, write_tokenizer
 from kbert.checkpoints.huggingface.torch_file import open_torch
-from kbert.checkpoints.published_vocabulary import read_config
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, open_safetensors, shards
 from kbert.checkpoints.weight_names import all_names
@@ -49,7 +49,6 @@ _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-_OUR_ACTIVATIONS = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 
 def from_huggingface(
@@ -68,22 +67,26 @@ def from_huggingface(
     wrongly shaped, no numbers or of a damaged file, each by name.
     """
     path = pathlib.Path(path)
-    fields = read_object(path / "config.json")
-    _check_is_bert(path / "config.json", fields)
-    config = read_config(path / "config.json", fields)
+    file = path / "config.json"
+    fields = read_object(file)
+    config, architecture = read_architecture(file, fields)
     source = _without_copies(_plainly_named(_open_weights(path)))
-    architecture = (fields.get("architectures") or [ENCODER])[0]
     if architecture not in (*_PRETRAINED, *ARCHITECTURES):
         raise DataError(
-            f"{path / 'config.json'} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. "
-            f"Received: {architecture}."
+            f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."
         )
     task = None
     # A head that is not in the file begins as a new one.
     with contextlib.nullcontext() if allow_missing_heads else blank_weights():
         if architecture in ARCHITECTURES:
-            task, order = read_task(path / "config.json", fields, config, second_column)
-            source = reordered(source, architecture, order)
+            task, rows = read_task(
+                path / "config.json",
+                fields,
+                architecture,
+                config.max_sequence_length,
+                second_column,
+            )
+            source = with_rows(source, architecture, rows)
             model = task.build_model(build_encoder(config))
         else:
             heads = any(name.startswith("cls.") for name in source.shapes)
@@ -108,22 +111,11 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
     prefix = "bert." if architecture == ENCODER else ""
     arrays = {name.removeprefix(prefix): array.astype(dtype) for name, array in arrays.items()}
     path.mkdir(parents=True, exist_ok=True)
-    write_json(path / "config.json", _fields(config, architecture, task, dtype))
+    fields = config_fields(config, architecture, dtype)
+    write_json(path / "config.json", fields if task is None else fields | task_fields(task))
     write_tokenizer(path, tokenizer, config)
     # transformers refuses a file that does not say which framework it was written for.
     write_arrays(path / "model.safetensors", arrays, {"format": "pt"})
-
-
-def _check_is_bert(file, fields):
-    kind = fields.get("model_type", "bert")
-    if kind != "bert":
-        raise DataError(f"{file} must be of a BERT model. Received: model_type {kind!r}.")
-    for name in ("is_decoder", "add_cross_attention"):
-        if fields.get(name):
-            raise DataError(f"{file} must be of an encoder. Received: {name} true.")
-    positions = fields.get("position_embedding_type", "absolute")
-    if positions != "absolute":
-        raise DataError(f"{file} must have absolute positions. Received: {positions!r}.")
 
 
 def _open_weights(path) -> Source:
@@ -182,25 +174,3 @@ def _architecture(model: keras.Model, task: Task | None) -> str:
     if task is None:
         return PRETRAINING if "masked_lm" in model.output else ENCODER
     return architecture_of(task)
-
-
-def _fields(config: BertConfig, architecture: str, task: Task | None, dtype: str) -> dict:
-    fields = {
-        "architectures": [architecture],
-        "model_type": "bert",
-        "dtype": dtype,
-        "vocab_size": config.vocabulary_size,
-        "hidden_size": config.hidden_dim,
-        "num_hidden_layers": config.num_layers,
-        "num_attention_heads": config.num_heads,
-        "intermediate_size": config.intermediate_dim,
-        "hidden_act": _OUR_ACTIVATIONS[config.activation],
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.attention_dropout,
-        "max_position_embeddings": config.max_sequence_length,
-        "type_vocab_size": config.num_segments,
-        "initializer_range": config.initializer_stddev,
-        "layer_norm_eps": config.layer_norm_epsilon,
-        "pad_token_id": 0,
-    }
-    return fields if task is None else fields | task_fields(task)

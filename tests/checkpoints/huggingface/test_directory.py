@@ -54,11 +54,9 @@ def test_tags_in_another_order(tmp_path):
     order = [before.task.tags.index(tag) for tag in theirs]
     names = ("classifier.weight", "classifier.bias")
     rewrite(tmp_path, lambda a: a | {name: a[name][order] for name in names})
-    change_config(tmp_path, id2label=dict(enumerate(theirs)))
+    others = {"label2id": None, "task_specific_params": None}
+    change_config(tmp_path, id2label=dict(enumerate(theirs)), **others)
     assert_same(from_huggingface(tmp_path), before)
-    change_config(tmp_path, id2label=dict(enumerate(["O", "B-A", "I-A", "NOUN", "VERB"])))
-    with pytest.raises(DataError, match="B- and I- of each type. Received: O, B-A, I-A, NOUN"):
-        from_huggingface(tmp_path)
 
 
 def test_a_classifier_of_pairs(tmp_path):
@@ -248,35 +246,10 @@ def test_a_missing_head_may_be_new(folder):
         from_huggingface(folder, allow_missing_heads=True)
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"model_type": "roberta"}, "model_type 'roberta'"),
-        ({"model_type": "distilbert"}, "model_type 'distilbert'"),
-        ({"is_decoder": True}, "is_decoder true"),
-        ({"position_embedding_type": "relative_key"}, "'relative_key'"),
-        ({"architectures": ["BertLMHeadModel"]}, "BertLMHeadModel"),
-        ({"hidden_act": "silu"}, "silu"),
-        ({"vocab_size": "many"}, "many"),
-        ({"num_attention_heads": 3}, "num_heads=3"),
-        (
-            {"architectures": ["BertForSequenceClassification"], "problem_type": "ranking"},
-            "must have a problem_type of",
-        ),
-    ],
-)
-def test_a_configuration_that_is_not_berts(folder, fields, said):
-    change_config(folder, **fields)
-    with pytest.raises(DataError, match=said):
+def test_another_class_of_transformers(folder):
+    change_config(folder, architectures=["BertLMHeadModel"])
+    with pytest.raises(DataError, match="BertLMHeadModel"):
         from_huggingface(folder)
-
-
-@pytest.mark.parametrize("fields", [{"id2label": {"0": "no", "2": "yes"}}, {"id2label": ["no"]}])
-def test_labels_that_do_not_fit(tmp_path, fields):
-    to_huggingface(tmp_path, make("task"))
-    change_config(tmp_path, **fields)
-    with pytest.raises(DataError, match="id2label"):
-        from_huggingface(tmp_path)
 
 
 def test_a_fine_tuned_model_answers_as_before(tmp_path):
@@ -294,7 +267,7 @@ def test_a_folder_without_weights(folder):
     with pytest.raises(DataError, match=r"must have model.safetensors, its shards, or pytorch"):
         from_huggingface(folder)
     shutil.rmtree(folder)
-    with pytest.raises(DataError, match="config.json must be a JSON file"):
+    with pytest.raises(FileNotFoundError, match="config.json"):
         from_huggingface(folder)
 
 
