@@ -1,13 +1,27 @@
-"""The tokenizer of a Hugging Face directory, in and out."""
+"""The tokenizer of a Hugging Face directory, in and out.
+
+tokenizer.json             the whole pipeline
+vocab.txt                  the pieces, where there is no pipeline; the same ones where there is
+tokenizer_config.json      options, special tokens
+special_tokens_map.json    special tokens again
+added_tokens.json          tokens beside the pieces, with their ids
+sentence_bert_config.json  of sentence-transformers: whether a cased tokenizer lower-cases
+
+What these files say twice they must say alike; what changes ids and is not BERT's is refused by
+name.
+"""
 
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from kbert.checkpoints.huggingface.tokenizer_json import check_added, read_pipeline
+from kbert.checkpoints.published_config import check_understood, check_values
 from kbert.checkpoints.published_vocabulary import fitted, is_cased
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
-from kbert.text.vocabulary import check_vocabulary, load_vocabulary, save_vocabulary
+from kbert.text.vocabulary import SPECIAL_TOKENS, load_vocabulary, save_vocabulary
 
 if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
@@ -19,33 +33,66 @@ _SPECIAL = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
+# Theirs -> ours, with the default of transformers.
+_OPTIONS = {
+    "do_lower_case": ("lowercase", True),
+    "strip_accents": ("strip_accents", None),
+    "tokenize_chinese_chars": ("split_chinese", True),
+}
+_FIXED = {
+    "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
+    "do_basic_tokenize": (True, None),
+    "clean_text": (True, None),
+    "wordpieces_prefix": ("##", None),
+    "padding_side": ("right", None),
+    "truncation_side": ("right", None),
+    "pad_token_type_id": (0, None),
+}
+# With a pipeline beside it, these names say only that the pipeline is all.
+_ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+# Lists and dictionaries of special tokens.
+_TOKENS = ("never_split", "additional_special_tokens", "extra_special_tokens")
+_MORE_SPECIAL = ("bos_token", "eos_token")
+# Of calls, of text made from ids, and where the files were.
+_WITHOUT_EFFECT = """
+    backend clean_up_tokenization_spaces init_inputs is_local local_files_only max_len max_length
+    model_max_length name_or_path pad_to_multiple_of padding processor_class
+    special_tokens_map_file split_special_tokens stride tokenizer_file truncation
+    truncation_strategy use_fast verbose vocab_file
+""".split()
+_UNDERSTOOD = frozenset(
+    [*_SPECIAL, *_OPTIONS, *_FIXED, *_TOKENS, *_MORE_SPECIAL, *_WITHOUT_EFFECT]
+    + ["added_tokens_decoder", "model_input_names"]
+)
 
 
-def read_tokenizer(path: pathlib.Path, config: BertConfig) -> "WordPieceTokenizer":
-    """Pieces from vocab.txt or tokenizer.json; options from tokenizer_config.json, or where it
-    does not say from tokenizer.json's normalizer, or else from the case of the pieces."""
+def read_tokenizer(
+    path: pathlib.Path, config: BertConfig, lowercase: bool = False
+) -> "WordPieceTokenizer":
+    """The tokenizer that gives the ids of the folder `path`.
+
+    Args:
+        lowercase: lower-case the texts though the tokenizer is cased.
+
+    Raises `DataError` for what the files say of ids that BERT's tokenizer does not give, by name.
+    """
     # Here, because weights are read without TensorFlow, and this tokenizer needs it.
     from kbert.text.tokenizer import WordPieceTokenizer
 
-    whole = path / "tokenizer.json"
-    description = read_object(whole) if whole.is_file() else {}
-    if (path / "vocab.txt").is_file():
-        file = path / "vocab.txt"
-        pieces = load_vocabulary(file)
-    elif description:
-        file = whole
-        pieces = _pieces(file, description.get("model"))
-    else:
-        raise DataError(f"{path} must have vocab.txt or tokenizer.json.")
-    settings_file = path / "tokenizer_config.json"
-    settings = read_object(settings_file) if settings_file.is_file() else {}
-    _check_added(path, description, settings, range(len(pieces), config.vocabulary_size))
-    pieces = fitted(file, pieces, config)
-    options = {"lowercase": not is_cased(pieces), **_normalizer_options(description)}
-    return WordPieceTokenizer(pieces, **options | _configured_options(settings))
+    pieces, options = _read_pieces(path)
+    settings = _read(path / "tokenizer_config.json")
+    _check_settings(path, settings, options is not None)
+    _check_tokens(path, settings, pieces)
+    options = _options(path, settings, options, pieces)
+    if lowercase and not options["lowercase"]:
+        options |= {"lowercase": True, "strip_accents": bool(options["strip_accents"])}
+    return WordPieceTokenizer(fitted(_pieces_file(path), pieces, config), **options)
 
 
-def write_tokenizer(path: pathlib.Path, tokenizer, config: BertConfig) -> None:
+def write_tokenizer(
+    path: pathlib.Path, tokenizer: "WordPieceTokenizer", config: BertConfig
+) -> None:
+    """Write vocab.txt and tokenizer_config.json."""
     save_vocabulary(path / "vocab.txt", tokenizer.vocabulary)
     settings = {
         "tokenizer_class": "BertTokenizer",
@@ -58,54 +105,110 @@ def write_tokenizer(path: pathlib.Path, tokenizer, config: BertConfig) -> None:
     write_json(path / "tokenizer_config.json", settings)
 
 
-def _configured_options(settings: dict) -> dict:
-    names = {
-        "do_lower_case": "lowercase",
-        "strip_accents": "strip_accents",
-        "tokenize_chinese_chars": "split_chinese",
+def _read(file: pathlib.Path) -> dict:
+    return read_object(file) if file.is_file() else {}
+
+
+def _pieces_file(path: pathlib.Path) -> pathlib.Path:
+    return path / ("vocab.txt" if (path / "vocab.txt").is_file() else "tokenizer.json")
+
+
+def _read_pieces(path: pathlib.Path) -> tuple[list[str], dict | None]:
+    """The pieces, and the options of the pipeline if there is one."""
+    listed, pipeline = path / "vocab.txt", path / "tokenizer.json"
+    if not pipeline.is_file():
+        if not listed.is_file():
+            raise DataError(f"{path} must have vocab.txt or tokenizer.json.")
+        return load_vocabulary(listed), None
+    pieces, options = read_pipeline(pipeline)
+    if listed.is_file() and load_vocabulary(listed) != pieces:
+        raise DataError(f"{listed} must have the {len(pieces)} pieces of tokenizer.json, in order.")
+    return pieces, options
+
+
+def _check_settings(path: pathlib.Path, settings: Mapping, has_pipeline: bool) -> None:
+    file = path / "tokenizer_config.json"
+    classes = _FIXED["tokenizer_class"] + (_ANY_CLASS if has_pipeline else ())
+    check_values(file, settings, {**_FIXED, "tokenizer_class": classes})
+    check_understood(file, settings, _UNDERSTOOD)
+    inputs = settings.get("model_input_names") or ["token_type_ids"]
+    if "token_type_ids" not in inputs:
+        raise DataError(
+            f"{file} must have token_type_ids among its model_input_names. Received: {inputs!r}."
+        )
+
+
+def _check_tokens(path: pathlib.Path, settings: Mapping, pieces: list[str]) -> None:
+    """Raise `DataError` for other special tokens than BERT's, in any of the files."""
+    maps = {"tokenizer_config.json": settings}
+    maps["special_tokens_map.json"] = _read(path / "special_tokens_map.json")
+    check_understood(
+        path / "special_tokens_map.json",
+        maps["special_tokens_map.json"],
+        {*_SPECIAL, *_TOKENS, *_MORE_SPECIAL},
+    )
+    for name, values in maps.items():
+        for key, token in _SPECIAL.items():
+            found = values.get(key)
+            if found is not None and _content(found) != token:
+                raise DataError(f"{path / name} must have {token} as {key}. Received: {found!r}.")
+        more = [values[key] for key in _MORE_SPECIAL if values.get(key)]
+        for key in _TOKENS:
+            more += _listed(path / name, key, values.get(key))
+        unknown = [token for token in map(_content, more) if token not in SPECIAL_TOKENS]
+        if unknown:
+            raise DataError(
+                f"{path / name} must have no special tokens but {', '.join(SPECIAL_TOKENS)}. "
+                f"Received: {', '.join(map(str, unknown[:5]))}."
+            )
+    check_added(path / "added_tokens.json", _read(path / "added_tokens.json"), pieces)
+    decoder = settings.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict):
+        raise DataError(f"{path / 'tokenizer_config.json'}: added_tokens_decoder is no object.")
+    numbered = {
+        _content(token): int(number) if str(number).isdecimal() else number
+        for number, token in decoder.items()
     }
-    return {ours: settings[name] for name, ours in names.items() if name in settings}
+    check_added(f"added_tokens_decoder in {path / 'tokenizer_config.json'}", numbered, pieces)
 
 
-def _normalizer_options(description: dict) -> dict:
-    normalizer = description.get("normalizer")
-    if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
-        return {}
-    names = {
-        "lowercase": "lowercase",
-        "strip_accents": "strip_accents",
-        "handle_chinese_chars": "split_chinese",
-    }
-    return {ours: normalizer[name] for name, ours in names.items() if name in normalizer}
+def _content(token: object) -> object:
+    """Of a token that may be written with how it is found."""
+    return token.get("content") if isinstance(token, dict) else token
 
 
-def _check_added(path: pathlib.Path, description: dict, settings: dict, rows: range) -> None:
-    """Raise `DataError` for tokens that `rows` of the model, behind the pieces, belong to."""
-    file = path / "added_tokens.json"
-    numbered = [*read_object(file).items()] if file.is_file() else []
-    described = description.get("added_tokens")
-    for token in described if isinstance(described, list) else ():
-        if isinstance(token, dict):
-            numbered.append((token.get("content"), token.get("id")))
-    configured = settings.get("added_tokens_decoder")
-    for number, token in configured.items() if isinstance(configured, dict) else ():
-        if isinstance(token, dict) and number.isdecimal():
-            numbered.append((token.get("content"), int(number)))
-    added = [token for token, number in numbered if number in rows]
-    if added:
-        raise DataError(f"{path} must have no tokens beside its vocabulary's pieces: {added[:5]}.")
+def _listed(file, key, tokens) -> list:
+    tokens = list(tokens.values()) if isinstance(tokens, dict) else tokens or []
+    if not isinstance(tokens, list):
+        raise DataError(f"{file} must have a list as {key}. Received: {tokens!r}.")
+    return tokens
 
 
-def _pieces(file: pathlib.Path, model: object) -> list[str]:
-    if not isinstance(model, dict) or model.get("type", "WordPiece") != "WordPiece":
-        raise DataError(f"{file} must hold a WordPiece model.")
-    vocabulary = model.get("vocab")
-    if not isinstance(vocabulary, dict) or not vocabulary:
-        raise DataError(f"{file} must hold the vocabulary of its model.")
-    if model.get("continuing_subword_prefix", "##") != "##":
-        raise DataError(f"{file} must mark pieces inside of words with ##.")
-    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-    if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
-        raise DataError(f"{file} must number its {len(pieces)} pieces from 0 without a gap.")
-    check_vocabulary(pieces, source=file)
-    return pieces
+def _options(path, settings, of_pipeline, pieces) -> dict:
+    """Ours, from tokenizer_config.json and the pipeline, which must agree."""
+    file = path / "tokenizer_config.json"
+    said = {ours: settings[name] for name, (ours, _) in _OPTIONS.items() if name in settings}
+    for name, value in said.items():
+        if not isinstance(value, bool) and (name, value) != ("strip_accents", None):
+            raise DataError(f"{file} must be true or false in {name}. Received: {value!r}.")
+    if of_pipeline is not None:
+        if _effect(of_pipeline | said) != _effect(of_pipeline):
+            raise DataError(
+                f"{file} must say what the normalizer in tokenizer.json does, {of_pipeline}. "
+                f"Received: {said}."
+            )
+        return of_pipeline
+    defaults = dict(_OPTIONS.values())
+    if "lowercase" not in said and is_cased(pieces):
+        if settings:
+            raise DataError(
+                f"{file} must say do_lower_case: transformers' default is true, and "
+                f"{path / 'vocab.txt'} has capitals."
+            )
+        defaults["lowercase"] = False
+    return defaults | said
+
+
+def _effect(options: Mapping) -> dict:
+    accents = options["strip_accents"]
+    return {**options, "strip_accents": options["lowercase"] if accents is None else accents}
