@@ -4,7 +4,9 @@
 
 Shows losses, accuracies and speed, and saves every so often; `tensorboard --logdir runs/mini/logs`
 draws the curves. Stopped at any moment, the same command goes on. At the end the output folder is a
-checkpoint for fill-mask, finetune and export.
+checkpoint for fill-mask, finetune and export. More steps are another run that starts from it:
+
+    kbert pretrain store --from runs/mini --output runs/mini-2 --seed 1 --num-steps 5000
 """
 
 import dataclasses

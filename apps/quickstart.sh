@@ -14,7 +14,7 @@ step kbert vocabulary samples/text --output "$out/vocab.txt" --size 4000
 step kbert prepare samples/text --vocabulary "$out/vocab.txt" --output "$out/store" \
   --validation-share 0.05
 step kbert pretrain "$out/store" --output "$out/pretrained" --preset tiny --num-steps 200 \
-  --batch-size 32 --sequence-length 32 --learning-rate 5e-4 --warmup-steps 40 \
+  --batch-size 32 --sequence-length 32 --learning-rate 5e-4 \
   --validate-every 100 --validation-batches 4 --save-every 200
 
 # The sample text is far too little to learn a language from. The rest begins with the small encoders

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -18,11 +19,22 @@ def write_arrays(
     arrays: dict[str, np.ndarray],
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write named arrays, atomically. `metadata` stands in the file's header."""
+    """Write named arrays, atomically. `metadata` stands in the file's header.
+
+    Raises `OSError` where the disk is full or the like.
+    """
     # Not np.ascontiguousarray, which makes a scalar an array of one number.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
-        safetensors.numpy.save_file(arrays, temporary, metadata)
+        try:
+            safetensors.numpy.save_file(arrays, temporary, metadata)
+        except safetensors.SafetensorError as error:
+            # The package's error for every failure to write: "... (os error 28)".
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            number = int(number.group(1))
+            raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def read_arrays(path: str | os.PathLike):

@@ -9,6 +9,7 @@ from kbert.errors import DataError
 from kbert.text.segments import truncated_lengths
 
 NUM_DRAWS = 8  # uniform numbers that a pair takes
+LEAST_DOCUMENTS = 2  # a random second sentence comes from another document
 
 
 class Pairs(NamedTuple):
@@ -23,10 +24,10 @@ class Pairs(NamedTuple):
 
 def check_split(split: Split, name: str) -> None:
     """Raises `DataError` where next-sentence pairs cannot be drawn from a split."""
-    if split.num_documents < 2:
+    if split.num_documents < LEAST_DOCUMENTS:
         raise DataError(
-            f"The {name} split must have at least 2 documents, because a random second sentence "
-            f"comes from another document. Received: {split.num_documents}."
+            f"The {name} split must have at least {LEAST_DOCUMENTS} documents, because a random "
+            f"second sentence comes from another document. Received: {split.num_documents}."
         )
 
 

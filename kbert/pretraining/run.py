@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights, save
+from kbert.checkpoints.weights import model_weights
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
@@ -16,12 +17,14 @@ from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
-from kbert.errors import DataError
-from kbert.files import read_object, write_json
+from kbert.errors import DataError, TrainingError
+from kbert.files import locked
 from kbert.pretraining.initialization import start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
+from kbert.pretraining.pairs import LEAST_DOCUMENTS
 from kbert.pretraining.rows import PretrainingRows
+from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
 
 
@@ -44,8 +47,10 @@ def pretrain(
         start: a model whose weights, as far as it has them, the run starts from.
 
     Returns a summary: `first_step`, where this call began, `steps`, and the last `held_out` scores.
-    Raises `DataError` before training for input that does not fit, `TrainingError` for a loss that
-    becomes NaN, `Stopped` after the save that SIGTERM or Ctrl-C asked for.
+    A store with fewer than two held-out documents is trained on without scores.
+    Raises `DataError` before training for input that does not fit and for an output that another
+    process writes, `TrainingError` for a loss that becomes NaN and for a full disk, `Stopped` after
+    the save that SIGTERM or Ctrl-C asked for.
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
@@ -54,34 +59,21 @@ def pretrain(
     set_precision(settings.precision)
     devices = engine().devices()
     _check_divides(settings, devices.num_replicas_in_sync)
-    _claim(run, store, config, settings)
-    keras.utils.set_random_seed(settings.seed)
-    with devices.scope():
-        model = objective.build_model(config, settings.rematerialize)
-        if start is not None:
-            copy_weights(start, model)
-        elif settings.initialization == "corpus" and not saved_steps(run):
-            start_from_corpus(model, store["train"].tokens)
-        training_model = _training_model(model, objective, settings)
-    checkpoint = Checkpoint(model, _Tokenizer(store.vocabulary, store.tokenizer_options), config)
-    first_step, complaints = resume(run, training_model)
-    for complaint in complaints:
-        print(complaint)
-    held_out = {}
-    with LogWriter(run / "logs") as writer:
-        writer.hyperparameters({**config.to_dict(), **dataclasses.asdict(settings)})
-        for part in parts:
-            if first_step < part.phase.end_step:
-                here = max(first_step, part.phase.first_step)
-                callbacks, scored, saves = _callbacks(
-                    run, part, settings, schedule, training_model, checkpoint, writer, here
-                )
-                if schedule.profile and here == first_step:
-                    callbacks.append(_profiler(run, schedule))
-                with saves.listening(), engine().xla_clusters():
-                    _fit(training_model, part, here, callbacks)
-                held_out = scored.scores
-    save(run, checkpoint)
+    with locked(run):
+        claim(run, store, config, settings)
+        keras.utils.set_random_seed(settings.seed)
+        with devices.scope():
+            model = objective.build_model(config, settings.rematerialize)
+            if not saved_steps(run):
+                _begin(model, start, store, settings)
+            training_model = _training_model(model, objective, settings)
+        tokenizer = _Tokenizer(store.vocabulary, store.tokenizer_options)
+        checkpoint = Checkpoint(model, tokenizer, config)
+        first_step, complaints = resume(run, training_model)
+        for complaint in complaints:
+            print(complaint)
+        held_out = _train(run, parts, settings, schedule, training_model, checkpoint, first_step)
+        save(run, checkpoint)
     return {"first_step": first_step, "steps": steps_done(training_model), "held_out": held_out}
 
 
@@ -93,11 +85,11 @@ class _Tokenizer(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A phase and the batches that it trains on and is scored on."""
+    """A phase and the batches that it trains on and is scored on; None where it is not scored."""
 
     phase: Phase
     rows: PretrainingRows
-    held_out: object
+    held_out: Any
 
     def tokens_of(self, step: int) -> int:
         """How many positions of the batch of a step are no padding."""
@@ -139,6 +131,8 @@ def _part(store, objective, settings, phase, schedule) -> _Part:
         packing=settings.packing,
         first_row=phase.first_row,
     )
+    if store["validation"].num_documents < LEAST_DOCUMENTS:
+        return _Part(phase, rows, None)
     # The same held-out rows every time, as the paper draws and masks them and not packed, so that
     # runs with other settings compare.
     held_out = PretrainingRows(store, "validation", **shape, seed=0, packing=False)
@@ -156,33 +150,18 @@ def _scored_batches(rows, num_batches):
     return engine().as_dataset(batch, num_batches)
 
 
-def _claim(run, store, config, settings):
-    """Write run.json, or refuse to resume a run that was started with other text or settings."""
-    train = store["train"]
-    wanted = {
-        "config": config.to_dict(),
-        "settings": dataclasses.asdict(settings),
-        "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
-    }
-    file = run / "run.json"
-    if not file.is_file():
-        write_json(file, wanted)
+def _begin(model, start, store, settings):
+    """Give a new run's model the weights that it starts with, and say which it does not keep."""
+    if start is None:
+        if settings.initialization == "corpus":
+            start_from_corpus(model, store["train"].tokens)
         return
-    before = read_object(file)
-    try:
-        differences = [
-            f"{name} was {before[part].get(name)!r}, now {value!r}"
-            for part in wanted
-            for name, value in wanted[part].items()
-            if before[part].get(name) != value
-        ]
-    except (KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{file} must hold the settings of a run: {error!r}.") from error
-    if differences:
-        raise DataError(
-            f"{run} holds a run with other settings: {'; '.join(differences)}. "
-            "Resume it with its own, or choose another output."
-        )
+    copy_weights(start, model)
+    had, has = ({path.split("/")[0] for path in model_weights(each)} for each in (start, model))
+    if has - had:
+        print(f"Begins anew, because the start lacks it: {', '.join(sorted(has - had))}.")
+    if had - has:
+        print(f"Not kept of the start, an output layer: {', '.join(sorted(had - has))}.")
 
 
 def _training_model(model, objective, settings):
@@ -194,12 +173,33 @@ def _training_model(model, objective, settings):
         seed=settings.seed,
         jit_step=engine().compile_whole_step(),
     )
-    rate = WarmupLinearDecay(settings.learning_rate, settings.warmup_steps, settings.num_steps)
+    rate = WarmupLinearDecay(settings.learning_rate, settings.warmup(), settings.num_steps)
     optimizer = BertLamb if settings.optimizer == "lamb" else engine().Adam
     training_model.compile(
         optimizer(rate, weight_decay=settings.weight_decay, beta_2=settings.beta_2)
     )
     return training_model
+
+
+def _train(run, parts, settings, schedule, training_model, checkpoint, first_step) -> dict:
+    """Train from a step to the end of the last phase. Returns the last held-out scores."""
+    if parts[0].held_out is None:
+        print(f"Not scored: the store holds out fewer than {LEAST_DOCUMENTS} documents.")
+    held_out = {}
+    with LogWriter(run / "logs") as writer:
+        hyperparameters = {**checkpoint.config.to_dict(), **dataclasses.asdict(settings)}
+        writer.hyperparameters(hyperparameters)
+        for part in [part for part in parts if first_step < part.phase.end_step]:
+            here = max(first_step, part.phase.first_step)
+            callbacks, scored, saves = _callbacks(
+                run, part, settings, schedule, training_model, checkpoint, writer, here
+            )
+            if schedule.profile and here == first_step:
+                callbacks.append(_profiler(run, schedule))
+            with saves.listening(), engine().xla_clusters():
+                _fit(training_model, part, here, callbacks)
+            held_out = scored.scores if scored else {}
+    return held_out
 
 
 def _fit(training_model, part, first_step, callbacks):
@@ -216,21 +216,29 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
     """For one phase; it is scored and saved at its end, too."""
     counter = Counter(first_step, part.phase.end_step)
 
-    def write_save():
-        writer.flush()
-        save_step(run, training_model, checkpoint, schedule.keep)
-
     def last_save():
         return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
 
-    held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every)
+    def write_save():
+        try:
+            writer.flush()
+            save_step(run, training_model, checkpoint, schedule.keep)
+        except OSError as error:
+            raise TrainingError(
+                f"Step {counter.step} cannot be saved: {error}. The last good checkpoint is "
+                f"{last_save()}. The same command goes on from there."
+            ) from error
+
+    held_out = None
+    if part.held_out is not None:
+        held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every)
     saves = Saves(write_save, counter, schedule.save_every)
     callbacks = [
         counter,
         StopAtNaN(counter, last_save),
         Progress(counter, "pretrain", settings.num_steps, part.phase.batch_size, part.tokens_of),
         Curves(writer, counter, schedule.log_every, part.tokens_of),
-        held_out,
+        *([] if held_out is None else [held_out]),
         saves,
     ]
     return callbacks, held_out, saves

@@ -11,6 +11,7 @@ from kbert.settings import Settings, setting
 
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
+_MOST_WARMUP = 10_000  # of the paper's 1,000,000 steps
 _CHANGE = re.compile(r"(\d+):(\d+)x(\d+)")
 
 
@@ -57,7 +58,12 @@ class PretrainingSettings(Settings):
         metavar="STEP:ROWSxTOKENS,...",
     )
     learning_rate: float = setting(1e-4, "at the end of the warm-up; falls to 0 in a line", above=0)
-    warmup_steps: int = setting(10_000, "steps over which the rate rises", at_least=0)
+    warmup_steps: int | None = setting(
+        None,
+        "steps over which the rate rises",
+        unset="a tenth of the run, at most the paper's 10,000",
+        at_least=0,
+    )
     optimizer: str = setting(
         "adam", "lamb is for batches of many thousand rows", choices=OPTIMIZERS
     )
@@ -80,6 +86,17 @@ class PretrainingSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         self.phases()
+        if self.warmup() > self.num_steps:
+            raise DataError(
+                f"warmup_steps must be at most num_steps={self.num_steps}, or the rate never "
+                f"reaches learning_rate. Received: {self.warmup_steps}."
+            )
+
+    def warmup(self) -> int:
+        """Steps over which the rate rises."""
+        if self.warmup_steps is None:
+            return min(self.num_steps // 10, _MOST_WARMUP)
+        return self.warmup_steps
 
     def phases(self) -> list[Phase]:
         """The run's phases, one after another; without `then` it is one."""

@@ -1,7 +1,9 @@
 """pretrain(): what it refuses before it trains, what it leaves, and how it goes on."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 
 import keras
@@ -14,8 +16,10 @@ from tensorboard.util.tensor_util import make_ndarray
 from kbert import BertConfig, build_encoder, build_pretraining_model, load
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError, TrainingError
+from kbert.files import locked
 from kbert.pretraining.run import pretrain
 from kbert.pretraining.settings import PretrainingSettings, Schedule
+from kbert.tasks.classification import ClassificationTask
 from tests.small_store import random_documents, write_store
 
 SETTINGS = PretrainingSettings(
@@ -163,30 +167,36 @@ def test_a_finished_run_only_writes_its_checkpoint_again(copy, finished, store, 
     assert_same_bits(copy, finished[0])
 
 
-def test_other_settings_are_refused(copy, store, config):
-    before = sorted(copy.rglob("*"))
-    other = dataclasses.replace(SETTINGS, learning_rate=2e-2, seed=1)
-    with pytest.raises(DataError, match="learning_rate was 0.01, now 0.02; seed was 0, now 1"):
-        pretrain(store, copy, config, other, SCHEDULE)
-    wider = dataclasses.replace(config, hidden_dim=16)
-    with pytest.raises(DataError, match="hidden_dim was 8, now 16"):
-        pretrain(store, copy, wider, SETTINGS, SCHEDULE)
-    assert sorted(copy.rglob("*")) == before
+def test_an_output_has_one_process(tmp_path, store, config):
+    with locked(tmp_path / "run"), pytest.raises(DataError, match="Another process is writing"):
+        pretrain(store, tmp_path / "run", config, SETTINGS, SCHEDULE)
+    assert not (tmp_path / "run").exists()
 
 
-def test_other_text_is_refused(copy, config, tmp_path, tiny_vocabulary):
-    """A resumed run would draw other rows than the one that was stopped."""
+def test_without_held_out_text_a_run_has_no_scores(tmp_path, config, tiny_vocabulary, capsys):
     documents = random_documents(12, len(tiny_vocabulary), seed=7)
-    other = TokenStore(write_store(tmp_path / "other", documents, documents, tiny_vocabulary))
-    with pytest.raises(DataError, match="tokens was .*, now "):
-        pretrain(other, copy, config, SETTINGS, SCHEDULE)
+    store = TokenStore(write_store(tmp_path / "store", documents, [], tiny_vocabulary))
+    settings = dataclasses.replace(SETTINGS, num_steps=2)
+    summary = pretrain(store, tmp_path / "run", config, settings, SCHEDULE)
+    assert summary == {"first_step": 0, "steps": 2, "held_out": {}}
+    assert "Not scored: the store holds out fewer than 2 documents." in capsys.readouterr().out
+    assert load(tmp_path / "run").config == config
+
+
+def test_a_full_disk_is_a_sentence(tmp_path, store, config, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
+
+    monkeypatch.setattr("kbert.pretraining.run.save_step", full)
+    with pytest.raises(TrainingError, match="Step 4 cannot be saved: .*No space left on device"):
+        pretrain(store, tmp_path / "run", config, SETTINGS, SCHEDULE)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"batch_size": 6, "accumulate": 4}, "The batch size must be a multiple of .* 1 x 4"),
-        ({"precision": "int8"}, "The precision must be one of"),
+        ({"precision": "int8"}, "precision must be one of"),
         ({"sequence_length": 17}, "at most max_sequence_length=16 .* sequence_length=17"),
         ({"then": "6:4x8,8:4x18"}, "at most max_sequence_length=16 .* sequence_length=18"),
     ],
@@ -204,12 +214,6 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path, store, config):
         pretrain(store, tmp_path / "run", other, SETTINGS)
 
 
-def test_a_damaged_run_file_is_a_sentence(copy, store, config):
-    (copy / "run.json").write_text("{")
-    with pytest.raises(DataError, match="run.json"):
-        pretrain(store, copy, config, SETTINGS, SCHEDULE)
-
-
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
     """With weights of 1e30 already the first loss is none."""
     start = build_pretraining_model(config)
@@ -221,16 +225,24 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-@pytest.mark.parametrize("kind", ["pretraining", "encoder"])
-def test_goes_on_with_a_trained_model(tmp_path, store, config, kind):
+@pytest.mark.parametrize("kind", ["pretraining", "encoder", "fine-tuned"])
+def test_goes_on_with_a_trained_model(tmp_path, store, config, kind, capsys):
     """At a rate of nearly 0 the weights at the end are those at the start, as far as it had any."""
     keras.utils.set_random_seed(5)
-    start = (build_encoder if kind == "encoder" else build_pretraining_model)(config)
-    settings = dataclasses.replace(SETTINGS, num_steps=1, learning_rate=1e-12)
+    start = (build_pretraining_model if kind == "pretraining" else build_encoder)(config)
+    if kind == "fine-tuned":
+        start = ClassificationTask(labels=("a", "b")).build_model(start)
+    settings = dataclasses.replace(SETTINGS, num_steps=1, warmup_steps=0, learning_rate=1e-12)
     pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
     after = weights(tmp_path / "run")
+    lost = {weight.path for weight in start.weights} - set(after)
     for weight in start.weights:
-        np.testing.assert_allclose(after[weight.path], weight.numpy(), atol=1e-9)
+        if weight.path in after:
+            np.testing.assert_allclose(after[weight.path], weight.numpy(), atol=1e-9)
+    out = capsys.readouterr().out
+    assert bool(lost) == (kind == "fine-tuned") == ("Not kept of the start" in out)
+    heads = "masked_lm_bias, masked_lm_head, next_sentence_head"
+    assert (heads in out) == (kind != "pretraining")
 
 
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "accumulate", "clip_norm"])

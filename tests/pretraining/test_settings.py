@@ -46,3 +46,18 @@ def test_what_is_no_phase(then):
 def test_phases_must_follow_each_other(then):
     with pytest.raises(DataError, match=f"must rise, from 1 to below num_steps=100. .*{then}"):
         phases_of(then=then)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1_000_000, 10_000), (100_000, 10_000), (200, 20), (9, 0), (1, 0)]
+)
+def test_the_warm_up_follows_the_runs_length(steps, expected):
+    """The paper's 10,000 of 1,000,000, but never most of a short run."""
+    assert PretrainingSettings(num_steps=steps).warmup() == expected
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    """At 200 steps of 10,000 the rate never passed 2 % of itself."""
+    assert PretrainingSettings(num_steps=200, warmup_steps=200).warmup() == 200
+    with pytest.raises(DataError, match="at most num_steps=200.*Received: 10000"):
+        PretrainingSettings(num_steps=200, warmup_steps=10_000)
