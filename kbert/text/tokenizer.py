@@ -261,16 +261,12 @@ class WordPieceTokenizer(tf.Module):
     def _normalize_unicode(self, texts: tf.Tensor, keep_placeholders: bool) -> tf.Tensor:
         texts = _replace_invalid(texts)
         removed = _REMOVED if keep_placeholders else _REMOVED + _PLACEHOLDER_CLASS
-        if self.lowercase if self.strip_accents is None else self.strip_accents:
+        strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
+        if strip_accents:
             texts = tf_text.normalize_utf8(texts, "NFD")
             removed += r"\p{Mn}"
         texts = tf.strings.regex_replace(texts, f"[{removed}]", "")
-        if self.lowercase:
-            # TensorFlow lower-cases a sigma by its neighbours (the last of a word becomes "ς"),
-            # the reference tokenizer each character by itself.
-            texts = tf.strings.regex_replace(texts, "Σ", "σ")
-            texts = tf.strings.lower(texts, encoding="utf-8")
-        return texts
+        return _lower(texts, has_accents=not strip_accents) if self.lowercase else texts
 
     def _normalize_characters(self, characters: list[str]) -> list[str]:
         with tf.device(_DEVICE):
@@ -369,6 +365,18 @@ def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         valid, lambda: texts, lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")
     )
+
+
+def _lower(texts: tf.Tensor, has_accents: bool) -> tf.Tensor:
+    """Lower-case each character by itself, the same in every locale.
+
+    ICU, inside of TensorFlow, minds the language of the process and the neighbours of a few
+    (Unicode's SpecialCasing.txt), which are lower-cased before it sees them.
+    """
+    texts = tf.strings.lower(texts)  # ASCII: "I" and "J", with any accent where those stand apart.
+    for capital in "ΣİÌÍĨĮ" if has_accents else "Σ":
+        texts = tf.strings.regex_replace(texts, capital, capital.lower())
+    return tf.strings.lower(texts, encoding="utf-8")
 
 
 def _truncate(first: tf.RaggedTensor, second: tf.RaggedTensor | None, sequence_length: int):
