@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from kbert.errors import DataError
-from kbert.metrics.squad import Key
+from kbert.metrics.squad import Key, Score
 
 # As the official script lists them: other punctuation is part of the words.
 _PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
@@ -19,7 +19,8 @@ def cmrc_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, str
     """Scores by the official rules and under their official names; percentages.
 
     Args:
-        gold: the right answers to each question.
+        gold: the right answers to each question; none for one that has no answer, which CMRC does
+            not know. It is answered rightly by "".
         predictions: the answers to score; a question without one scores 0.
 
     Returns:
@@ -33,8 +34,8 @@ def cmrc_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, str
     f1 = exact = 0.0
     for key, answers in gold.items():
         if key in predictions:
-            f1 += max(f1_score(answer, predictions[key]) for answer in answers or ("",))
-            exact += stripped(predictions[key]) in map(stripped, answers or ("",))
+            score = cmrc_score(answers, predictions[key])
+            f1, exact = f1 + score.f1, exact + score.exact
     f1, exact = 100.0 * f1 / len(gold), 100.0 * exact / len(gold)
     return {
         "AVERAGE": (exact + f1) * 0.5,
@@ -43,6 +44,15 @@ def cmrc_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, str
         "TOTAL": len(gold),
         "SKIP": len(gold.keys() - predictions.keys()),
     }
+
+
+def cmrc_score(answers: Sequence[str], prediction: str) -> Score:
+    """The score of one prediction, 0 to 1: the best over its right answers."""
+    found = stripped(prediction)
+    if not answers:
+        return Score(*[float(not found)] * 2)
+    f1 = max(f1_score(answer, prediction) for answer in answers)
+    return Score(float(found in map(stripped, answers)), f1)
 
 
 def f1_score(answer: str, prediction: str) -> float:

@@ -6,6 +6,8 @@ All scores are percentages.
 """
 
 import collections
+import itertools
+import math
 import re
 import string
 from collections.abc import Hashable, Mapping, Sequence
@@ -67,7 +69,7 @@ def squad2_scores(
         as NoAns_*; with `null_odds` the best that another threshold could reach: best_exact,
         best_exact_thresh, best_f1, best_f1_thresh; and missing, if questions have no prediction.
 
-    Raises DataError where there is nothing to score, or no odds for a question.
+    Raises DataError where there is nothing to score, or a question has no odds, or NaN.
     """
     raw = {key: score2(answers, predictions.get(key)) for key, answers in gold.items()}
     scores = raw
@@ -75,6 +77,9 @@ def squad2_scores(
         without = [key for key in gold if key not in null_odds]
         if without:
             raise DataError(f"{len(without)} questions have no null odds; the first: {without[0]}.")
+        check_null_odds(null_odds)
+        if math.isnan(threshold):
+            raise DataError("The threshold of null odds must be a number. Received: NaN.")
         scores = {
             key: Score(*[float(not gold[key])] * 2) if null_odds[key] > threshold else score
             for key, score in raw.items()
@@ -120,6 +125,37 @@ def best_threshold(
         if now > best:
             best, threshold = now, null_odds[key]
     return 100.0 * best / len(points), threshold
+
+
+def tune_threshold(
+    answered: Mapping[Key, float], unanswered: Mapping[Key, float], null_odds: Mapping[Key, float]
+) -> float:
+    """The threshold that gives the highest sum of scores; of equal ones the lowest.
+
+    Unlike the official script's, it gives just that sum: questions of equal odds are answered
+    together, and below all odds nothing is. Raises DataError for odds that are NaN.
+
+    Args:
+        answered: the score of each question's prediction, by any rules.
+        unanswered: the score of "" instead of it.
+        null_odds: of each question; greater than the threshold they make "" the answer.
+    """
+    check_null_odds(null_odds)
+    threshold = min(null_odds.values()) - 1.0
+    now = best = 0.0  # more than without any answer
+    ordered = sorted(answered, key=null_odds.__getitem__)
+    for odds, keys in itertools.groupby(ordered, null_odds.__getitem__):
+        now += sum(answered[key] - unanswered[key] for key in keys)
+        if now > best:
+            best, threshold = now, odds
+    return threshold
+
+
+def check_null_odds(null_odds: Mapping[Key, float]) -> None:
+    """Raises DataError for odds that are NaN: they are neither above nor below a threshold."""
+    for key, odds in null_odds.items():
+        if math.isnan(odds):
+            raise DataError(f"The null odds of question {key} must be a number. Received: NaN.")
 
 
 def means(scores: Mapping[Key, Score], keys) -> dict:

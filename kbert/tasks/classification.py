@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.metrics.probabilities import log_loss, softmax
+from kbert.metrics.probabilities import log_loss
 from kbert.tasks.base import Named
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
@@ -112,7 +112,10 @@ class ClassificationTask(TextTask):
         features: Sequence[Feature] = (),
     ) -> dict:
         """{"label": the likeliest, "score": its probability, "probabilities": of all labels}."""
-        probabilities = softmax(outputs[0]["logits"]).tolist()  # (labels,)
+        # SciPy takes a second to import, and a command's `--help` does not need it.
+        from scipy.special import softmax
+
+        probabilities = softmax(np.asarray(outputs[0]["logits"], "float64")).tolist()  # (labels,)
         best = int(np.argmax(probabilities))
         return {
             "label": self.labels[best],

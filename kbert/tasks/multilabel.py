@@ -120,9 +120,10 @@ class MultiLabelTask(TextTask):
         features: Sequence[Feature] = (),
     ) -> dict:
         """{"labels": those that apply, the likeliest first, "probabilities": of all labels}."""
-        logits = np.asarray(outputs[0]["logits"], "float64")  # (labels,)
-        # 1 / (1 + exp(-x)) without an overflow.
-        values = np.exp(-np.logaddexp(0, -logits)).tolist()
+        # SciPy takes a second to import, and a command's `--help` does not need it.
+        from scipy.special import expit
+
+        values = expit(np.asarray(outputs[0]["logits"], "float64")).tolist()  # (labels,)
         probabilities = dict(zip(self.labels, values, strict=True))
         applying = [label for label in self.labels if probabilities[label] >= self.threshold]
         applying.sort(key=lambda label: -probabilities[label])

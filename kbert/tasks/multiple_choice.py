@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.metrics.probabilities import log_loss, softmax
+from kbert.metrics.probabilities import log_loss
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature, stack
 from kbert.tasks.heads import output_layer
@@ -127,7 +127,11 @@ class MultipleChoiceTask(Task):
     ) -> dict:
         """{"label": the number of the likeliest, "choice": its text, "score": its probability,
         "probabilities": of all choices}."""
-        probabilities = softmax(outputs[0]["logits"][: len(example.choices)]).tolist()
+        # SciPy takes a second to import, and a command's `--help` does not need it.
+        from scipy.special import softmax
+
+        logits = np.asarray(outputs[0]["logits"][: len(example.choices)], "float64")
+        probabilities = softmax(logits).tolist()
         best = int(np.argmax(probabilities))
         return {
             "label": best,

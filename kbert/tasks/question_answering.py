@@ -10,21 +10,23 @@ kbert/tasks/readers/squad_files.py.
 
 import argparse
 import dataclasses
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.layers import IMPOSSIBLE
 from kbert.metrics import squad
-from kbert.metrics.cmrc import cmrc_scores
+from kbert.metrics.cmrc import cmrc_score, cmrc_scores
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.readers.squad_files import Question, read_questions
 from kbert.tasks.windows.question_windows import cut_answer, window_features
-from kbert.tasks.windows.spans import IMPOSSIBLE, best_spans, log_sum_exp, score_spans
+from kbert.tasks.windows.spans import best_spans, score_spans
 from kbert.text.segments import num_special_tokens
 
 RULES = ("squad", "cmrc")
@@ -76,6 +78,8 @@ class QuestionAnsweringTask(Task):
             )
         if self.rules not in RULES:
             raise DataError(f"Expected rules of {', '.join(RULES)}. Received: {self.rules}.")
+        if not math.isfinite(self.null_threshold):
+            raise DataError(f"Expected a finite null threshold. Received: {self.null_threshold}.")
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -193,16 +197,17 @@ class QuestionAnsweringTask(Task):
         return keras.Model(encoder.input, outputs, name=self.name)
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
-        """The mean of the cross-entropies of start and end, over the tokens of a window."""
+        """The mean of the cross-entropies of start and end, over the tokens of a window; "exact" is
+        the share of windows of which both are right."""
         from keras import ops
 
-        from kbert.layers.losses import weighted_cross_entropy
+        from kbert.layers.losses import is_right, weighted_cross_entropy
 
         loss, right = 0.0, True
         for name in ("start", "end"):
             logits = outputs[f"{name}_logits"]  # (batch, sequence)
             loss = loss + weighted_cross_entropy(logits, targets[name], weights[name])[0] / 2
-            right = ops.logical_and(right, ops.equal(ops.argmax(logits, axis=-1), targets[name]))
+            right = ops.logical_and(right, is_right(logits, targets[name]))
         return {"loss": loss, "exact": ops.sum(weights["start"] * ops.cast(right, "float32"))}
 
     def decode(
@@ -217,19 +222,22 @@ class QuestionAnsweringTask(Task):
         of the context. No answer is the text "" from None to None. Where questions may have none,
         "null_score" says by how much no answer scores higher than the best span.
         """
-        found, totals, nulls = [], [], []
+        # SciPy takes a second to import, and a command's `--help` does not need it.
+        from scipy.special import logsumexp
+
+        found, everything, nulls = [], [], []
         for output, window in zip(outputs, (feature.context for feature in features), strict=True):
             start, end = (np.asarray(output[f"{n}_logits"], "float64") for n in ("start", "end"))
             tokens = slice(window.offset, window.offset + len(window.starts))
             scores = score_spans(start[tokens], end[tokens], window.scored, self.max_answer_length)
-            totals.append(log_sum_exp(scores))
+            everything.append(scores.ravel())
             nulls.append(start[0] + end[0])
             for score, first, last in best_spans(scores, self.n_best):
                 found.append((score, int(window.starts[first]), int(window.ends[last])))
         found.sort(key=lambda span: -span[0])
         # Every window without the answer says "none"; so the one that doubts it most counts.
         null = float(min(nulls)) if self.unanswerable else -np.inf
-        total = log_sum_exp(np.array([*totals, null]))
+        total = logsumexp(np.concatenate([*everything, [null]]))
         nbest = [
             {"text": text, "score": float(np.exp(score - total)), "start": start, "end": end}
             for score, start, end in found[: self.n_best]
@@ -239,7 +247,7 @@ class QuestionAnsweringTask(Task):
         answer |= {"text": "", "score": 0.0, "start": None, "end": None}
         if self.unanswerable:
             answer["score"] = float(np.exp(null - total))
-            answer["null_score"] = null - (found[0][0] if found else IMPOSSIBLE)
+            answer["null_score"] = null - (found[0][0] if found else 2 * IMPOSSIBLE)
         if nbest and answer.get("null_score", -np.inf) <= self.null_threshold:
             answer |= nbest[0]
         return answer | {"nbest": nbest}
@@ -274,16 +282,16 @@ class QuestionAnsweringTask(Task):
     def tune(
         self, answers: Sequence[Mapping], examples: Sequence[Question]
     ) -> "QuestionAnsweringTask":
-        """With the threshold that gives the best F1; as it is if every question has an answer."""
+        """With the threshold that gives the best F1 by the task's rules; as it is if every question
+        has an answer."""
         gold = right_answers(examples)
         if not self.unanswerable or all(gold.values()):
             return self
-        found, odds = best_texts(answers), null_odds(answers)
-        points = {key: squad.score2(gold[key], found[key]).f1 for key in gold}
-        best, threshold = squad.best_threshold(gold, found, points, odds)
-        if best <= 100.0 * sum(not texts for texts in gold.values()) / len(gold):
-            # No answer is worth giving. The official script's 0.0 would let some stand.
-            threshold = min(odds.values()) - 1.0
+        score = {"squad": squad.score2, "cmrc": cmrc_score}[self.rules]
+        found = best_texts(answers)
+        answered = {key: score(gold[key], found[key]).f1 for key in gold}
+        unanswered = {key: score(gold[key], "").f1 for key in gold}
+        threshold = squad.tune_threshold(answered, unanswered, null_odds(answers))
         return dataclasses.replace(self, null_threshold=threshold)
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[Question]) -> dict:

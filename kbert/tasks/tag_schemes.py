@@ -6,10 +6,12 @@
     BIOES      B-PER E-PER O     S-PER O     S-LOC     also BMES and BILOU
 
 One rule reads all of them, so that nobody needs to name the scheme: an entity begins at B, S or U,
-at every other prefix behind O, behind another type, or behind what ends one (E, L, S, U). Tags of
-words alone, as parts of speech, have no prefix: they are plain, and stay as they are.
+at every other prefix behind O, behind another type, or behind what ends one (E, L, S, U). Read are
+also B_PER, PER-B and PER_B, and where there is one type without a name, B, I and O alone. Tags of
+words, as parts of speech, are plain, and stay as they are.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -18,7 +20,8 @@ import numpy as np
 OUTSIDE = "O"
 _BEGIN = frozenset("BSU")
 _END = frozenset("ELSU")
-_PREFIXES = frozenset("BIMESLU")
+# B-PER or B_PER, PER-B or PER_B, B.
+_TAG = re.compile("([BIMESLU])[-_](.+)|(.+)[-_]([BIMESLU])|([BIMESLU])", re.DOTALL)
 
 
 class Entity(NamedTuple):
@@ -40,28 +43,45 @@ class BadTag(ValueError):
 def entities(tags: Sequence[str]) -> list[Entity]:
     """The entities of one sentence. Raises BadTag for a tag of no scheme."""
     found: list[Entity] = []
-    last = OUTSIDE
+    last = None  # (prefix, type) of the tag before; None for O
     for number, tag in enumerate(tags):
-        if tag != OUTSIDE:
-            if not has_prefix(tag):
-                raise BadTag(tag, number)
-            prefix, _, name = tag.partition("-")
-            if last == OUTSIDE or prefix in _BEGIN or last[0] in _END or last[2:] != name:
+        parts = None if tag == OUTSIDE else _split(tag)
+        if parts is not None:
+            prefix, name = parts
+            if last is None or prefix in _BEGIN or last[0] in _END or last[1] != name:
                 found.append(Entity(number, number + 1, name))
             else:
                 found[-1] = found[-1]._replace(end=number + 1)
-        last = tag
+        elif tag != OUTSIDE:
+            raise BadTag(tag, number)
+        last = parts
     return found
 
 
 def are_plain(tags: Collection[str]) -> bool:
-    """Whether these, all tags of a file, are tags of words alone: no prefix, and not only O."""
-    return bool(set(tags) - {OUTSIDE}) and not any(map(has_prefix, tags))
+    """Whether these, all tags of a file, are tags of words alone: of no scheme, and not only O.
+
+    One tag like B-PER is enough for a scheme, and makes errors of those that are like none. Other
+    ways of writing must be that of all tags, with B or I among them: words have tags like S, too.
+    """
+    parts = {tag: _split(tag) for tag in set(tags) - {OUTSIDE}}
+    if any(part is not None and tag == "-".join(part) for tag, part in parts.items()):
+        return False
+    of_scheme = None not in parts.values() and any(prefix in "BI" for prefix, _ in parts.values())
+    return bool(parts) and not of_scheme
 
 
-def has_prefix(tag: str) -> bool:
-    prefix, _, name = tag.partition("-")
-    return prefix in _PREFIXES and bool(name)
+def _split(tag: str) -> tuple[str, str] | None:
+    """(prefix, type), the type "" where it has none; None for a tag of no scheme."""
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        return None
+    prefix, name, name_before, suffix, alone = match.groups()
+    return prefix or suffix or alone, name or name_before or ""
+
+
+def _tag(prefix: str, name: str) -> str:
+    return f"{prefix}-{name}" if name else prefix
 
 
 def to_bio(tags: Sequence[str]) -> tuple[str, ...]:
@@ -75,13 +95,13 @@ def from_entities(found: Sequence[Entity], words: int) -> tuple[str, ...]:
     for start, end, name in found:
         if any(tag != OUTSIDE for tag in tags[start:end]):
             raise ValueError("expected entities that do not overlap.")
-        tags[start:end] = [f"B-{name}"] + [f"I-{name}"] * (end - start - 1)
+        tags[start:end] = [_tag("B", name)] + [_tag("I", name)] * (end - start - 1)
     return tuple(tags)
 
 
 def bio_tags(types: Sequence[str]) -> tuple[str, ...]:
     """All tags for these types, those that no file has among them: O, B-X, I-X, B-Y, I-Y ..."""
-    return (OUTSIDE, *(f"{prefix}-{name}" for name in types for prefix in "BI"))
+    return (OUTSIDE, *(_tag(prefix, name) for name in types for prefix in "BI"))
 
 
 # A matrix of transitions (tags + 2, tags): row i scores each tag behind tag i, the last row but one
@@ -92,8 +112,12 @@ def valid_transitions(tags: Sequence[str]) -> np.ndarray:
     """Transitions: 0 where BIO allows them, -inf where not (I-X behind anything but B-X, I-X)."""
     transitions = np.zeros((len(tags) + 2, len(tags)))
     for column, tag in enumerate(tags):
-        if tag.startswith("I-"):
-            allowed = [row for row, before in enumerate(tags) if before[2:] == tag[2:]]
+        if tag != OUTSIDE and _split(tag)[0] == "I":
+            allowed = [
+                row
+                for row, before in enumerate(tags)
+                if before != OUTSIDE and _split(before)[1] == _split(tag)[1]
+            ]
             transitions[:-1, column] = -np.inf
             transitions[allowed, column] = 0
     return transitions
@@ -129,18 +153,9 @@ def marginals(emissions: np.ndarray, transitions: np.ndarray) -> np.ndarray:
     between, first, last = transitions[:-2], transitions[-2], transitions[-1]
     forward = [first + emissions[0]]
     for emission in emissions[1:]:
-        forward.append(log_sum_exp(forward[-1][:, None] + between, 0) + emission)
+        forward.append(np.logaddexp.reduce(forward[-1][:, None] + between, axis=0) + emission)
     backward = [last]
     for emission in emissions[:0:-1]:
-        backward.append(log_sum_exp(between + (emission + backward[-1]), 1))
+        backward.append(np.logaddexp.reduce(between + (emission + backward[-1]), axis=1))
     scores = np.array(forward) + np.array(backward[::-1])
-    return np.exp(scores - log_sum_exp(scores, 1)[:, None])
-
-
-def log_sum_exp(values: np.ndarray, axis: int) -> np.ndarray:
-    highest = values.max(axis=axis, keepdims=True)
-    # Where all are -inf, so is the sum: -inf - -inf would be no number.
-    highest = np.where(np.isfinite(highest), highest, 0)
-    with np.errstate(divide="ignore"):
-        total = np.log(np.exp(values - highest).sum(axis=axis))
-    return total + highest.squeeze(axis)
+    return np.exp(scores - np.logaddexp.reduce(scores, axis=1)[:, None])

@@ -42,6 +42,7 @@ from kbert.tasks.tag_schemes import (
     valid_transitions,
     viterbi,
 )
+from kbert.tasks.windows.cutting import maximal_context, plan_windows
 from kbert.tasks.windows.sentence_context import (
     TaggedExample,
     all_words,
@@ -49,7 +50,6 @@ from kbert.tasks.windows.sentence_context import (
     with_documents,
     word_pieces,
 )
-from kbert.tasks.windows.word_windows import choose_windows, plan_windows
 from kbert.text.joining import join_words
 
 
@@ -188,6 +188,11 @@ class TaggingTask(Task):
             labels = set(itertools.chain.from_iterable(map(types_of, examples)))
         if not labels:
             raise DataError(f"{where}: expected entities. All tags are O.")
+        if "" in labels and len(labels) > 1:
+            raise DataError(
+                f"{where}: expected a type in all tags, as in B-{max(labels)}, or in none. "
+                "Received both."
+            )
         characters = all(len(word) == 1 for e in examples for word in e.sentence.words)
         return dataclasses.replace(
             self, labels=tuple(sorted(labels)), plain=plain, characters=characters
@@ -210,12 +215,12 @@ class TaggingTask(Task):
         ids = [*before, *itertools.chain.from_iterable(own), *behind]
         lengths = np.array([len(word) for word in own])
         places = len(before) + np.cumsum(lengths) - lengths  # of each word's first piece
-        starts = plan_windows(len(before), len(before) + lengths.sum(), len(ids), size)
-        chosen = choose_windows(places, starts, len(ids), size)
-        for window, start in enumerate(starts):
+        windows = plan_windows(len(before), len(before) + int(lengths.sum()), len(ids), size)
+        chosen = maximal_context(windows)[places]
+        for window, (start, end) in enumerate(windows):
             words = np.flatnonzero(chosen == window)
             if words.size:  # Else the window holds nothing but pieces behind a word's first.
-                row = [tokenizer.cls_id, *ids[start : start + size], tokenizer.sep_id]
+                row = [tokenizer.cls_id, *ids[start:end], tokenizer.sep_id]
                 scored = WindowWords(words, places[words] - start + 1)
                 targets, weights = self.target(example.sentence, scored, len(row))
                 yield Feature(single_segment(row), number, targets, weights, context=scored)

@@ -67,6 +67,11 @@ def test_right_answers_score_all(shared_data):
     assert scores == {"AVERAGE": 100, "F1": 100, "EM": 100, "TOTAL": 1002, "SKIP": 0}
 
 
+def test_no_answer_is_answered_by_nothing():
+    scores = cmrc_scores({1: [], 2: [], 3: ["山"]}, {1: "", 2: "水", 3: ""})
+    assert (scores["F1"], scores["EM"]) == pytest.approx((100 / 3, 100 / 3))
+
+
 def test_nothing_to_score():
     with pytest.raises(DataError, match="one question at least"):
         cmrc_scores({}, {})

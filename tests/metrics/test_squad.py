@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert.errors import DataError
-from kbert.metrics.squad import best_threshold, normalize, squad1_scores, squad2_scores
+from kbert.metrics.squad import (
+    best_threshold,
+    normalize,
+    squad1_scores,
+    squad2_scores,
+    tune_threshold,
+)
 
 
 def published(shared_data, version, system):
@@ -107,6 +113,35 @@ def test_best_threshold_by_brute_force(rows, random):
     assert best == pytest.approx(max(map(at, [-10, *odds.values()])))
     # 0.0 stands for "no answer at all", whatever the odds are.
     assert threshold == 0.0 or at(threshold) == pytest.approx(best)
+
+
+SCORED = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 1.0]), st.integers(-3, 3)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(SCORED)
+def test_no_threshold_is_better_than_the_tuned_one(rows):
+    """Nor does it promise what it does not give: of equal odds either all are answered or none."""
+    answered, unanswered, odds = ({k: row[i] for k, row in enumerate(rows)} for i in range(3))
+
+    def at(threshold):
+        return sum(answered[k] if odds[k] <= threshold else unanswered[k] for k in odds)
+
+    tuned = tune_threshold(answered, unanswered, odds)
+    assert at(tuned) == max(map(at, range(-4, 4)))
+
+
+def test_nan_is_no_odds():
+    for odds in ({"a": float("nan"), "b": 0.1}, {"a": 0.1, "b": float("nan")}):
+        with pytest.raises(DataError, match="null odds of question [ab] must be a number"):
+            squad2_scores({"a": ["x"], "b": []}, {"a": "x", "b": "y"}, odds)
+        with pytest.raises(DataError, match="null odds of question [ab] must be a number"):
+            tune_threshold({"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}, odds)
+    with pytest.raises(DataError, match="threshold of null odds"):
+        squad2_scores({"a": []}, {"a": "x"}, {"a": 0.1}, threshold=float("nan"))
 
 
 def test_refuses():

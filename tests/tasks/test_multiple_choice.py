@@ -89,6 +89,17 @@ def test_objective_is_the_softmax_over_the_choices():
     assert float(sums["accuracy"]) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_batch_that_is_not_full_has_the_loss_of_its_rows(model, smoothing):
+    task = MultipleChoiceTask(sequence_length=12, label_smoothing=smoothing)
+    features = task.encode(EXAMPLES[:2], tokenizer)
+    losses = []
+    for rows in (2, 4):
+        inputs, targets, weights = pad_batch(features, 12, rows)
+        losses.append(float(task.objective(model(inputs), targets, weights)["loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
 def test_metrics_of_answers():
     answers = [
         {"label": 1, "probabilities": [0.25, 0.75]},

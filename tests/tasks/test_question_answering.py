@@ -11,10 +11,10 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.inference.answering import answer_features
+from kbert.layers import IMPOSSIBLE
 from kbert.tasks import TASKS
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.readers.bad_rows import BadRows
-from kbert.tasks.windows.spans import IMPOSSIBLE
 from tests.conftest import ROOT
 from tests.tasks.word_questions import OPEN, SHORT, encode, question
 
@@ -128,6 +128,24 @@ def test_a_threshold_under_which_nothing_is_answered():
     tuned = OPEN.tune(answers, examples)
     assert tuned.null_threshold < -4
     assert tuned.metrics(answers, examples)["f1"] == 50
+
+
+def test_the_threshold_is_tuned_by_the_rules_that_score():
+    """Of Chinese without spaces SQuAD's rules see one word, and nothing in common."""
+    chinese = OPEN.with_options(rules="cmrc")
+    examples = [question(context="他住在山上的房子里", answer="山上的房子"), question(answer="")]
+    answers = [answer("住在山上的房子", -2.0), answer("他", 3.0)]
+    tuned = chinese.tune(answers, examples)
+    assert tuned.null_threshold == -2.0
+    assert tuned.metrics(answers, examples)["f1"] == pytest.approx((100 * 10 / 12 + 100) / 2)
+    nothing = chinese.tune([answer("他", -2.0), answer("他", -2.0)], examples)
+    assert nothing.metrics(answers, examples)["f1"] == chinese.trivial_score(examples) == 50
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
+def test_a_threshold_is_a_number(threshold):
+    with pytest.raises(DataError, match="finite null threshold"):
+        QuestionAnsweringTask(null_threshold=threshold)
 
 
 def test_there_is_nothing_to_tune_where_all_have_answers():

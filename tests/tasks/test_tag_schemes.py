@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from kbert.metrics import conll
 from kbert.tasks.tag_schemes import (
     Entity,
+    are_plain,
     bio_tags,
     entities,
     from_entities,
@@ -87,12 +88,58 @@ def test_broken_bio_is_read_as_conlleval_reads_it(tags):
     assert entities(tags) == by_conlleval(tags)
 
 
+@given(st.lists(st.sampled_from(["O", "B", "I"]), max_size=12))
+def test_tags_without_a_type_are_read_as_conlleval_reads_them(tags):
+    assert entities(tags) == by_conlleval(tags)
+    assert from_entities(entities(tags), len(tags)) == to_bio(tags)
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "BIO", "BIOES", "BMES", "BILOU"])
+@pytest.mark.parametrize("form", ["{1}-{0}", "{0}_{1}", "{1}_{0}"])
+@given(spans)
+def test_other_ways_of_writing_are_read(scheme, form, parts):
+    found, words = laid_out(parts)
+    tags = [
+        tag if tag == "O" else form.format(*tag.split("-", 1))
+        for tag in write(scheme, found, words)
+    ]
+    if "B-X" not in {name for name, _ in parts}:  # whose last letter, too, might be a prefix
+        assert list(to_bio(tags)) == write("BIO", found, words)
+
+
+@pytest.mark.parametrize(
+    ("tags", "plain"),
+    [
+        ({"NOUN", "VERB", "O"}, True),
+        ({"B", "I", "O"}, False),
+        ({"B", "M", "E", "S"}, False),
+        ({"B", "NOUN"}, True),
+        ({"S", "O"}, True),  # A subject and others, say.
+        ({"PER-B", "PER-I", "LOC-B"}, False),
+        ({"B_PER", "O"}, False),
+        ({"PER-B", "X"}, True),
+        ({"B-PER", "X"}, False),
+        ({"NP-S", "NP-L"}, True),
+        ({"O"}, False),
+    ],
+)
+def test_which_tags_are_plain(tags, plain):
+    assert are_plain(tags) is plain
+
+
+def test_valid_transitions_of_one_type_without_a_name():
+    tags = bio_tags([""])
+    assert tags == ("O", "B", "I")
+    # I behind B and I, not behind O nor first.
+    assert np.isfinite(valid_transitions(tags)[:, 2]).tolist() == [False, True, True, False, True]
+
+
 def test_by_hand():
     tags = "I-PER I-PER O I-PER B-PER I-LOC".split()
     assert to_bio(tags) == tuple("B-PER I-PER O B-PER B-PER B-LOC".split())
 
 
-@pytest.mark.parametrize("tag", ["PER", "B", "B-", "X-PER", "", "b-PER"])
+@pytest.mark.parametrize("tag", ["PER", "B-", "-B", "X-PER", "", "b-PER", "b", "BI"])
 def test_what_is_no_tag_is_refused(tag):
     with pytest.raises(ValueError, match="expected O or a tag like B-PER"):
         to_bio(["O", tag])

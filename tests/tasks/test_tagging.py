@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from kbert import WordPieceTokenizer
 from kbert.errors import DataError
+from kbert.metrics.conll import Sentence as ConllSentence
+from kbert.metrics.conll import conll_scores
 from kbert.tasks import TASKS
 from kbert.tasks.features import pad_batch
 from kbert.tasks.readers.bad_rows import BadRows
@@ -248,6 +250,38 @@ def test_tags_without_a_prefix_are_learned_as_they_are(tmp_path):
     other = write(tmp_path, "ann NN\n", "other.conll")
     with pytest.raises(DataError, match="does not have: 'NN'. Expected: 'NNP', 'VB', 'VBD'"):
         task.read_examples(other)
+
+
+def test_entities_of_one_type_without_a_name(tmp_path):
+    path = write(tmp_path, "lee B\nann I\nmet O\n", "untyped.conll")
+    task = TaggingTask()
+    examples = task.read_examples(path)
+    task = task.prepare(examples, str(path))
+    assert (task.tags, task.plain) == (("O", "B", "I"), False)
+    scores = task.metrics([{"tags": ["B", "O", "O"]}], examples)
+    by_conlleval = conll_scores([ConllSentence(["B", "I", "O"], ["B", "O", "O"])])
+    assert scores["f1"] == by_conlleval["FB1"] == 0
+    assert task.metrics([{"tags": ["B", "I", "O"]}], examples)["f1"] == 1
+    (feature,) = task.encode(examples, TOKENIZER)
+    logits = np.full((5, 3), 0.0)
+    logits[[1, 2, 3], [1, 2, 0]] = 9
+    answer = task.decode([{"logits": logits}], examples[0], [feature])
+    assert [(e["text"], e["type"]) for e in answer["entities"]] == [("lee ann", "")]
+
+
+@pytest.mark.parametrize("rows", ["lee PER-B\nann PER-I\nmet O\n", "lee B_PER\nann I_PER\nmet O\n"])
+def test_other_ways_of_writing_a_tag(tmp_path, rows):
+    examples = TaggingTask().read_examples(write(tmp_path, rows, "other.conll"))
+    task = TaggingTask().prepare(examples, "here")
+    assert task.tags == ("O", "B-PER", "I-PER") and not task.plain
+    assert task.metrics([{"tags": ["B-PER", "O", "O"]}], examples)["f1"] == 0
+    assert task.metrics([{"tags": ["B-PER", "I-PER", "O"]}], examples)["f1"] == 1
+
+
+def test_some_tags_with_a_type_and_some_without(tmp_path):
+    path = write(tmp_path, "lee B-PER\nmet O\n\nann B\n", "mixed.conll")
+    with pytest.raises(DataError, match="a type in all tags, as in B-PER, or in none"):
+        TaggingTask().prepare(TaggingTask().read_examples(path), str(path))
 
 
 def test_words_as_tags_are_not_meant(tmp_path):

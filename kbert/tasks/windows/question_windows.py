@@ -8,7 +8,8 @@ import numpy as np
 
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.squad_files import Question
-from kbert.tasks.windows.spans import cut_windows, find_tokens, maximal_context
+from kbert.tasks.windows.cutting import cut_windows, maximal_context
+from kbert.tasks.windows.spans import find_tokens
 from kbert.text.offsets import Pieces
 from kbert.text.segments import num_special_tokens, pack_segments
 

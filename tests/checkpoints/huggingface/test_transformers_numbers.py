@@ -7,8 +7,8 @@ import pytest
 
 from kbert import build_encoder, from_huggingface
 from kbert.checkpoints.directory import copy_weights
+from kbert.layers import IMPOSSIBLE
 from kbert.tasks.features import Feature, pad_batch
-from kbert.tasks.windows.spans import IMPOSSIBLE
 from tests.checkpoints.published_models import minilm_folder
 from tests.golden.tiny_model import TASKS as TINY_TASKS
 from tests.golden.tiny_model import tiny_checkpoint, tiny_finetuned
