@@ -30,21 +30,23 @@ def add_arguments(parser):
 
 def run(args):
     from kbert.corpus.vocabulary import learn_vocabulary
-    from kbert.files import check_writable
+    from kbert.files import check_writable, locked
     from kbert.text.vocabulary import save_vocabulary
 
     check_writable(args.output)  # Before minutes of work.
-    trained = learn_vocabulary(
-        args.files,
-        args.size,
-        lowercase=not args.cased,
-        min_frequency=args.min_frequency,
-        coverage=args.coverage,
-        field=args.field,
-        num_workers=args.workers,
-        progress=not args.quiet,
-    )
-    save_vocabulary(args.output, trained.pieces)
+    with locked(args.output):
+        trained = learn_vocabulary(
+            args.files,
+            args.size,
+            lowercase=not args.cased,
+            min_frequency=args.min_frequency,
+            coverage=args.coverage,
+            field=args.field,
+            num_workers=args.workers,
+            progress=not args.quiet,
+            output=args.output,
+        )
+        save_vocabulary(args.output, trained.pieces)
     print_summary(args, trained)
 
 

@@ -14,6 +14,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import joblib
+
 RESULTS = pathlib.Path(__file__).parent / "results"
 IMAGES = pathlib.Path(__file__).parents[1] / "docs" / "images"
 
@@ -69,7 +71,7 @@ def machine() -> dict:
     return {
         "processor": fields["processor"],
         "extensions": [name for name in wide if name in fields["flags"].split()],
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": joblib.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "system": platform.system(),
         "python": platform.python_version(),

@@ -81,21 +81,30 @@ class TextReader:
     """The documents of files and folders, one after another, always in the same order.
 
     Args:
-        paths: files, or folders that are searched; hidden files and folders are left out.
+        paths: files, or folders that are searched; hidden files and folders are left out, links
+            are followed, and what several names lead to is read once.
         document: where a document of .txt and .md ends: "blank-line" or "file".
         field: the field of a .jsonl object that holds the document.
+        leave_out: files and folders that are no text where they lie in one of those folders: what
+            a command writes, and the vocabulary.
 
     Attributes: `files` (paths), `total_bytes` and `bytes_read` (on disk, as compressed), and
     `problems`. Raises DataError if a file cannot be what its name says.
     """
 
-    def __init__(self, paths: Iterable[str], document: str = "blank-line", field: str = "text"):
+    def __init__(
+        self,
+        paths: Iterable[str],
+        document: str = "blank-line",
+        field: str = "text",
+        leave_out: Iterable[str] = (),
+    ):
         if document not in DOCUMENT_RULES:
             raise DataError(f"document must be one of {DOCUMENT_RULES}. Received: {document!r}.")
         self.document = document
         self.field = field
         self.problems = Problems()
-        self.files = _find_files(paths, self.problems)
+        self.files = _find_files(paths, leave_out, self.problems)
         for path in self.files:
             _check_file(path, field)
         self._sizes = [os.path.getsize(path) for path in self.files]
@@ -226,43 +235,70 @@ def iterate_texts(
         problems.merge(reader.problems.as_dict())
 
 
-def _find_files(paths: Iterable[str], problems: Problems) -> list[str]:
-    """Files as given, folders replaced by the text files in them; each file once."""
+def _find_files(paths: Iterable[str], leave_out: Iterable[str], problems: Problems) -> list[str]:
+    """Files as given, folders replaced by the text files in them; each real file once."""
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    found: dict[str, None] = {}
+    seen = set(map(os.path.realpath, leave_out))
+    found: dict[str, str] = {}  # by where links lead
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
-            inside = _files_of_folder(path, problems)
+            inside = _files_of_folder(path, seen, problems)
             if not inside:
                 raise DataError(f"Folder {path} has no file with a name in {_expected()}.")
-            found.update(dict.fromkeys(inside))
-        elif not os.path.exists(path):
-            raise DataError(f"There is no file or folder {path}.")
-        elif not os.path.isfile(path):
-            raise DataError(f"{path} is not a regular file: it must be readable more than once.")
-        elif split_suffixes(path)[0] not in SUFFIXES:
-            raise DataError(f"{path} must have a name in {_expected()}.")
         else:
-            found[path] = None
+            _check_name(path, seen)
+            inside = [path]
+        for file in inside:
+            if found.setdefault(os.path.realpath(file), file) != file:
+                problems.add(file, "another name of a file that is read already, left out")
     if not found:
         raise DataError("No file or folder with text was given.")
-    return list(found)
+    return list(found.values())
+
+
+def _check_name(path: str, no_text: set[str]) -> None:
+    """Raise DataError if a path that was given is no text file by its name and kind."""
+    if not os.path.exists(path):
+        raise DataError(f"There is no file or folder {path}.")
+    if not os.path.isfile(path):
+        raise DataError(f"{path} is not a regular file: it must be readable more than once.")
+    if os.path.realpath(path) in no_text:
+        raise DataError(f"{path} is to be read as text, but is the vocabulary or the output too.")
+    if split_suffixes(path)[0] not in SUFFIXES:
+        raise DataError(f"{path} must have a name in {_expected()}.")
 
 
 def _expected() -> str:
     return f"{' '.join('*' + s for s in SUFFIXES)}, plain or with {' '.join(COMPRESSIONS)}"
 
 
-def _files_of_folder(folder: str, problems: Problems) -> list[str]:
-    found = []
-    for directory, subfolders, names in os.walk(folder, onerror=_raise):
-        # Sorted in place: os.walk descends in this order.
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+def _files_of_folder(folder: str, no_text: set[str], problems: Problems) -> list[str]:
+    """The text files below a folder, in sorted order; links to folders are followed."""
+    found, seen = [], {os.path.realpath(folder)}
+    for directory, subfolders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        kept = []
+        for name in sorted(subfolders):
+            real = os.path.realpath(os.path.join(directory, name))
+            if name.startswith("."):
+                problems.add(folder, "hidden folders, left out")
+            elif real in no_text:
+                problems.add(folder, "output or vocabulary, left out")
+            elif real in seen:
+                problems.add(folder, "links to folders that are read already, left out")
+            else:
+                kept.append(name)
+                seen.add(real)
+        subfolders[:] = kept  # In place: os.walk descends in this order.
         for name in sorted(names):
             path = os.path.join(directory, name)
-            usable = not name.startswith(".") and split_suffixes(name)[0] in SUFFIXES
-            if usable and os.path.isfile(path):
+            if os.path.realpath(path) in no_text:
+                problems.add(folder, "output or vocabulary, left out")
+            elif (
+                not name.startswith(".")
+                and split_suffixes(name)[0] in SUFFIXES
+                and os.path.isfile(path)
+            ):
                 found.append(path)
             else:
                 problems.add(folder, "files of other kinds, left out")

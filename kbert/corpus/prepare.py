@@ -8,25 +8,29 @@ the size of the corpus. Where a task begins depends on nothing but the input, so
 same, byte for byte, with any number of workers and however often the run was interrupted.
 """
 
-import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tqdm import tqdm
 
 from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.pool import Pool, usable_cores
+from kbert.corpus.shard_encoder import ShardEncoder
 from kbert.corpus.store import SPLITS
 from kbert.corpus.store_writer import StoreWriter
-from kbert.corpus.workers import Workers
 from kbert.errors import DataError
 from kbert.text.sentences import SENTENCE_RULES
 from kbert.text.vocabulary import load_vocabulary
 
 TASK_CHARACTERS = 4 << 20
+# TensorFlow and `re` leave two threads enough to do side by side, and a process costs seconds and
+# the memory of another TensorFlow; from three on Python's lock would hold them up.
+_MAX_THREADS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +103,17 @@ def prepare(
     if processes is not None and processes < 1:
         raise DataError(f"`processes` must be at least 1. Received: {processes}.")
     pieces = load_vocabulary(vocabulary)
-    reader = TextReader(inputs, document, field)
+    reader = TextReader(inputs, document, field, leave_out=[output, vocabulary])
     writer = StoreWriter(output, _job(reader, pieces, recipe))
     already_finished = writer.index is not None
     text_bytes = 0
     if not already_finished:
         processes = processes or _useful_processes(reader.total_bytes)
         try:
-            with Workers(processes, pieces, recipe) as workers:
+            make = functools.partial(_shard_writer, pieces, recipe, processes > _MAX_THREADS)
+            with Pool(processes, make, processes > _MAX_THREADS) as pool:
                 working = time.monotonic()
-                text_bytes = _write_shards(writer, reader, workers, progress)
+                text_bytes = _write_shards(writer, reader, pool, progress)
             _finish(writer, reader, pieces, recipe)
         finally:
             writer.close()
@@ -124,9 +129,8 @@ def prepare(
 
 def _job(reader: TextReader, pieces: list[str], recipe: Recipe) -> dict:
     """Everything that decides the content of the store, in names that a message can use."""
-    files = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in reader.files]
     return {
-        "inputs": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
+        "inputs": hashlib.sha256(json.dumps(list(map(_state, reader.files))).encode()).hexdigest(),
         "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
         "document": reader.document,
         "field": reader.field,
@@ -135,30 +139,46 @@ def _job(reader: TextReader, pieces: list[str], recipe: Recipe) -> dict:
     }
 
 
+def _state(path: str) -> tuple[str, int, int]:
+    """What changes with a file, its name the same in every locale."""
+    name = os.fsencode(path).decode("utf-8", "surrogateescape")
+    return name, os.stat(path).st_size, os.stat(path).st_mtime_ns
+
+
 def _useful_processes(total_bytes: int) -> int:
-    """All cores that this process may use; but starting one takes seconds, so few for little."""
-    return min(len(os.sched_getaffinity(0)), 1 + total_bytes // TASK_CHARACTERS)
+    """All cores; but starting one takes seconds, so few for little."""
+    return min(usable_cores(), 1 + total_bytes // TASK_CHARACTERS)
 
 
-def _write_shards(writer: StoreWriter, reader: TextReader, workers: Workers, progress: bool) -> int:
+def _shard_writer(pieces: list[str], recipe: Recipe, alone: bool) -> Callable:
+    """`ShardEncoder.write`; `alone`: it has a process of its own."""
+    if alone:
+        # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores.
+        threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
+    # Here, because only workers need TensorFlow: it takes seconds to import.
+    from kbert.text.tokenizer import WordPieceTokenizer
+
+    tokenizer = WordPieceTokenizer(pieces, **recipe.tokenizer_options)
+    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share).write
+
+
+def _write_shards(writer: StoreWriter, reader: TextReader, pool: Pool, progress: bool) -> int:
     """Write the shards that are missing. Returns the bytes of text that they hold."""
     done = writer.shard_infos()
     first = next(number for number in range(len(done) + 1) if number not in done)
     before = done[first - 1] if first else {"next": (0, 0), "bytes_read": 0, "is_last": False}
     if before["is_last"]:
         return 0
-    start = before["next"]
-    waiting = collections.deque()
+    tasks = _tasks(reader, first, *before["next"])
+    missing = (
+        (writer.shard_path(number), documents, info)
+        for number, documents, info in tasks
+        if number not in done
+    )
     with _ProgressBar(reader.total_bytes, before["bytes_read"], progress) as bar:
-        for number, documents, info in _tasks(reader, first, *start):
-            if number in done:
-                continue
-            waiting.append(workers.submit(writer.shard_path(number), documents, info))
-            # One task more than workers: the next lies ready when one of them is done.
-            if len(waiting) > workers.count + 1:
-                bar.advance(waiting.popleft().result())
-        while waiting:
-            bar.advance(waiting.popleft().result())
+        for info in pool.map(missing):
+            bar.advance(info)
     return bar.text_bytes
 
 

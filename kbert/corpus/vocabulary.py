@@ -1,5 +1,6 @@
 """Learns a WordPiece vocabulary from text files. TensorFlow is not needed here."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -58,6 +59,7 @@ def learn_vocabulary(
     field: str = "text",
     num_workers: int | None = None,
     progress: bool = True,
+    output: str | os.PathLike | None = None,
 ) -> TrainedVocabulary:
     """Learn a WordPiece vocabulary from files, read as a stream.
 
@@ -71,17 +73,18 @@ def learn_vocabulary(
         min_frequency: what occurs less often becomes no piece.
         coverage: the share of all characters that shall have a piece; the rarest have none.
         field: the field of a .jsonl object that holds the text.
-        num_workers: processes that count; None takes one for each processor. With more than about
+        num_workers: processes that count; None takes one for each core. With more than about
             4 MB of text they are started with "spawn": a script that calls this needs
             `if __name__ == "__main__":`.
         progress: show progress bars on stderr.
+        output: where the pieces will be written, which is no text even if it lies in a folder.
 
     Raises:
         DataError: files that cannot be read as text, no words in them, or `size` too small.
     """
     _check_options(size, coverage)
     started = time.perf_counter()
-    reader = TextReader(files, field=field)
+    reader = TextReader(files, field=field, leave_out=[] if output is None else [output])
     table = WordTable(lowercase, strip_accents, split_chinese)
     words, num_bytes = count_words(_texts(reader, progress), table, num_workers)
     counted = time.perf_counter()

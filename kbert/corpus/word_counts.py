@@ -1,13 +1,12 @@
 """Counts the words of a text, in parallel, without TensorFlow."""
 
 import collections
+import functools
 import itertools
-import multiprocessing
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from kbert.corpus.pool import Pool, usable_cores
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
 
 _CHUNK_CHARACTERS = 4 << 20
@@ -35,14 +34,20 @@ def count_words(
     Args:
         texts: the texts; words do not reach across them.
         table: how to normalise and split.
-        num_workers: processes; None takes one for each processor.
+        num_workers: processes; None takes one for each core.
     """
+    num_workers = num_workers or usable_cores()
     total, num_bytes = collections.Counter(), 0
-    for words, chunk_bytes in _map_chunks(_chunks(texts), table, num_workers or os.cpu_count()):
-        total.update(words)
-        num_bytes += chunk_bytes
-        if len(total) > _MAX_DISTINCT_WORDS:
-            total = _without_rare(total)
+    chunks = _chunks(texts)
+    first = list(itertools.islice(chunks, 2))
+    # For one chunk, starting processes would take longer than counting.
+    in_processes = num_workers > 1 and len(first) > 1
+    with Pool(num_workers, functools.partial(_counter, table), in_processes) as pool:
+        for words, chunk_bytes in pool.map(itertools.chain(first, chunks)):
+            total.update(words)
+            num_bytes += chunk_bytes
+            if len(total) > _MAX_DISTINCT_WORDS:
+                total = _without_rare(total)
     return WordCounts(total, num_bytes)
 
 
@@ -60,36 +65,21 @@ def count_chunk(text: str, table: WordTable) -> WordCounts:
     return WordCounts(words, len(text.encode("utf-8", "surrogatepass")))
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[str]:
-    """The same texts in strings of about four million characters."""
+def _counter(table: WordTable) -> Callable[[str], WordCounts]:
+    return functools.partial(count_chunk, table=table)
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[tuple[str]]:
+    """The same texts in strings of about four million characters, each alone in a tuple."""
     held, length = [], 0
     for text in texts:
         held.append(text)
         length += len(text)
         if length >= _CHUNK_CHARACTERS:
-            yield "\n".join(held)
+            yield ("\n".join(held),)
             held, length = [], 0
     if held:
-        yield "\n".join(held)
-
-
-def _map_chunks(chunks: Iterator[str], table: WordTable, num_workers: int) -> Iterator[WordCounts]:
-    """`count_chunk` of each chunk, in order."""
-    first = list(itertools.islice(chunks, 2))
-    if num_workers == 1 or len(first) < 2:
-        # Starting processes would take longer than counting.
-        yield from (count_chunk(chunk, table) for chunk in itertools.chain(first, chunks))
-        return
-    # Not forked: TensorFlow's threads may hold locks in a process that has loaded it.
-    context = multiprocessing.get_context("spawn")
-    pending: collections.deque[Future] = collections.deque()
-    with ProcessPoolExecutor(num_workers, context) as pool:
-        for chunk in itertools.chain(first, chunks):
-            pending.append(pool.submit(count_chunk, chunk, table))
-            if len(pending) > 2 * num_workers:  # So that reading never runs far ahead.
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield ("\n".join(held),)
 
 
 def _without_rare(words: collections.Counter) -> collections.Counter:

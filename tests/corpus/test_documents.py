@@ -119,9 +119,75 @@ def test_folders_are_searched_in_sorted_order(tmp_path):
     reader = TextReader([tmp_path, str(tmp_path / "b.txt")])
     names = [os.path.relpath(path, tmp_path) for path in reader.files]
     assert names == ["b.txt", "a/b.jsonl", "a/z.md.gz"]
-    [entry] = reader.problems.as_dict()["listed"]
-    assert entry["count"] == 3
-    assert "other kinds" in entry["problem"]
+    problems = reader.problems.as_dict()["listed"]
+    assert [(entry["problem"], entry["count"]) for entry in problems] == [
+        ("hidden folders, left out", 1),
+        ("files of other kinds, left out", 3),
+    ]
+
+
+def test_links_are_followed_and_each_real_file_is_read_once(tmp_path):
+    write(tmp_path, "elsewhere/deep/x.txt", "linked")
+    for name in ("b", "z"):
+        write(tmp_path, f"corpus/{name}.txt", name)
+    for link, target in {
+        "a": "../elsewhere",
+        "c": "../elsewhere/deep",
+        "loop": "..",
+        "self": "self",
+        "nowhere": "missing",
+        "y.txt": "z.txt",
+    }.items():
+        (tmp_path / "corpus" / link).symlink_to(target)
+    (tmp_path / "corpus" / "loop").unlink()
+    (tmp_path / "elsewhere" / "loop").symlink_to("../corpus")
+    texts, problems = read(str(tmp_path / "corpus"))
+    assert texts == ["b", "z", "linked"]
+    assert problems == {
+        ("corpus", "links to folders that are read already, left out"): (2, None),
+        ("corpus", "files of other kinds, left out"): (2, None),
+        ("z.txt", "another name of a file that is read already, left out"): (1, None),
+    }
+
+
+def test_what_a_command_writes_is_no_text(tmp_path):
+    write(tmp_path, "a.txt", "text")
+    write(tmp_path, "vocab.txt", "[PAD]")
+    write(tmp_path, "store/vocab.txt", "[PAD]")
+    outputs = [tmp_path / "vocab.txt", tmp_path / "store"]
+    reader = TextReader([tmp_path], leave_out=outputs)
+    assert reader.files == [str(tmp_path / "a.txt")]
+    [problem] = reader.problems.as_dict()["listed"]
+    assert (problem["problem"], problem["count"]) == ("output or vocabulary, left out", 2)
+    with pytest.raises(DataError, match="is to be read as text, but is"):
+        TextReader([tmp_path / "vocab.txt"], leave_out=outputs)
+
+
+@pytest.mark.parametrize("name", ["pipe.txt", "device.txt", "loop.txt"])
+def test_what_cannot_be_read_twice_is_counted_or_refused(tmp_path, name):
+    write(tmp_path, "a.txt", "text")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "device.txt").symlink_to("/dev/zero")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    assert read(tmp_path) == (
+        ["text"],
+        {(tmp_path.name, "files of other kinds, left out"): (3, None)},
+    )
+    with pytest.raises(DataError, match=f"There is no .*{name}|{name} is not a regular file"):
+        TextReader([tmp_path / name])
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_a_decompression_bomb_takes_little_memory(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(files, "MAX_DOCUMENT_LENGTH", 200_000)
+    monkeypatch.setattr(files, "_PIECE_BYTES", 100_000)
+    path = write(tmp_path, "a.txt" + suffix, COMPRESS[suffix](b"a" * 60_000_000))
+    tracemalloc.start()
+    num_characters = sum(len(text) for text in iterate_texts([path]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert num_characters == 60_000_000
+    assert peak < 48e6
 
 
 def test_bytes_read_reach_the_size_of_the_files(tmp_path):

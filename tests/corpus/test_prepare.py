@@ -213,11 +213,11 @@ def test_killed_and_continued_gives_the_same_bytes(tmp_path, vocabulary, monkeyp
 
     small_shards(monkeypatch)
     written = []
-    submit = corpus.Workers.submit
+    write = corpus.ShardEncoder.write
     monkeypatch.setattr(
-        corpus.Workers,
-        "submit",
-        lambda self, path, *rest: written.append(path.stem) or submit(self, path, *rest),
+        corpus.ShardEncoder,
+        "write",
+        lambda self, path, *rest: written.append(path.stem) or write(self, path, *rest),
     )
     prepare([text], output, vocabulary, progress=False)
     num_written = len(written)
@@ -313,6 +313,17 @@ def test_a_huge_line_becomes_sentences(tmp_path, vocabulary):
     assert split["tokens"] > 1_000_000
     assert sum(counts["tokens"] for counts in result["splits"].values()) == 2_500_000
     assert split["sentences"] >= 250
+
+
+def test_output_and_vocabulary_may_lie_in_the_folder_that_is_read(tmp_path, vocabulary, text_file):
+    arguments = [[tmp_path], tmp_path / "store", vocabulary]
+    first = prepare(*arguments, progress=False)
+    before = content_of(tmp_path / "store")
+    assert prepare(*arguments, progress=False)["already_finished"]
+    assert content_of(tmp_path / "store") == before
+    assert {entry["problem"] for entry in first["summary"]["problems"]["listed"]} == {
+        "output or vocabulary, left out"
+    }
 
 
 def test_no_text_at_all_is_refused(tmp_path, vocabulary):

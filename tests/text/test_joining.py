@@ -1,6 +1,12 @@
-import pytest
+"""Texts of pieces, and texts of words."""
 
-from kbert.text.joining import join_pieces
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbert.text.joining import join_pieces, join_words
+
+word = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co"]), min_size=1, max_size=30)
 
 
 @pytest.mark.parametrize(
@@ -17,3 +23,14 @@ from kbert.text.joining import join_pieces
 )
 def test_join_pieces(pieces, text):
     assert join_pieces(pieces.split()) == text
+
+
+@given(st.lists(word), st.booleans())
+def test_words_stand_where_they_are_said_to(words, spaces):
+    joined, spans = join_words(words, spaces)
+    assert [joined[start:end] for start, end in spans] == words
+
+
+def test_no_space_beside_chinese():
+    assert join_words(["go", "to", "北", "京", "now"])[0] == "go to北京now"
+    assert join_words("2008", spaces=False)[0] == "2008"

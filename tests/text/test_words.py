@@ -1,15 +1,17 @@
-"""Splitting and counting words in Python agrees with the tokenizer in TensorFlow."""
+"""Words in a text: by hand, and as the tokenizer in TensorFlow has them."""
 
-import collections
 import sys
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kbert.corpus.word_counts import count_chunk, count_words
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import SPECIAL_TOKENS
-from kbert.text.words import WordTable
+from kbert.text.words import WordTable, word_spans
+
+text = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co"]), max_size=30)
 
 
 def words_of(text, **options):
@@ -28,32 +30,6 @@ def words_of(text, **options):
 )
 def test_words(options, text, expected):
     assert words_of(text, **options) == expected.split()
-
-
-def test_count_chunk_leaves_out_words_that_are_always_unknown():
-    counted = count_chunk("The the, é " + "a" * 101, WordTable())
-    assert counted.words == {"the": 2, ",": 1, "e": 1}
-    assert counted.num_bytes == 113
-
-
-def test_processes_count_as_one_process_does(monkeypatch):
-    texts = [f"word{i % 7} 我 other text. " * 50 for i in range(40)]
-    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 10_000)
-    alone = count_words(texts, WordTable(), num_workers=1)
-    assert count_words(texts, WordTable(), num_workers=2) == alone
-    expected = collections.Counter()
-    for text in texts:
-        expected.update(words_of(text))
-    assert alone.words == expected
-
-
-def test_memory_is_bounded_by_forgetting_rare_words(monkeypatch):
-    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 100)
-    monkeypatch.setattr("kbert.corpus.word_counts._MAX_DISTINCT_WORDS", 50)
-    texts = ["often " * 20 + f"rare{i}" for i in range(500)]
-    counted = count_words(texts, WordTable(), num_workers=1).words
-    assert counted["often"] == 10_000
-    assert len(counted) <= 51
 
 
 def old_characters():
@@ -79,3 +55,17 @@ def test_every_character_is_treated_as_the_tokenizer_does(lowercase):
             different.append(character)
     # Unicode moved these between classes, and Python and TensorFlow have different versions of it.
     assert set(different) <= set("\u166d\u1734\u180e")
+
+
+def test_spans_by_hand():
+    sentence = "U.S.-born Ann, 北京 2008!"
+    words = [sentence[start:end] for start, end in word_spans(sentence)]
+    assert words == ["U", ".", "S", ".", "-", "born", "Ann", ",", "北", "京", "2008", "!"]
+    letters = [sentence[start:end] for start, end in word_spans(sentence, characters=True)]
+    assert letters == list(sentence.replace(" ", ""))
+
+
+@given(text.filter(lambda text: "\ufffd" not in text))
+def test_spans_are_berts_words(text):
+    table = WordTable(lowercase=False, strip_accents=False)
+    assert [text[start:end] for start, end in word_spans(text)] == text.translate(table).split()

@@ -1,13 +1,7 @@
-"""From documents to shards, in parallel: split into sentences, tokenize, write."""
+"""From documents to a shard: split into sentences, tokenize, write."""
 
-import concurrent.futures
-import concurrent.futures.process
 import hashlib
-import multiprocessing
-import os
 import pathlib
-import signal
-import threading
 
 import numpy as np
 
@@ -17,7 +11,6 @@ from kbert.text.sentences import split_sentences
 
 # Large enough that the cost of one call to TensorFlow disappears, small enough for the caches.
 _SENTENCES_A_CALL = 8192
-MAX_THREADS = 2
 
 
 class ShardEncoder:
@@ -86,89 +79,3 @@ class ShardEncoder:
         """Decided by the text alone, so that neither order nor sharding changes it."""
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") < self.validation_share * 2**64
-
-
-class Workers:
-    """A pool that encodes shards: up to two workers are threads, more are processes.
-
-    TensorFlow and `re` leave two threads enough to do side by side, and a process costs seconds of
-    start-up and the memory of another TensorFlow; from three on Python's lock would hold them up.
-
-    Args:
-        count: number of workers.
-        pieces: the vocabulary.
-        recipe: a Recipe.
-    """
-
-    def __init__(self, count: int, pieces: list[str], recipe):
-        self.count = count
-        self._lifeline = None
-        if count <= MAX_THREADS:
-            self._write = _make_encoder(pieces, recipe).write
-            self._pool = concurrent.futures.ThreadPoolExecutor(count)
-        else:
-            self._write = _write_in_worker
-            other_end, self._lifeline = multiprocessing.Pipe(duplex=False)
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                count,
-                multiprocessing.get_context("spawn"),
-                _start_worker,
-                (pieces, recipe, other_end),
-            )
-
-    def submit(self, path: pathlib.Path, documents: list[str], info: dict):
-        """A future of the info that ShardEncoder.write returns."""
-        # Workers start here and inherit the mask: Ctrl-C is for the parent, which ends them.
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._pool.submit(self._write, path, documents, info)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, error_type, error, traceback):
-        if error is not None and self._lifeline is not None:
-            self._lifeline.close()  # Ends them at once, even those that still import TensorFlow.
-        self._pool.shutdown(wait=True, cancel_futures=error is not None)
-        if self._lifeline is not None:
-            self._lifeline.close()
-        if isinstance(error, concurrent.futures.process.BrokenProcessPool):
-            raise ChildProcessError(
-                "A worker process ended by itself, perhaps for want of memory. The same command "
-                "continues where it stopped; --processes sets the number of workers."
-            ) from error
-
-
-def _make_encoder(pieces: list[str], recipe) -> ShardEncoder:
-    # Here, because only workers need TensorFlow: it takes seconds to import.
-    from kbert.text.tokenizer import WordPieceTokenizer
-
-    tokenizer = WordPieceTokenizer(pieces, **recipe.tokenizer_options)
-    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share)
-
-
-def _start_worker(pieces: list[str], recipe, lifeline) -> None:
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores for each worker.
-    threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
-    # A process has no other place for what its initializer made.
-    global _encoder
-    _encoder = _make_encoder(pieces, recipe)
-
-
-def _end_with(lifeline) -> None:
-    """End this process when the other end of the pipe is closed, by the parent or by its death.
-
-    A worker may end anywhere: shards appear whole or not at all.
-    """
-    try:
-        lifeline.recv()
-    except EOFError:
-        os._exit(1)
-
-
-def _write_in_worker(path: pathlib.Path, documents: list[str], info: dict) -> dict:
-    return _encoder.write(path, documents, info)
