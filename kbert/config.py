@@ -129,28 +129,41 @@ class BertConfig:
             raise DataError(f"{path} is not a BERT configuration: {error}") from error
 
     def to_dict(self) -> dict:
+        """The fields as `from_dict` reads them, ready for JSON."""
         return dataclasses.asdict(self)
 
     def parameters_by_formula(self) -> int:
-        """The usual estimate, V x H + 12 x L x H^2: token table, and 4 H^2 attention + 8 H^2
-        feed-forward weights a layer. Linear in the layers, quadratic in the width."""
-        return self.vocabulary_size * self.hidden_dim + 12 * self.num_layers * self.hidden_dim**2
+        """The usual estimate, V x H + 12 x L x H^2."""
+        return self._total(self.formula_parts())
+
+    def formula_parts(self) -> dict[str, int]:
+        """Of that estimate: the token table as "embedding", the 4 H^2 attention and 8 H^2
+        feed-forward weights of one "block"."""
+        return {
+            "embedding": self.vocabulary_size * self.hidden_dim,
+            "block": 12 * self.hidden_dim**2,
+        }
 
     def num_parameters(self) -> int:
         """The exact count of the encoder with its pooler, without pre-training heads."""
-        norm = 2 * self.hidden_dim
+        return self._total(self.exact_parts())
+
+    def exact_parts(self) -> dict[str, int]:
+        """Of that count: "embedding", one "block" and "pooler"."""
+        hidden, wide = self.hidden_dim, self.intermediate_dim
+        norm = 2 * hidden
         rows = self.vocabulary_size + self.max_sequence_length + self.num_segments
-        attention = 4 * (self.hidden_dim**2 + self.hidden_dim)
-        feed_forward = (
-            2 * self.hidden_dim * self.intermediate_dim + self.intermediate_dim + self.hidden_dim
-        )
-        pooler = self.hidden_dim**2 + self.hidden_dim
-        return (
-            rows * self.hidden_dim
-            + norm
-            + self.num_layers * (attention + feed_forward + 2 * norm)
-            + pooler
-        )
+        # Query, key, value and output projection; then two layers. All with biases.
+        attention = 4 * (hidden**2 + hidden)
+        feed_forward = hidden * wide + wide + wide * hidden + hidden
+        return {
+            "embedding": rows * hidden + norm,
+            "block": attention + norm + feed_forward + norm,
+            "pooler": hidden**2 + hidden,
+        }
+
+    def _total(self, parts: dict[str, int]) -> int:
+        return sum(parts.values()) + (self.num_layers - 1) * parts["block"]
 
 
 def _activation(fields: dict) -> str:

@@ -7,7 +7,6 @@ file of weights.
 import math
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -58,57 +57,43 @@ def count_stored(config: BertConfig, path: pathlib.Path) -> list[LayerCount]:
             layer = name.split("/")[0]
             size = math.prod(file.get_slice(name).get_shape())
             exact[layer] = exact.get(layer, 0) + size
-    encoder = list(exact_counts(config))
+    encoder = list(_by_layer(config, config.exact_parts()))
     heads = sorted(set(exact) - set(encoder))
     missing = sorted(set(encoder) - set(exact))
     if missing:
         raise DataError(f"{path} has no weights of {', '.join(missing)}.")
-    return with_formula(config, {layer: exact[layer] for layer in [*encoder, *heads]})
+    return _with_formula(config, {layer: exact[layer] for layer in [*encoder, *heads]})
 
 
 def count_encoder(config: BertConfig) -> list[LayerCount]:
     """The layers of an encoder with its pooler; in sum `config.num_parameters()`."""
-    return with_formula(config, exact_counts(config))
+    return _with_formula(config, _by_layer(config, config.exact_parts()))
 
 
-def exact_counts(config: BertConfig) -> dict[str, int]:
-    """Exact parameters by layer, as arithmetic of the configuration."""
-    hidden, wide = config.hidden_dim, config.intermediate_dim
-    norm = 2 * hidden
-    rows = config.vocabulary_size + config.num_segments + config.max_sequence_length
-    # Query, key, value and output projection; then the two feed-forward layers. All with biases.
-    attention = 4 * (hidden * hidden + hidden)
-    feed_forward = hidden * wide + wide + wide * hidden + hidden
-    block = attention + norm + feed_forward + norm
-    return {
-        "embedding": rows * hidden + norm,
-        **{f"block_{index}": block for index in range(config.num_layers)},
-        "pooler": hidden * hidden + hidden,
-    }
+def _by_layer(config: BertConfig, parts: Mapping[str, int]) -> dict[str, int]:
+    """The count of each layer, from those of the embedding, of one block and of the pooler."""
+    counts = {"embedding": parts["embedding"]}
+    counts |= {f"block_{index}": parts["block"] for index in range(config.num_layers)}
+    return counts | {name: size for name, size in parts.items() if name == "pooler"}
 
 
-def with_formula(config: BertConfig, exact: Mapping[str, int]) -> list[LayerCount]:
+def _with_formula(config: BertConfig, exact: Mapping[str, int]) -> list[LayerCount]:
     """Beside each exact count its share of V x H + 12 L H^2 (`parameters_by_formula`)."""
-    return [LayerCount(layer, formula_of(config, layer), size) for layer, size in exact.items()]
-
-
-def formula_of(config: BertConfig, layer: str) -> int | None:
-    if layer == "embedding":
-        return config.vocabulary_size * config.hidden_dim
-    return 12 * config.hidden_dim**2 if re.fullmatch(r"block_\d+", layer) else None
+    formulas = _by_layer(config, config.formula_parts())
+    return [LayerCount(layer, formulas.get(layer), size) for layer, size in exact.items()]
 
 
 def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
     """The counts as a table for a person, with the encoder's sums and the sum of all."""
-    encoder = set(exact_counts(config))
+    encoder = set(_by_layer(config, config.exact_parts()))
     by_formula = config.parameters_by_formula()
     exact = sum(count.exact for count in layers if count.layer in encoder)
     everything = sum(count.exact for count in layers)
     rows = [("layer", "formula", "exact")]
-    rows += [(count.layer, number(count.formula), number(count.exact)) for count in layers]
-    rows.append(("encoder", number(by_formula), number(exact)))
+    rows += [(count.layer, _number(count.formula), _number(count.exact)) for count in layers]
+    rows.append(("encoder", _number(by_formula), _number(exact)))
     if everything != exact:
-        rows.append(("with heads", "", number(everything)))
+        rows.append(("with heads", "", _number(everything)))
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{name:<{width}}  {left:>15}  {right:>15}".rstrip() for name, left, right in rows]
     lines.append(
@@ -118,5 +103,5 @@ def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
     return "\n".join(lines)
 
 
-def number(count: int | None) -> str:
+def _number(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
