@@ -18,7 +18,9 @@ def add_arguments(parser):
     parser.add_argument("--output", required=True, metavar="FOLDER", help="what to write")
     parser.add_argument("--to", choices=FORMATS, default="kbert", help="format of the output")
     parser.add_argument(
-        "--encoder-only", action="store_true", help="leave pre-training heads or a task's out"
+        "--encoder-only",
+        action="store_true",
+        help="leave out pre-training heads, a task's, and how a text's vector is made",
     )
     parser.add_argument(
         "--allow-missing-heads",
@@ -49,15 +51,19 @@ def run(args):
     import warnings
 
     from kbert.checkpoints.directory import Checkpoint, encoder_of
-    from kbert.checkpoints.formats import format_of, reader, writer
-    from kbert.checkpoints.sentence_vectors import read_pooling, write_pooling
+    from kbert.checkpoints.formats import format_of, pooling_of, pooling_writer, reader, writer
     from kbert.errors import DataError
+    from kbert.files import replacing_folder
 
     output = pathlib.Path(args.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or an empty folder.")
     source = format_of(args.source)
-    pooling = read_pooling(args.source)
+    pooling = pooling_of(args.source)
+    if pooling is not None and args.encoder_only:
+        print(f"{args.source} says how a text's vector is made, which is left out.")
+        pooling = None
+    write_pooling = None if pooling is None else pooling_writer(args.to)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         checkpoint = reader(source)(args.source, **reading_options(source, args))
@@ -68,9 +74,10 @@ def run(args):
         if not any(weight.path.startswith("pooler/") for weight in checkpoint.model.weights):
             print(f"{args.source} has no pooler: newly initialised.")
         checkpoint = Checkpoint(encoder_of(checkpoint), checkpoint.tokenizer, checkpoint.config)
-    writer(args.to)(args.output, checkpoint, **writing_options(args))
-    if pooling is not None and args.to == "kbert":
-        write_pooling(args.output, pooling)
+    with replacing_folder(output) as folder:
+        writer(args.to)(folder, checkpoint, **writing_options(args))
+        if write_pooling is not None:
+            write_pooling(folder, pooling)
     kind = "encoder" if checkpoint.task is None else checkpoint.task.name
     if checkpoint.task is None and "masked_lm" in checkpoint.model.output:
         kind = "pre-training model"

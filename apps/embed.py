@@ -26,7 +26,12 @@ def add_arguments(parser):
 
 def add_encoder_arguments(parser):
     """The options of `kbert embed` and `kbert similarity`."""
-    parser.add_argument("--pooling", choices=["mean", "cls", "max"], help="of the tokens' vectors")
+    parser.add_argument(
+        "--pooling",
+        metavar="MODE[+MODE...]",
+        help="of the tokens' vectors: mean, cls, max, mean_sqrt_length, weighted_mean or last; "
+        "several are concatenated",
+    )
     parser.add_argument(
         "--layers",
         type=int,
@@ -56,8 +61,8 @@ def text_encoder(args):
 
     import keras
 
-    from kbert.checkpoints.formats import load_any
-    from kbert.checkpoints.sentence_vectors import Pooling, read_pooling
+    from kbert.checkpoints.formats import load_any, pooling_of
+    from kbert.checkpoints.sentence_vectors import Pooling
     from kbert.inference.text_encoder import TextEncoder
 
     given = {
@@ -68,7 +73,7 @@ def text_encoder(args):
     }
     given = {name: value for name, value in given.items() if value is not None}
     keras.config.set_dtype_policy(args.precision)
-    pooling = dataclasses.replace(read_pooling(args.checkpoint) or Pooling(), **given)
+    pooling = dataclasses.replace(pooling_of(args.checkpoint) or Pooling(), **given)
     return TextEncoder(
         load_any(args.checkpoint), pooling, args.sequence_length, args.long, args.batch_size
     )

@@ -1,4 +1,5 @@
-"""Which format a folder with a BERT has, and reading and writing any of them."""
+"""Which format a folder with a BERT has, and reading and writing any of them: the checkpoint, and
+how a text's vector is made of it."""
 
 import importlib
 import os
@@ -11,49 +12,90 @@ from kbert.files import read_object
 
 if TYPE_CHECKING:
     from kbert.checkpoints.directory import Checkpoint
+    from kbert.checkpoints.sentence_vectors import Pooling
 
 # format -> its module (imported when it is needed: two of them load much), reader and writer.
-_HOMES = {
-    "kbert": ("kbert.checkpoints.directory", "load", "save"),
-    "huggingface": (
-        "kbert.checkpoints.huggingface.directory",
-        "from_huggingface",
-        "to_huggingface",
-    ),
-    "google": ("kbert.checkpoints.google.release", "from_google", "to_google"),
-    "keras-hub": ("kbert.checkpoints.keras_hub", "from_keras_hub", "to_keras_hub"),
+_CHECKPOINTS = {
+    "kbert": ("directory", "load", "save"),
+    "huggingface": ("huggingface.directory", "from_huggingface", "to_huggingface"),
+    "google": ("google.release", "from_google", "to_google"),
+    "keras-hub": ("keras_hub", "from_keras_hub", "to_keras_hub"),
 }
-FORMATS = tuple(_HOMES)
+FORMATS = tuple(_CHECKPOINTS)
+# The same of those that say how a text's vector is made.
+_POOLINGS = {
+    "kbert": ("sentence_vectors", "read_pooling", "write_pooling"),
+    "huggingface": (
+        "huggingface.sentence_transformers",
+        "read_sentence_transformers",
+        "write_sentence_transformers",
+    ),
+}
 
 
 def format_of(path: str | os.PathLike) -> str:
     """One of `FORMATS`, by the configuration in the folder. Raises `DataError` for none."""
     path = pathlib.Path(path)
+    check_folder(path)
+    config = path / "config.json"
+    # Some folders of Hugging Face hold Google's description beside their own.
     if (path / "bert_config.json").is_file():
-        return "google"
-    if not (path / "config.json").is_file():
+        if any(path.glob("*.index")) or not config.is_file():
+            return "google"
+    if not config.is_file() and (path / "modules.json").is_file():
+        return "huggingface"
+    if not config.is_file():
         raise DataError(
             f"{path} must be a folder with a BERT: config.json (kbert, Hugging Face, keras-hub) or "
             "bert_config.json (Google)."
         )
-    fields = read_object(path / "config.json")
+    fields = read_object(config)
     if "format" in fields:
         return "kbert"
     return "keras-hub" if "class_name" in fields else "huggingface"
 
 
+def check_folder(path: pathlib.Path) -> None:
+    """Raise `DataError` if there is no such folder."""
+    if not path.exists():
+        raise DataError(f"There is no folder {path}.")
+    if not path.is_dir():
+        raise DataError(f"{path} must be a folder with a BERT. Received: a file.")
+
+
 def reader(name: str) -> Callable[..., "Checkpoint"]:
     """The function that reads a format: path -> Checkpoint."""
-    module, read, _ = _HOMES[name]
-    return getattr(importlib.import_module(module), read)
+    return _function(_CHECKPOINTS[name], 1)
 
 
 def writer(name: str) -> Callable[..., None]:
     """The function that writes a format: path, Checkpoint -> None."""
-    module, _, write = _HOMES[name]
-    return getattr(importlib.import_module(module), write)
+    return _function(_CHECKPOINTS[name], 2)
 
 
 def load_any(path: str | os.PathLike) -> "Checkpoint":
     """Read a folder of any format."""
     return reader(format_of(path))(path)
+
+
+def pooling_of(path: str | os.PathLike) -> "Pooling | None":
+    """How the vector of a text is made, if the folder says it."""
+    name = format_of(path)
+    return _function(_POOLINGS[name], 1)(path) if name in _POOLINGS else None
+
+
+def pooling_writer(name: str) -> Callable[[str | os.PathLike, "Pooling"], None]:
+    """The function that writes a pooling into a folder that the format's writer wrote.
+
+    Raises `DataError` for a format that has no place for one.
+    """
+    if name not in _POOLINGS:
+        raise DataError(
+            f"The format {name} has no place for how a text's vector is made: convert the encoder "
+            "alone (--encoder-only)."
+        )
+    return _function(_POOLINGS[name], 2)
+
+
+def _function(home: tuple[str, str, str], which: int) -> Callable:
+    return getattr(importlib.import_module(f"kbert.checkpoints.{home[0]}"), home[which])

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kbert.checkpoints.weight_files import Source
-from kbert.checkpoints.weights import all_finite, model_weights
+from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
 
 # Where our weights begin that are the body of BERT; all others are of heads.
@@ -118,12 +118,8 @@ def _problems(places, weights, source):
 def _assign(places, weights, source):
     parts: dict[str, list] = {}
     for place in places:
-        array = source.read(place.name)
-        if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
-            raise DataError(f"{source.path}: {place.name} must be floats, not {array.dtype}.")
-        array = np.asarray(array.T if place.transposed else array, "float32")
-        if not all_finite(array):
-            raise DataError(f"{source.path}: {place.name} holds values that are no numbers.")
+        array = source.floats(place.name)
+        array = array.T if place.transposed else array
         if place.third is None:
             weights[place.weight].assign(array)
             continue

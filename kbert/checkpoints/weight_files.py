@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.weights import map_array, read_arrays
+from kbert.checkpoints.weights import all_finite, map_array, read_arrays
 from kbert.errors import DataError
 from kbert.files import read_object
 
@@ -18,6 +18,16 @@ class Source(NamedTuple):
     path: pathlib.Path
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[str], np.ndarray]
+
+    def floats(self, name: str) -> np.ndarray:
+        """An array as float32. Raises `DataError` unless it is of floats, all finite."""
+        array = self.read(name)
+        if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
+            raise DataError(f"{self.path}: {name} must be floats, not {array.dtype}.")
+        array = np.asarray(array, "float32")
+        if not all_finite(array):
+            raise DataError(f"{self.path}: {name} holds NaN or infinity.")
+        return array
 
 
 def open_safetensors(files: list[pathlib.Path]) -> Source:

@@ -29,7 +29,7 @@ class TextEncoder:
         checkpoint: whatever heads it has.
         pooling: of its hidden states.
         sequence_length: tokens that the encoder sees at once, [CLS] and [SEP] among them; None for
-            as many as it can.
+            as many as the pooling says, or else as the encoder takes.
         long: what to do with a longer text: "refuse" raises `DataError`, "cut" drops its end,
             "window" encodes its parts and pools these, each by its number of tokens.
         batch_size: texts computed together.
@@ -44,18 +44,20 @@ class TextEncoder:
     def __post_init__(self):
         most = self.checkpoint.config.max_sequence_length
         if self.sequence_length is None:
-            self.sequence_length = most
+            self.sequence_length = min(self.pooling.sequence_length or most, most)
         if not 3 <= self.sequence_length <= most:
             raise DataError(
                 f"The sequence length must be 3 to {most}. Received: {self.sequence_length}."
             )
         if self.long not in LONG:
             raise DataError(f"`long` must be one of {', '.join(LONG)}. Received: {self.long!r}.")
+        self.pooling.check_fits(self.checkpoint.config.hidden_dim)
         self.model = _embedding_model(self.checkpoint, self.pooling)
 
     @property
     def width(self) -> int:
-        return self.model.output["embedding"].shape[-1]
+        """The numbers of a vector."""
+        return self.pooling.width(self.checkpoint.config.hidden_dim)
 
     def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
         """Vectors of the texts, in order. Raises `DataError` for a text that is too long, by its
@@ -69,17 +71,15 @@ class TextEncoder:
         return vectors
 
     def _encode(self, texts, first, bar) -> np.ndarray:
-        ids = self.checkpoint.tokenizer.tokenize(list(texts))
+        prompted = [self.pooling.prompt + text for text in texts]
+        ids = self.checkpoint.tokenizer.tokenize(prompted)
         splits, flat = ids.row_splits.numpy(), ids.flat_values.numpy()
         features = []
         for number, (start, end) in enumerate(zip(splits, splits[1:], strict=False)):
             features += self._windows(flat[start:end], number, first)
         bar.total += len(features) - len(texts)  # Windows count, as far as they are known.
         outputs = predict_features(self.model, features, self.batch_size, self.sequence_length, bar)
-        vectors = _joined(features, outputs, len(texts), self.pooling.mode)
-        if self.pooling.normalize:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
+        return self.pooling.finish(_joined(features, outputs, len(texts), self.pooling.modes))
 
     def _windows(self, ids, number, first) -> list[Feature]:
         room = self.sequence_length - 2
@@ -116,23 +116,22 @@ def _embedding_model(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
     else:
         combined = ops.concatenate(chosen, axis=-1)
     mask = encoder.input["padding_mask"]
-    return keras.Model(encoder.input, {"embedding": pool(combined, mask, pooling.mode)})
+    pooled = {mode: pool(combined, mask, mode) for mode in pooling.modes}
+    return keras.Model(encoder.input, pooled)
 
 
-def _joined(features, outputs, count, mode) -> np.ndarray:
+def _joined(features, outputs, count, modes) -> np.ndarray:
     """One vector a text from those of its windows: the largest values, or the mean by tokens."""
     rows: list[list] = [[] for _ in range(count)]
     for feature, output in zip(features, outputs, strict=True):
-        rows[feature.example].append((output["embedding"], feature.length))
-    join = _largest if mode == "max" else _mean
-    return np.stack([join(row) for row in rows])
+        rows[feature.example].append((output, feature.length))
+    return np.stack([np.concatenate([_join(row, mode) for mode in modes]) for row in rows])
 
 
-def _largest(row):
-    return np.max([vector for vector, _ in row], axis=0)
-
-
-def _mean(row):
-    if len(row) == 1:
-        return row[0][0]
-    return np.average([vector for vector, _ in row], axis=0, weights=[n for _, n in row])
+def _join(row, mode) -> np.ndarray:
+    vectors = [output[mode] for output, _ in row]
+    if len(vectors) == 1:
+        return vectors[0]
+    if mode == "max":
+        return np.max(vectors, axis=0)
+    return np.average(vectors, axis=0, weights=[length for _, length in row])

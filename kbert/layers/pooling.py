@@ -11,18 +11,19 @@ from kbert.layers.dense import initializer
 def pool(vectors, padding_mask, mode: str):
     """(batch, sequence, hidden), (batch, sequence) -> (batch, hidden), float32.
 
-    `mode`: "mean" or "max" over the tokens whose `padding_mask` is not 0, or "cls". A row without
-    tokens gives 0 as mean and as max. Raises `ValueError` for another mode.
+    `mode` is a key of `POOLING`: "mean", "max", "mean_sqrt_length" (the sum divided by the root of
+    the length), "weighted_mean" (weights 1, 2, 3 ... along the text) or "last" of the tokens whose
+    `padding_mask` is not 0, or "cls". A row without tokens gives 0, but for "cls". Raises
+    `ValueError` for another mode.
     """
-    if mode not in _POOLING:
-        raise ValueError(f"`mode` must be one of {tuple(_POOLING)}. Received: {mode!r}.")
+    if mode not in POOLING:
+        raise ValueError(f"`mode` must be one of {tuple(POOLING)}. Received: {mode!r}.")
     is_token = ops.not_equal(padding_mask, 0)[:, :, None]
-    return _POOLING[mode](ops.cast(vectors, "float32"), is_token)
+    return POOLING[mode](ops.cast(vectors, "float32"), is_token)
 
 
-def _mean(vectors, is_token):
-    count = ops.sum(ops.cast(is_token, "float32"), axis=1)
-    return ops.sum(ops.where(is_token, vectors, 0.0), axis=1) / ops.maximum(count, 1.0)
+def _cls(vectors, is_token):
+    return vectors[:, 0]
 
 
 def _max(vectors, is_token):
@@ -30,7 +31,45 @@ def _max(vectors, is_token):
     return ops.where(ops.any(is_token, axis=1), largest, 0.0)
 
 
-_POOLING = {"mean": _mean, "max": _max, "cls": lambda vectors, is_token: vectors[:, 0]}
+def _mean(vectors, is_token):
+    return _weighted(vectors, ops.cast(is_token, "float32"), lambda total: total)
+
+
+def _mean_sqrt_length(vectors, is_token):
+    return _weighted(vectors, ops.cast(is_token, "float32"), ops.sqrt)
+
+
+def _weighted_mean(vectors, is_token):
+    return _weighted(vectors, _positions(is_token), lambda total: total)
+
+
+def _last(vectors, is_token):
+    positions = _positions(is_token)
+    is_last = (positions > 0) & (positions == ops.max(positions, axis=1, keepdims=True))
+    return ops.sum(ops.where(is_last, vectors, 0.0), axis=1)
+
+
+def _weighted(vectors, weights, divisor):
+    """The weighted sum, divided by what `divisor` makes of the sum of weights."""
+    total = ops.sum(ops.where(weights > 0, vectors, 0.0) * weights, axis=1)
+    return total / ops.maximum(divisor(ops.sum(weights, axis=1)), 1.0)
+
+
+def _positions(is_token):
+    """1, 2, 3 ... of a row's tokens, 0 of its padding: (batch, sequence, 1), float32."""
+    is_token = ops.cast(is_token, "float32")
+    return ops.cumsum(is_token, axis=1) * is_token
+
+
+# In the order in which sentence-transformers concatenates several.
+POOLING = {
+    "cls": _cls,
+    "max": _max,
+    "mean": _mean,
+    "mean_sqrt_length": _mean_sqrt_length,
+    "weighted_mean": _weighted_mean,
+    "last": _last,
+}
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -7,7 +7,8 @@ import pytest
 
 from apps.cli import main
 from kbert import load, save, to_google, to_huggingface
-from kbert.checkpoints.sentence_vectors import Pooling, read_pooling
+from kbert.checkpoints.formats import pooling_of
+from kbert.checkpoints.sentence_vectors import Pooling, write_pooling
 from tests.checkpoints.published_models import TASKS, assert_same, make, minilm_folder
 
 
@@ -59,7 +60,7 @@ def test_the_output_is_not_overwritten(tmp_path, capsys):
     assert kbert("convert", tmp_path / "a", "--output", tmp_path / "a") == 1
     assert "must be a new or an empty folder" in capsys.readouterr().err
     assert kbert("convert", tmp_path / "none", "--output", tmp_path / "b") == 1
-    assert "must be a folder with a BERT" in capsys.readouterr().err
+    assert "There is no folder" in capsys.readouterr().err
 
 
 def test_16_bits(tmp_path):
@@ -70,17 +71,30 @@ def test_16_bits(tmp_path):
     load(tmp_path / "b")
 
 
-def test_a_sentence_encoder_stays_one(tmp_path, capsys):
+def test_minilm_in_every_format_that_holds_it(tmp_path, capsys):
     folder = minilm_folder()
-    assert kbert("convert", folder, "--output", tmp_path / "minilm") == 0
-    assert read_pooling(tmp_path / "minilm") == Pooling("mean", normalize=True)
+    assert kbert("convert", folder, "--output", tmp_path / "a") == 0
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", "--to", "huggingface") == 0
     texts = ("A man plays the guitar.", "Someone is making music.")
-    capsys.readouterr()
-    for model in (folder, tmp_path / "minilm"):
+    for model in (folder, tmp_path / "a", tmp_path / "b"):
+        assert pooling_of(model) == Pooling("mean", normalize=True, sequence_length=256)
+        capsys.readouterr()
         assert kbert("similarity", model, *texts) == 0
-    first, second = capsys.readouterr().out.split()
-    # transformers, averaged over all tokens, gives 0.55079.
-    assert first == second == "0.5508"
+        # transformers, averaged over all tokens, gives 0.55079.
+        assert capsys.readouterr().out == "0.5508\n"
+
+
+def test_a_format_without_place_for_a_pooling(tmp_path, capsys):
+    save(tmp_path / "a", make("encoder"))
+    write_pooling(tmp_path / "a", Pooling("cls", layers=(-2,)))
+    arguments = ("convert", tmp_path / "a", "--output", tmp_path / "b", "--to")
+    assert kbert(*arguments, "google") == 1
+    assert "format google has no place for how a text's vector" in capsys.readouterr().err
+    assert kbert(*arguments, "huggingface") == 1
+    assert "pools the last layer. Received: the layers -2" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+    assert kbert(*arguments, "google", "--encoder-only") == 0
+    assert "says how a text's vector is made, which is left out" in capsys.readouterr().out
 
 
 def test_embed(tmp_path, capsys):

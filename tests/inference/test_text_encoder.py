@@ -7,7 +7,7 @@ import pytest
 
 from kbert import build_encoder, to_huggingface
 from kbert.checkpoints.directory import copy_weights
-from kbert.checkpoints.sentence_vectors import Pooling, read_pooling, write_pooling
+from kbert.checkpoints.sentence_vectors import Dense, Pooling
 from kbert.errors import DataError
 from kbert.inference.text_encoder import TextEncoder
 from kbert.inference.vectors import vectors_writer
@@ -109,47 +109,39 @@ def test_options_that_make_no_sense(checkpoint, options, said):
         TextEncoder(checkpoint, **options)
 
 
-@pytest.mark.parametrize("values", [{"mode": "median"}, {"layers": ()}, {"combination": "times"}])
-def test_poolings_that_make_no_sense(values):
-    with pytest.raises(DataError, match="The pooling's"):
-        Pooling(**values)
+def test_several_poolings_are_concatenated(checkpoint):
+    vectors = TextEncoder(checkpoint, Pooling("max+cls")).encode(TEXTS)
+    states = [states_of(checkpoint, text)[-1] for text in TEXTS]
+    expected = [np.concatenate([s.max(axis=0), s[0]]) for s in states]
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
-def test_pooling_of_a_folder(tmp_path):
-    assert read_pooling(tmp_path) is None
-    write_pooling(tmp_path, Pooling("max", (-2, -1), "sum", True))
-    assert read_pooling(tmp_path) == Pooling("max", (-2, -1), "sum", True)
-    (tmp_path / "pooling.json").write_text('{"mode": "mean", "layer": 1}')
-    with pytest.raises(DataError, match="must describe a pooling"):
-        read_pooling(tmp_path)
+def test_modules_follow_the_pooling_of_a_whole_text(checkpoint):
+    """Of a long text behind that of its windows."""
+    rng = np.random.default_rng(0)
+    dense = Dense("tanh", rng.normal(size=(8, 3)).astype("float32"))
+    encoder = TextEncoder(checkpoint, Pooling(modules=(dense,), normalize=True), long="window")
+    assert encoder.width == 3
+    plain = TextEncoder(checkpoint, long="window").encode(["w7 w8", LONG])
+    expected = np.tanh(plain @ dense.kernel)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode(["w7 w8", LONG]), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("chosen", "expected"),
-    [("cls_token", "cls"), ("mean_tokens", "mean"), ("max_tokens", "max")],
-)
-def test_pooling_of_sentence_transformers(tmp_path, chosen, expected):
-    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
-    fields = {f"pooling_mode_{name}": name == chosen for name in names}
-    (tmp_path / "1_Pooling").mkdir()
-    file = tmp_path / "1_Pooling" / "config.json"
-    file.write_text(json.dumps({"word_embedding_dimension": 8, **fields}))
-    assert read_pooling(tmp_path) == Pooling(expected)
-    modules = [{"type": "sentence_transformers.models.Normalize"}]
-    (tmp_path / "modules.json").write_text(json.dumps(modules))
-    assert read_pooling(tmp_path) == Pooling(expected, normalize=True)
-    fields["pooling_mode_mean_sqrt_len_tokens"] = True
-    file.write_text(json.dumps(fields))
-    with pytest.raises(DataError, match="mean_sqrt_len_tokens"):
-        read_pooling(tmp_path)
+def test_a_prompt_and_a_length(checkpoint):
+    encoder = TextEncoder(checkpoint, Pooling(prompt="w9 "))
+    np.testing.assert_array_equal(encoder.encode(["w7"]), TextEncoder(checkpoint).encode(["w9 w7"]))
+    assert TextEncoder(checkpoint, Pooling(sequence_length=9)).sequence_length == 9
+    assert TextEncoder(checkpoint, Pooling(sequence_length=99)).sequence_length == 16
+    assert TextEncoder(checkpoint, Pooling(sequence_length=9), 12).sequence_length == 12
 
 
 def test_minilm_knows_what_is_alike():
-    from kbert.checkpoints.formats import load_any
+    from kbert.checkpoints.formats import load_any, pooling_of
 
     folder = minilm_folder()
-    pooling = read_pooling(folder)
-    assert pooling == Pooling("mean", normalize=True)
+    pooling = pooling_of(folder)
+    assert pooling == Pooling("mean", normalize=True, sequence_length=256)
     music, guitar, stocks = TextEncoder(load_any(folder), pooling).encode(
         ["Someone is making music.", "A man plays the guitar.", "The stock market fell."]
     )
@@ -178,5 +170,5 @@ def test_any_format(tmp_path, checkpoint):
     to_huggingface(tmp_path, checkpoint)
     expected = TextEncoder(checkpoint).encode(TEXTS)
     np.testing.assert_array_equal(TextEncoder(load_any(tmp_path)).encode(TEXTS), expected)
-    with pytest.raises(DataError, match="must be a folder with a BERT"):
+    with pytest.raises(DataError, match="There is no folder"):
         load_any(tmp_path / "nothing")

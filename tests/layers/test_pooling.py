@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kbert.layers.pooling import AttentionPooling, WeightedSum, pool
+from kbert.layers.pooling import POOLING, AttentionPooling, WeightedSum, pool
 from tests.layers.contract import check_layer, numpy
 
 MASK = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], "int32")
@@ -22,6 +22,32 @@ def test_mean_and_max_of_the_tokens(x):
         np.testing.assert_allclose(result[1], reduced(x[1, :2], axis=0), atol=1e-6)
         # A batch's empty rows: a huge number would become infinite in 16 bits.
         assert np.array_equal(result[2], np.zeros(4))
+
+
+# By sentence-transformers' definitions, of the vectors (tokens, hidden) of one text.
+DEFINITIONS = {
+    "cls": lambda v: v[0],
+    "max": lambda v: v.max(axis=0),
+    "mean": lambda v: v.mean(axis=0),
+    "mean_sqrt_length": lambda v: v.sum(axis=0) / np.sqrt(len(v)),
+    "weighted_mean": lambda v: np.average(v, axis=0, weights=np.arange(len(v)) + 1),
+    "last": lambda v: v[-1],
+}
+
+
+@pytest.mark.parametrize("mode", POOLING)
+def test_every_mode_by_its_definition(x, mode):
+    """Whatever stands in the padding, NaN too."""
+    x[1, 2] = np.nan
+    found = numpy(pool(x, MASK, mode))
+    for row, length in enumerate(MASK.sum(axis=1)):
+        if length:
+            expected = DEFINITIONS[mode](x[row, :length])
+            np.testing.assert_allclose(found[row], expected, atol=1e-6)
+        elif mode != "cls":
+            np.testing.assert_array_equal(found[row], np.zeros(4))
+    with pytest.raises(ValueError, match="`mode` must be one of"):
+        pool(x, MASK, "median")
 
 
 def test_attention_contract(x, precision):

@@ -5,6 +5,7 @@ model.safetensors, or shards with an index,  the weights
 or pytorch_model.bin
 vocab.txt or tokenizer.json                  the vocabulary
 tokenizer_config.json                        the tokenizer's options
+modules.json                                 of sentence-transformers: where these files are
 """
 
 import contextlib
@@ -14,10 +15,10 @@ import warnings
 from collections.abc import Iterator
 
 import keras
-import numpy as np
 
 from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.huggingface.config import config_fields, read_architecture
+from kbert.checkpoints.huggingface.sentence_transformers import read_encoder
 from kbert.checkpoints.huggingface.tasks import (
     ARCHITECTURES,
     architecture_of,
@@ -28,9 +29,13 @@ from kbert.checkpoints.huggingface.tasks import (
     with_rows,
 )
 from kbert.checkpoints.huggingface.tokenizer import read_tokenizer, write_tokenizer
-from kbert.checkpoints.huggingface.torch_file import open_torch
+from kbert.checkpoints.huggingface.weights import (
+    CONSTANTS,
+    open_weights,
+    plainly_named,
+    without_copies,
+)
 from kbert.checkpoints.transfer import Place, arrays_of, fill
-from kbert.checkpoints.weight_files import Source, open_safetensors, shards
 from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import write_arrays
 from kbert.config import BertConfig
@@ -42,13 +47,6 @@ from kbert.tasks.base import Task
 
 ENCODER, PRETRAINING = "BertModel", "BertForPreTraining"
 _PRETRAINED = (ENCODER, PRETRAINING, "BertForMaskedLM", "BertForNextSentencePrediction")
-
-# What the file may hold besides: constants, and copies of weights that stand elsewhere.
-_CONSTANTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
-_TIED = {
-    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
-}
 
 
 def from_huggingface(
@@ -66,11 +64,11 @@ def from_huggingface(
     Raises `DataError` for a model that is not BERT, and for weights that are missing, extra,
     wrongly shaped, no numbers or of a damaged file, each by name.
     """
-    path = pathlib.Path(path)
+    path, _, lowercase = read_encoder(pathlib.Path(path))
     file = path / "config.json"
     fields = read_object(file)
     config, architecture = read_architecture(file, fields)
-    source = _without_copies(_plainly_named(_open_weights(path)))
+    source = without_copies(plainly_named(open_weights(path)))
     if architecture not in (*_PRETRAINED, *ARCHITECTURES):
         raise DataError(
             f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."
@@ -92,10 +90,10 @@ def from_huggingface(
             heads = any(name.startswith("cls.") for name in source.shapes)
             model = BUILDERS["pretraining" if heads else "encoder"](config)
     wanted = _places(config, architecture)
-    absent = fill(model, wanted, source, _CONSTANTS, allow_missing_heads)
+    absent = fill(model, wanted, source, CONSTANTS, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
-    tokenizer = read_tokenizer(path, config)
+    tokenizer = read_tokenizer(path, config, lowercase)
     return Checkpoint(model, tokenizer, config, task)
 
 
@@ -116,50 +114,6 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
     write_tokenizer(path, tokenizer, config)
     # transformers refuses a file that does not say which framework it was written for.
     write_arrays(path / "model.safetensors", arrays, {"format": "pt"})
-
-
-def _open_weights(path) -> Source:
-    index = path / "model.safetensors.index.json"
-    if (path / "model.safetensors").is_file():
-        return open_safetensors([path / "model.safetensors"])
-    if index.is_file():
-        return open_safetensors(shards(index))
-    if (path / "pytorch_model.bin").is_file():
-        return open_torch(path / "pytorch_model.bin")
-    raise DataError(f"{path} must have model.safetensors, its shards, or pytorch_model.bin.")
-
-
-def _plainly_named(source: Source) -> Source:
-    """The same arrays under today's names: with "bert." before the body, weight and bias in norms
-    instead of gamma and beta."""
-    originals = {}
-    for name in source.shapes:
-        plain = name.replace("LayerNorm.gamma", "LayerNorm.weight")
-        plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
-        if plain.startswith(("embeddings.", "encoder.", "pooler.")):
-            plain = "bert." + plain
-        if plain in originals:
-            raise DataError(f"{source.path} has {name} twice, as {originals[plain]} too.")
-        originals[plain] = name
-    shapes = {plain: source.shapes[name] for plain, name in originals.items()}
-    return Source(source.path, shapes, lambda plain: source.read(originals[plain]))
-
-
-def _without_copies(source: Source) -> Source:
-    """The source without the copies of tied weights. Raises `DataError` if one is no copy."""
-    shapes = dict(source.shapes)
-    for copy, original in _TIED.items():
-        if copy not in shapes:
-            continue
-        if original not in shapes:
-            # Old files hold the bias of the decoder only there.
-            raise DataError(f"{source.path} has {copy}, but not {original}, which it is tied to.")
-        if not np.array_equal(source.read(copy), source.read(original)):
-            raise DataError(
-                f"{source.path}: {copy} must be tied to {original}. Received: other values."
-            )
-        del shapes[copy]
-    return source._replace(shapes=shapes)
 
 
 def _places(config: BertConfig, architecture: str) -> Iterator[Place]:

@@ -1,0 +1,61 @@
+"""Weights of a Hugging Face directory under the names of today's transformers."""
+
+import pathlib
+
+import numpy as np
+
+from kbert.checkpoints.huggingface.torch_file import open_torch
+from kbert.checkpoints.weight_files import Source, open_safetensors, shards
+from kbert.errors import DataError
+
+# What the file may hold besides: constants, and copies of weights that stand elsewhere.
+CONSTANTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+_TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+
+
+def open_weights(path: pathlib.Path) -> Source:
+    """The arrays of model.safetensors, of its shards or of pytorch_model.bin, as they are named."""
+    index = path / "model.safetensors.index.json"
+    if (path / "model.safetensors").is_file():
+        return open_safetensors([path / "model.safetensors"])
+    if index.is_file():
+        return open_safetensors(shards(index))
+    if (path / "pytorch_model.bin").is_file():
+        return open_torch(path / "pytorch_model.bin")
+    raise DataError(f"{path} must have model.safetensors, its shards, or pytorch_model.bin.")
+
+
+def plainly_named(source: Source) -> Source:
+    """The same arrays under today's names: with "bert." before the body, weight and bias in norms
+    instead of gamma and beta."""
+    originals = {}
+    for name in source.shapes:
+        plain = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
+        if plain.startswith(("embeddings.", "encoder.", "pooler.")):
+            plain = "bert." + plain
+        if plain in originals:
+            raise DataError(f"{source.path} has {name} twice, as {originals[plain]} too.")
+        originals[plain] = name
+    shapes = {plain: source.shapes[name] for plain, name in originals.items()}
+    return Source(source.path, shapes, lambda plain: source.read(originals[plain]))
+
+
+def without_copies(source: Source) -> Source:
+    """The source without the copies of tied weights. Raises `DataError` if one is no copy."""
+    shapes = dict(source.shapes)
+    for copy, original in _TIED.items():
+        if copy not in shapes:
+            continue
+        if original not in shapes:
+            # Old files hold the bias of the decoder only there.
+            raise DataError(f"{source.path} has {copy}, but not {original}, which it is tied to.")
+        if not np.array_equal(source.read(copy), source.read(original)):
+            raise DataError(
+                f"{source.path}: {copy} must be tied to {original}. Received: other values."
+            )
+        del shapes[copy]
+    return source._replace(shapes=shapes)
