@@ -45,7 +45,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     found: list[Entity] = []
     last = None  # (prefix, type) of the tag before; None for O
     for number, tag in enumerate(tags):
-        parts = None if tag == OUTSIDE else _split(tag)
+        parts = None if tag == OUTSIDE else split_tag(tag)
         if parts is not None:
             prefix, name = parts
             if last is None or prefix in _BEGIN or last[0] in _END or last[1] != name:
@@ -64,14 +64,14 @@ def are_plain(tags: Collection[str]) -> bool:
     One tag like B-PER is enough for a scheme, and makes errors of those that are like none. Other
     ways of writing must be that of all tags, with B or I among them: words have tags like S, too.
     """
-    parts = {tag: _split(tag) for tag in set(tags) - {OUTSIDE}}
+    parts = {tag: split_tag(tag) for tag in set(tags) - {OUTSIDE}}
     if any(part is not None and tag == "-".join(part) for tag, part in parts.items()):
         return False
     of_scheme = None not in parts.values() and any(prefix in "BI" for prefix, _ in parts.values())
     return bool(parts) and not of_scheme
 
 
-def _split(tag: str) -> tuple[str, str] | None:
+def split_tag(tag: str) -> tuple[str, str] | None:
     """(prefix, type), the type "" where it has none; None for a tag of no scheme."""
     match = _TAG.fullmatch(tag)
     if match is None:
@@ -80,7 +80,8 @@ def _split(tag: str) -> tuple[str, str] | None:
     return prefix or suffix or alone, name or name_before or ""
 
 
-def _tag(prefix: str, name: str) -> str:
+def join_tag(prefix: str, name: str) -> str:
+    """B-PER of B and PER; B where the type has no name."""
     return f"{prefix}-{name}" if name else prefix
 
 
@@ -95,13 +96,13 @@ def from_entities(found: Sequence[Entity], words: int) -> tuple[str, ...]:
     for start, end, name in found:
         if any(tag != OUTSIDE for tag in tags[start:end]):
             raise ValueError("expected entities that do not overlap.")
-        tags[start:end] = [_tag("B", name)] + [_tag("I", name)] * (end - start - 1)
+        tags[start:end] = [join_tag("B", name)] + [join_tag("I", name)] * (end - start - 1)
     return tuple(tags)
 
 
 def bio_tags(types: Sequence[str]) -> tuple[str, ...]:
     """All tags for these types, those that no file has among them: O, B-X, I-X, B-Y, I-Y ..."""
-    return (OUTSIDE, *(_tag(prefix, name) for name in types for prefix in "BI"))
+    return (OUTSIDE, *(join_tag(prefix, name) for name in types for prefix in "BI"))
 
 
 # A matrix of transitions (tags + 2, tags): row i scores each tag behind tag i, the last row but one
@@ -112,11 +113,11 @@ def valid_transitions(tags: Sequence[str]) -> np.ndarray:
     """Transitions: 0 where BIO allows them, -inf where not (I-X behind anything but B-X, I-X)."""
     transitions = np.zeros((len(tags) + 2, len(tags)))
     for column, tag in enumerate(tags):
-        if tag != OUTSIDE and _split(tag)[0] == "I":
+        if tag != OUTSIDE and split_tag(tag)[0] == "I":
             allowed = [
                 row
                 for row, before in enumerate(tags)
-                if before != OUTSIDE and _split(before)[1] == _split(tag)[1]
+                if before != OUTSIDE and split_tag(before)[1] == split_tag(tag)[1]
             ]
             transitions[:-1, column] = -np.inf
             transitions[allowed, column] = 0

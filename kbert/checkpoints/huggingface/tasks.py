@@ -18,7 +18,7 @@ from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.regression import RegressionTask
-from kbert.tasks.tag_schemes import OUTSIDE, are_plain, has_prefix
+from kbert.tasks.tag_schemes import OUTSIDE, are_plain, join_tag, split_tag
 from kbert.tasks.tagging import TaggingTask
 from kbert.tasks.texts import TextTask
 
@@ -279,12 +279,15 @@ def _inverted(file, by_name) -> dict[str, str]:
 def _tagging(file, tags, length) -> FineTuned:
     if are_plain(tags):
         return FineTuned(TaggingTask(labels=tags, plain=True, sequence_length=length))
-    types = sorted({tag[2:] for tag in tags if has_prefix(tag)})
-    task = TaggingTask(labels=tuple(types), sequence_length=length)
-    if OUTSIDE not in tags or not set(tags) <= set(task.tags):
+    parts = {tag: split_tag(tag) for tag in tags if tag != OUTSIDE}
+    known = OUTSIDE in tags and all(part and part[0] in "BI" for part in parts.values())
+    if not known or len(set(parts.values())) != len(parts):
         raise DataError(
             f"{file} must have the tag O, and B- or I- of each type. Received: {', '.join(tags)}."
         )
+    types = sorted({name for _, name in parts.values()})
+    task = TaggingTask(labels=tuple(types), sequence_length=length)
+    found = {join_tag(*parts[tag]) if tag in parts else tag: row for row, tag in enumerate(tags)}
     # Where no entity follows another of its type, the training data has an I- without its B-.
-    rows = [tags.index(tag) if tag in tags else None for tag in task.tags]
+    rows = [found.get(tag) for tag in task.tags]
     return FineTuned(task, None if rows == list(range(len(tags))) else rows)

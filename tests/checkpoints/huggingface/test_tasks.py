@@ -170,7 +170,18 @@ def test_a_tag_that_the_training_data_had_not():
     np.testing.assert_array_equal(source.read("other"), np.ones(4))
 
 
-@pytest.mark.parametrize("tags", [("B-A", "I-A"), ("O", "B-A", "NOUN"), ("O", "B-A", "E-A")])
+@pytest.mark.parametrize("tags", [("B", "I", "O"), ("O", "I_A", "B_A"), ("A-I", "O", "A-B")])
+def test_tags_in_other_words(tags):
+    """Untyped, or written as others write them."""
+    task, rows = read_task(FILE, numbered(*tags), WORDS, 64)
+    assert task.labels == ("A" if "A" in tags[0] + tags[1] else "",)
+    assert tags[rows[0]] == "O"
+    assert ["B" in tags[row] for row in rows] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "tags", [("B-A", "I-A"), ("O", "B-A", "NOUN"), ("O", "B-A", "E-A"), ("O", "B-A", "B_A")]
+)
 def test_tags_of_no_scheme(tags):
     with pytest.raises(DataError, match=f"the tag O, and B- or I-.*Received: {', '.join(tags)}"):
         read_task(FILE, numbered(*tags), WORDS, 64)
