@@ -9,22 +9,22 @@ others are given.
 
 import sys
 
-from apps.cli import add_batch_arguments, print_bad_rows, run_command
+from apps.cli import print_bad_rows, run_command
 
 
 def add_arguments(parser):
-    from kbert.tasks.readers import bad_rows, glue
-    from kbert.tasks.readers.tables import add_column_arguments
+    from kbert.inference.settings import ComputeSettings
+    from kbert.settings import add_options
+    from kbert.tasks import reading_fields
+    from kbert.tasks.readers.bad_rows import BadRowSettings
+    from kbert.tasks.readers.glue import GlueFile
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
     parser.add_argument("file", metavar="FILE", help="labelled rows")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
-    add_batch_arguments(parser, "rows")
-    bad_rows.add_argument(parser)
-    add_column_arguments(parser)
-    glue.add_argument(parser, list(glue.GLUE), "labelled")
-    questions = parser.add_argument_group("question answering")
-    questions.add_argument("--rules", metavar="RULES", help="squad or cmrc, instead of training's")
+    for settings in (ComputeSettings, BadRowSettings, GlueFile):
+        add_options(parser, settings)
+    add_options(parser, reading_fields(), unset="as in training")
 
 
 def run(args):
@@ -33,14 +33,22 @@ def run(args):
     from kbert.checkpoints.directory import load_finetuned
     from kbert.files import check_writable, write_json
     from kbert.finetuning.evaluate import evaluate
-    from kbert.tasks.readers.tables import column_options
+    from kbert.inference.settings import ComputeSettings
+    from kbert.settings import from_options, given_options
+    from kbert.tasks import reading_fields
+    from kbert.tasks.readers.bad_rows import BadRowSettings
+    from kbert.tasks.readers.glue import GlueFile
 
+    compute = from_options(ComputeSettings, args)
+    columns = from_options(GlueFile, args).columns("labelled")
+    columns |= given_options(reading_fields(), args)
     if args.output is not None:
         check_writable(args.output)  # Before minutes of work.
-    keras.config.set_dtype_policy(args.precision)
+    keras.config.set_dtype_policy(compute.precision)
     checkpoint = load_finetuned(args.checkpoint)
-    task = checkpoint.task.with_options(**column_options(args), rules=args.rules)
-    scores = evaluate(task, checkpoint, args.file, args.batch_size, args.skip_bad, progress=True)
+    task = checkpoint.task.with_options(**columns)
+    skip_bad = from_options(BadRowSettings, args).skip_bad
+    scores = evaluate(task, checkpoint, args.file, compute.batch_size, skip_bad, progress=True)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print_bad_rows(scores)
     print(task.report(scores))

@@ -42,6 +42,8 @@ def add_tasks(parser, without=()):
     )
     from kbert.settings import add_options
     from kbert.tasks import TASKS
+    from kbert.tasks.readers.bad_rows import BadRowSettings
+    from kbert.tasks.readers.glue import GlueFile, trainable
 
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True, help="one of:")
     for name, task in TASKS.items():
@@ -51,11 +53,14 @@ def add_tasks(parser, without=()):
         )
         add_files(own)
         add_options(own, RowSettings)
+        add_options(own, BadRowSettings)
         if "features" in {field.name for field in dataclasses.fields(task)}:
             add_options(own, FeatureSettings)
         add_options(own, EpochChoice, choices={"metric": task.metric_names})
         add_options(own, FinetuningSettings, without=without)
-        task.add_arguments(own)
+        if trainable(name):
+            add_options(own, GlueFile, choices={"glue": trainable(name)})
+        add_options(own, task)
         yield own
 
 
@@ -115,8 +120,10 @@ def arguments(args, **known):
     from kbert.finetuning.settings import FinetuningSettings
     from kbert.settings import from_options
     from kbert.tasks import TASKS
+    from kbert.tasks.readers.glue import GlueFile
 
-    task = TASKS[args.task].from_arguments(args)
+    columns = from_options(GlueFile, args).columns("labelled")
+    task = from_options(TASKS[args.task], args, columns)
     settings = from_options(FinetuningSettings, args, **known)
     return task, args.checkpoint, args.train, args.output, settings
 
@@ -124,10 +131,12 @@ def arguments(args, **known):
 def keywords(args):
     """The other options, as keyword arguments of both."""
     from kbert.finetuning.settings import EpochChoice, FeatureSettings, RowSettings
-    from kbert.settings import given_options
+    from kbert.settings import from_options, given_options
+    from kbert.tasks.readers.bad_rows import BadRowSettings
+    from kbert.tasks.readers.glue import GlueFile
 
-    given = {}
-    for settings in (RowSettings, FeatureSettings, EpochChoice):
+    given = from_options(GlueFile, args).metric()
+    for settings in (RowSettings, BadRowSettings, FeatureSettings, EpochChoice):
         given |= given_options(settings, args)
     return given | {
         "validation_path": args.validation,

@@ -25,21 +25,26 @@ in the order of the labels.
 
 import sys
 
-from apps.cli import add_batch_arguments, run_command
+from apps.cli import run_command
+
+# Options that say where the right answers are, or how they are scored.
+OF_LABELS = ("label_column", "tag_column", "rules")
 
 
 def add_arguments(parser):
-    from kbert.tasks.readers import glue
-    from kbert.tasks.readers.tables import add_column_arguments
+    from kbert.inference.settings import ComputeSettings
+    from kbert.settings import add_options
+    from kbert.tasks import reading_fields
+    from kbert.tasks.readers.glue import GlueFile
 
     parser.add_argument(
         "model", metavar="CHECKPOINT", help="what `kbert finetune` or `kbert export` wrote"
     )
     parser.add_argument("files", metavar="FILE", nargs="*", help="none for standard input")
-    add_batch_arguments(parser, "rows")
     parser.add_argument("--output", metavar="FILE", help="where to write instead of printing")
-    add_column_arguments(parser, label=False)
-    glue.add_argument(parser, list(glue.GLUE), "unlabelled")
+    for settings in (ComputeSettings, GlueFile):
+        add_options(parser, settings)
+    add_options(parser, reading_fields(), without=OF_LABELS, unset="as in training")
 
 
 def run(args):
@@ -49,9 +54,15 @@ def run(args):
     from tqdm import tqdm
 
     from kbert.files import replacing
+    from kbert.inference.settings import ComputeSettings
     from kbert.serving.opening import open_model
-    from kbert.tasks.readers.glue import check_model
-    from kbert.tasks.readers.tables import column_options
+    from kbert.settings import from_options, given_options
+    from kbert.tasks import reading_fields
+    from kbert.tasks.readers.glue import GlueFile, check_model
+
+    compute = from_options(ComputeSettings, args)
+    glue = from_options(GlueFile, args)
+    columns = glue.columns("unlabelled") | given_options(reading_fields(), args)
 
     for name in args.files:
         # A wrong name is an error at once, not after the files before it are answered.
@@ -59,10 +70,10 @@ def run(args):
     # Not between answers on a terminal.
     hidden = True if args.output is None and sys.stdout.isatty() else None
     progress = tqdm(desc="predict", unit=" rows", disable=hidden)
-    task, answer = open_model(args.model, args.batch_size, args.precision, progress)
-    if args.glue is not None:
-        check_model(args.glue, task)
-    found = answers(task, answer, args.files, column_options(args), progress)
+    task, answer = open_model(args.model, compute.batch_size, compute.precision, progress)
+    if glue.glue is not None:
+        check_model(glue.glue, task)
+    found = answers(task, answer, args.files, columns, progress)
     with contextlib.ExitStack() as stack:
         stack.callback(progress.close)
         file = None
@@ -71,7 +82,7 @@ def run(args):
             path = stack.enter_context(replacing(args.output))
             file = stack.enter_context(open(path, "w", encoding="utf-8"))
         try:
-            for line in lines(found, args.glue):
+            for line in lines(found, glue.glue):
                 print(line, file=file, flush=file is None)
         except BrokenPipeError:
             # The reader has had enough (`| head`): no error. Python would flush once more at its

@@ -24,8 +24,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from kbert.files import write_json
+from kbert.settings import add_options, from_options
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task
+from kbert.tasks.readers.glue import GlueFile
 
 STARTS = {"pre-trained": "", "random weights": " --from-random"}
 BAG = "bag of words"
@@ -75,9 +77,11 @@ def task_of(run: Run) -> tuple[Task, argparse.Namespace]:
     name, *options = shlex.split(run.options)
     parser = argparse.ArgumentParser()
     parser.add_argument("--limit", type=int)
-    TASKS[name].add_arguments(parser)
+    add_options(parser, GlueFile)
+    add_options(parser, TASKS[name])
     args, _ = parser.parse_known_args(options)
-    return TASKS[name].from_arguments(args), args
+    columns = from_options(GlueFile, args).columns("labelled")
+    return from_options(TASKS[name], args, columns), args
 
 
 def bag_of_words(run: Run) -> dict:

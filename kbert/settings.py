@@ -162,8 +162,7 @@ def add_options(
     Args:
         source: a class of settings, or fields.
         without: names of fields that are no options here.
-        choices: name of a field -> those of its choices that are allowed here; the first is the
-            default where the field's own is None.
+        choices: name of a field -> those of its choices that are allowed here.
         unset: what stands for the values that are not given, in words, instead of the defaults.
     """
     groups = {group.title: group for group in parser._action_groups}
@@ -185,13 +184,24 @@ def given_options(source: Source, args: argparse.Namespace) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
 
 
-def from_options(settings: type[_Settings], args: argparse.Namespace, **known) -> _Settings:
-    """The settings that the options describe; `known` are values that are not asked of them.
+def from_options(
+    settings: type[_Settings],
+    args: argparse.Namespace,
+    defaults: Mapping[str, Any] | None = None,
+    **known,
+) -> _Settings:
+    """The settings that the options describe.
+
+    Args:
+        defaults: what counts, of the names that are fields, where an option is not given.
+        known: values that are not asked of the options.
 
     Raises `UsageError` for options that do not go together.
     """
+    names = {field.name for field in dataclasses.fields(settings)}
+    values = {name: value for name, value in (defaults or {}).items() if name in names}
     try:
-        return settings(**(given_options(settings, args) | known))
+        return settings(**(values | given_options(settings, args) | known))
     except DataError as error:
         raise UsageError(str(error)) from error
 
@@ -224,8 +234,6 @@ def _argument(
     """What argparse is told of a field."""
     metadata, default = field.metadata, field.default
     shown = unset
-    if shown is None and choices is not None and default is None:
-        shown = choices[0]
     if shown is None and default is not MISSING:
         shown = _shown_default(field)
     text = metadata["help"] + ("" if shown is None else f" (default: {shown})")

@@ -7,16 +7,17 @@ from tqdm import tqdm
 from kbert.checkpoints.directory import Checkpoint
 from kbert.finetuning.rows import count_cut, encode
 from kbert.inference.answering import answer_features
+from kbert.inference.settings import ComputeSettings
 from kbert.tasks.base import Task
-from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
 
 
 def evaluate(
     task: Task,
     checkpoint: Checkpoint,
     path: str | pathlib.Path,
-    batch_size: int = 64,
-    skip_bad: bool = False,
+    batch_size: int = ComputeSettings.batch_size,
+    skip_bad: bool = BadRowSettings.skip_bad,
     progress: bool = False,
 ) -> dict:
     """The task's scores of a fine-tuned checkpoint on a labelled file, ready for JSON.
@@ -28,6 +29,7 @@ def evaluate(
 
     Raises DataError for a file that does not fit, and for answers that training did not have.
     """
+    ComputeSettings(batch_size)  # Checks it.
     bad = BadRows(skip_bad)
     examples = task.read_examples(path, bad=bad)
     features = encode(task, examples, checkpoint.tokenizer, bad)

@@ -12,7 +12,7 @@ from kbert.finetuning.feature_cache import Cache, cache_of
 from kbert.finetuning.settings import FeatureSettings, FinetuningSettings, RowSettings
 from kbert.tasks.base import Example, Task
 from kbert.tasks.features import Feature
-from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
 
 
 class FinetuningRows(NamedTuple):
@@ -52,7 +52,7 @@ def read_rows(
     validation_share: float = RowSettings.validation_share,
     limit: int | None = RowSettings.limit,
     seed: int = FinetuningSettings.seed,
-    skip_bad: bool = RowSettings.skip_bad,
+    skip_bad: bool = BadRowSettings.skip_bad,
     feature_cache: str | pathlib.Path | None = FeatureSettings.feature_cache,
     feature_type: str = FeatureSettings.feature_type,
 ) -> FinetuningRows:
@@ -61,7 +61,7 @@ def read_rows(
     Raises DataError for input that does not fit.
     """
     # Both check their values.
-    RowSettings(validation_share, limit, skip_bad)
+    RowSettings(validation_share, limit)
     FeatureSettings(feature_cache, feature_type)
     cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)

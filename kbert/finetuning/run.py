@@ -30,6 +30,7 @@ from kbert.finetuning.settings import (
 from kbert.inference.answering import answer_features
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
+from kbert.tasks.readers.bad_rows import BadRowSettings
 
 SUMMARY = "finetune.json"
 LOGS = "logs"
@@ -51,7 +52,7 @@ def finetune(
     feature_cache: str | pathlib.Path | None = FeatureSettings.feature_cache,
     feature_type: str = FeatureSettings.feature_type,
     overwrite: bool = False,
-    skip_bad: bool = RowSettings.skip_bad,
+    skip_bad: bool = BadRowSettings.skip_bad,
     verbose: int = 1,
 ) -> dict:
     """Train a checkpoint's encoder with the task's output layer; keep the best epoch.

@@ -16,7 +16,7 @@ _ROWS = "rows"
 
 @dataclasses.dataclass(frozen=True)
 class RowSettings(Settings):
-    """Which rows a run learns from and is scored on, and what becomes of bad ones."""
+    """Which rows a run learns from and is scored on."""
 
     validation_share: float = setting(
         0.1,
@@ -27,11 +27,6 @@ class RowSettings(Settings):
     )
     limit: int | None = setting(
         None, "train on N rows, drawn by the seed", unset="all", group=_ROWS, at_least=1
-    )
-    skip_bad: bool = setting(
-        False,
-        "count rows that do not fit and leave them out, instead of stopping at the first",
-        group=_ROWS,
     )
 
 
@@ -58,7 +53,7 @@ class FeatureSettings(Settings):
 class EpochChoice(Settings):
     """How the epoch to keep is chosen, on the held-out rows."""
 
-    metric: str | None = setting(None, "the epoch with the best one is kept", unset="the task's")
+    metric: str | None = setting(None, "the epoch with the best one is kept", unset="the first")
     patience: int | None = setting(
         None, "stop after N epochs without a better one", unset="never", at_least=1
     )

@@ -1,5 +1,7 @@
 """The tasks an encoder can be fine-tuned on: one file each, and one line here."""
 
+import dataclasses
+
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
@@ -19,3 +21,14 @@ TASKS: dict[str, type[Task]] = {
         MultipleChoiceTask,
     )
 }
+
+
+def reading_fields() -> list[dataclasses.Field]:
+    """The fields of all tasks, each name once, that may differ from training's."""
+    fields = {
+        field.name: field
+        for task in TASKS.values()
+        for field in dataclasses.fields(task)
+        if field.name in task.reading_options
+    }
+    return list(fields.values())

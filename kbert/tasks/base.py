@@ -12,15 +12,16 @@ what is served. A task imports no TensorFlow; it is handed its tokenizer.
 """
 
 import abc
-import argparse
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.settings import Settings
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows
 
@@ -39,8 +40,10 @@ class Named(NamedTuple):
     names: Sequence[str]
 
 
-class Task(abc.ABC):
+class Task(Settings, abc.ABC):
     """One way to fine-tune an encoder: a frozen dataclass, whose fields are its settings.
+
+    A field made by `setting` is an option of `kbert finetune NAME`; the others `prepare` finds.
 
     Attributes:
         name: its key in `TASKS`, its name in commands and in task.json.
@@ -65,32 +68,12 @@ class Task(abc.ABC):
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False
 
-    # Settings: from a command, to and from task.json.
+    # Settings: to and from task.json, and for reading another file.
 
     @classmethod
-    @abc.abstractmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Add this task's options to `kbert finetune NAME`."""
-
-    @classmethod
-    def from_arguments(cls, args: argparse.Namespace) -> "Task":
-        """The task that those options describe."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in vars(args).items() if name in names})
-
-    def to_json(self) -> dict:
-        """All that `from_json` needs to make this task again, without its name."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping) -> "Task":
-        """The task that `to_json` described. Raises DataError for values it does not know."""
-        values = {key: value for key, value in values.items() if key != "name"}
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise DataError(f"A {cls.name} task has no setting {', '.join(sorted(unknown))}.")
-        # JSON has no tuples.
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    def from_json(cls, values: Mapping, where: str = "task.json") -> typing.Self:
+        """The task in a JSON object; see `Settings.from_json`."""
+        return super().from_json({k: v for k, v in values.items() if k != "name"}, where)
 
     def with_options(self, **options) -> "Task":
         """This task, reading files in another way (other columns, say) than in training.

@@ -3,7 +3,6 @@
 head -> dropout -> dense -> logits, one for each label
 """
 
-import argparse
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
+from kbert.settings import setting
 from kbert.tasks.base import Named
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
@@ -37,25 +37,13 @@ class ClassificationTask(TextTask):
     metric_names = ("accuracy", "f1", "f1_macro", "matthews", "loss")
 
     labels: tuple[str, ...] = ()
-    class_weights: str | Mapping[str, float] | None = None
-    label_smoothing: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        output_layer.check_label_smoothing(self.label_smoothing)
-        weights = self.class_weights
-        if isinstance(weights, str) and weights != BALANCED:
-            raise DataError(f"Class weights are `{BALANCED}` or a dictionary. Received: {weights}.")
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument(
-            "--class-weights",
-            choices=[BALANCED],
-            help="let rare labels count more in the loss: rows / (labels * rows of that label)",
-        )
-        output_layer.add_label_smoothing(parser)
+    class_weights: str | Mapping[str, float] | None = setting(
+        None,
+        "let rare labels count more in the loss: rows / (labels * rows of that label)",
+        unset="all count 1",
+        choices=(BALANCED,),
+    )
+    label_smoothing: float = output_layer.label_smoothing_setting()
 
     def parse_label(self, cell: str, where: str) -> str:
         label = cell.strip()

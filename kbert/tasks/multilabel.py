@@ -6,7 +6,6 @@ A label column holds names with a separator between them ("sport,music"), or a l
 empty cell or list is a text to which no label applies.
 """
 
-import argparse
 import collections
 import dataclasses
 import json
@@ -17,6 +16,7 @@ import numpy as np
 from kbert.errors import DataError
 from kbert.files import JSON_ERRORS
 from kbert.metrics.probabilities import log_loss
+from kbert.settings import setting
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, with_known_labels
 from kbert.tasks.readers.labels import check_column, sort_labels
@@ -38,31 +38,13 @@ class MultiLabelTask(TextTask):
     labels_are_lists = True
 
     labels: tuple[str, ...] = ()
-    label_separator: str = ","
-    threshold: float = 0.5
+    label_separator: str = setting(",", "between the labels in a cell; a list in JSON needs none")
+    threshold: float = setting(0.5, "probability from which on a label applies", above=0, below=1)
 
     def __post_init__(self):
         super().__post_init__()
         if not self.label_separator:
-            raise DataError("Expected a character between the labels. Received: an empty text.")
-        if not 0 < self.threshold < 1:
-            raise DataError(f"Expected a threshold between 0 and 1. Received: {self.threshold}.")
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument(
-            "--label-separator",
-            default=cls.label_separator,
-            metavar="TEXT",
-            help="between the labels in a cell; a list in JSON needs none",
-        )
-        parser.add_argument(
-            "--threshold",
-            type=float,
-            default=cls.threshold,
-            help="probability from which on a label applies",
-        )
+            raise DataError("label_separator must be a character at least. It is empty.")
 
     def parse_label(self, cell: str, where: str) -> tuple[str, ...]:
         cell = cell.strip()

@@ -6,7 +6,6 @@
 Files: see kbert/tasks/readers/choice_files.py.
 """
 
-import argparse
 import collections
 import dataclasses
 import pathlib
@@ -16,6 +15,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
+from kbert.settings import setting
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature, stack
 from kbert.tasks.heads import output_layer
@@ -43,20 +43,11 @@ class MultipleChoiceTask(Task):
     metric_names = ("accuracy", "loss")
     takes_choices = True
 
-    dropout: float = 0.1
-    sequence_length: int = 128
-    label_smoothing: float = 0.0
-
-    def __post_init__(self):
-        output_layer.check_label_smoothing(self.label_smoothing)
-        output_layer.check_settings(self.dropout, self.sequence_length, shortest=8)
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        output_layer.add_arguments(
-            parser, cls, "tokens of context, question and one choice; longer ones are cut"
-        )
-        output_layer.add_label_smoothing(parser)
+    dropout: float = output_layer.dropout_setting()
+    sequence_length: int = setting(
+        128, "tokens of context, question and one choice; longer ones are cut", at_least=8
+    )
+    label_smoothing: float = output_layer.label_smoothing_setting()
 
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None

@@ -8,9 +8,7 @@ characters where its tokens begin and end. Files are SQuAD's JSON; see
 kbert/tasks/readers/squad_files.py.
 """
 
-import argparse
 import dataclasses
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +18,7 @@ from kbert.errors import DataError
 from kbert.layers import IMPOSSIBLE
 from kbert.metrics import squad
 from kbert.metrics.cmrc import cmrc_score, cmrc_scores
+from kbert.settings import setting
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
@@ -55,44 +54,23 @@ class QuestionAnsweringTask(Task):
     takes_pairs = True
     reading_options = ("rules",)
 
-    sequence_length: int = 384
-    stride: int = 128
-    max_question_length: int = 64
-    max_answer_length: int = 30
-    n_best: int = 20
-    rules: str = RULES[0]
+    sequence_length: int = setting(384, "tokens of a window with its question", at_least=1)
+    stride: int = setting(128, "tokens from one window of a long text to the next", at_least=1)
+    max_question_length: int = setting(64, "tokens; a longer question loses its end", at_least=1)
+    max_answer_length: int = setting(30, "tokens of an answer at most", at_least=1)
+    n_best: int = setting(20, "answers in the list that comes with each answer", at_least=1)
+    rules: str = setting("squad", "of the scores; cmrc is for Chinese", choices=RULES)
     unanswerable: bool = False
     null_threshold: float = 0.0
 
     def __post_init__(self):
-        for name in ("stride", "max_question_length", "max_answer_length", "n_best"):
-            if getattr(self, name) < 1:
-                raise DataError(
-                    f"Expected a {name} of 1 at least. Received: {getattr(self, name)}."
-                )
+        super().__post_init__()
         shortest = self.max_question_length + num_special_tokens(pair=True) + 1
         if self.sequence_length < shortest:
             raise DataError(
-                f"Expected a sequence length of {shortest} at least, for questions of "
+                f"sequence_length must be at least {shortest}, for questions of "
                 f"{self.max_question_length} tokens. Received: {self.sequence_length}."
             )
-        if self.rules not in RULES:
-            raise DataError(f"Expected rules of {', '.join(RULES)}. Received: {self.rules}.")
-        if not math.isfinite(self.null_threshold):
-            raise DataError(f"Expected a finite null threshold. Received: {self.null_threshold}.")
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        for name, summary in (
-            ("sequence_length", "tokens of a window with its question"),
-            ("stride", "tokens from one window of a long text to the next"),
-            ("max_question_length", "tokens; a longer question loses its end"),
-            ("max_answer_length", "tokens of an answer at most"),
-            ("n_best", "answers in the list that comes with each answer"),
-        ):
-            option = "--" + name.replace("_", "-")
-            parser.add_argument(option, type=int, default=getattr(cls, name), help=summary)
-        parser.add_argument("--rules", choices=RULES, default=cls.rules, help="of the scores")
 
     def read_examples(
         self, path: str | pathlib.Path, labelled: bool = True, bad: BadRows | None = None

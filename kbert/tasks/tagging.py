@@ -8,7 +8,6 @@ The first piece of a word is its word's, the others count for nothing. Files: se
 kbert/tasks/readers/conll_files.py.
 """
 
-import argparse
 import collections
 import dataclasses
 import itertools
@@ -20,6 +19,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics import conll
+from kbert.settings import setting
 from kbert.tasks.base import Named, Task
 from kbert.tasks.features import Feature, single_segment
 from kbert.tasks.heads import encoder_features, output_layer
@@ -51,6 +51,9 @@ from kbert.tasks.windows.sentence_context import (
     word_pieces,
 )
 from kbert.text.joining import join_words
+
+# Title of their options.
+COLUMNS = "columns of a file with a word a line: numbers from 0, or from -1 for the last"
 
 
 class WindowWords(NamedTuple):
@@ -89,52 +92,31 @@ class TaggingTask(Task):
     labels: tuple[str, ...] = ()
     plain: bool = False
     characters: bool = False
-    dropout: float = 0.1
-    sequence_length: int = 128
-    word_column: int = Columns().word
-    tag_column: int = Columns().tag
-    document_context: bool = False
-    valid_tags: bool = False
-    crf: bool = False
-    label_smoothing: float = 0.0
-    features: str | None = None
-    lstm_size: int | None = None
+    dropout: float = output_layer.dropout_setting()
+    sequence_length: int = setting(
+        128, "tokens a window; longer sentences become several windows, no word is lost", at_least=4
+    )
+    word_column: int = setting(Columns().word, "of the word", group=COLUMNS)
+    tag_column: int = setting(Columns().tag, "of its tag", group=COLUMNS)
+    document_context: bool = setting(
+        False,
+        "fill the window with the sentences before and behind; -DOCSTART- lines divide documents, "
+        "without them a file is one",
+    )
+    valid_tags: bool = setting(
+        False, "the best sequence of tags in which no I- lacks its beginning"
+    )
+    crf: bool = setting(False, "learn which tags follow each other, too")
+    label_smoothing: float = output_layer.label_smoothing_setting()
+    features: str | None = encoder_features.features_setting()
+    lstm_size: int | None = encoder_features.lstm_size_setting(
+        "width of each direction of the BiLSTM"
+    )
 
     def __post_init__(self):
-        output_layer.check_label_smoothing(self.label_smoothing)
+        super().__post_init__()
         if self.crf and self.label_smoothing:
             raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
-        output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
-        encoder_features.check_settings(self.features, self.lstm_size)
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        columns = parser.add_argument_group(
-            "columns", "of a file with a word a line: numbers from 0, or from -1 for the last"
-        )
-        columns.add_argument("--word-column", type=int, default=cls.word_column, help="the word")
-        columns.add_argument("--tag-column", type=int, default=cls.tag_column, help="its tag")
-        parser.add_argument(
-            "--document-context",
-            action="store_true",
-            help="fill the window with the sentences before and behind; -DOCSTART- lines divide "
-            "documents, without them a file is one",
-        )
-        parser.add_argument(
-            "--valid-tags",
-            action="store_true",
-            help="the best sequence of tags in which no I- lacks its beginning",
-        )
-        parser.add_argument(
-            "--crf", action="store_true", help="learn which tags follow each other, too"
-        )
-        encoder_features.add_arguments(
-            parser, "width of each direction of the BiLSTM; the encoder's, if it is not said"
-        )
-        output_layer.add_arguments(
-            parser, cls, "tokens a window; longer sentences become several windows, no word is lost"
-        )
-        output_layer.add_label_smoothing(parser)
 
     @property
     def tags(self) -> tuple[str, ...]:

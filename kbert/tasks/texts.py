@@ -6,7 +6,6 @@ file.
 """
 
 import abc
-import argparse
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,15 +14,19 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.settings import setting
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.heads.output_heads import HEADS, POOLER
-from kbert.tasks.readers import glue, tables
+from kbert.tasks.readers import tables
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left
 
 # Texts given to the tokenizer at once: many for its speed, few for the memory of their padding.
 CHUNK = 1024
+# Title of the options that say where the columns are.
+COLUMNS = "columns: names in the header or JSON keys; numbers from 0 with --no-header"
+_FEATURES_HEAD = "bilstm"
 
 
 class TextExample(NamedTuple):
@@ -42,7 +45,8 @@ class TextTask(Task):
         sequence_output -> head -> dropout -> dense -> the outputs
 
     Args:
-        head: one of `kbert.tasks.heads.output_heads.HEADS`; "pooler" is the paper's.
+        head: one of `kbert.tasks.heads.output_heads.HEADS`; "pooler" is the paper's, and None
+            stands for it, or with `features` for "bilstm".
         features: freeze the encoder, and give the head these of its hidden layers
             (kbert/tasks/heads/encoder_features.py); not with the pooler, which reads the last one.
         lstm_size: width of each direction of a head's LSTM; None for the encoder's width.
@@ -57,25 +61,36 @@ class TextTask(Task):
     # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
-    head: str = POOLER
-    features: str | None = None
-    lstm_size: int | None = None
-    dropout: float = 0.1
-    sequence_length: int = 128
-    text_column: str = "text"
-    second_column: str | None = None
-    label_column: str = "label"
-    header: bool = True
+    head: str | None = setting(
+        None,
+        "what makes one vector of a text's tokens",
+        unset=f"{POOLER}, with --features {_FEATURES_HEAD}",
+        choices=HEADS,
+    )
+    features: str | None = encoder_features.features_setting()
+    lstm_size: int | None = encoder_features.lstm_size_setting(
+        "width of each direction, in the heads bilstm and rcnn"
+    )
+    dropout: float = output_layer.dropout_setting()
+    sequence_length: int = setting(
+        128, "tokens of a text, or of both texts of a pair; longer ones are cut", at_least=4
+    )
+    text_column: str = setting("text", "the text", group=COLUMNS)
+    second_column: str | None = setting(
+        None, "the second text, for pairs", unset="single texts", group=COLUMNS
+    )
+    label_column: str = setting("label", "the label", group=COLUMNS)
+    header: bool = setting(True, "the first line names the columns", group=COLUMNS)
 
     def __post_init__(self):
-        output_layer.check_settings(self.dropout, self.sequence_length, shortest=4)
-        encoder_features.check_settings(self.features, self.lstm_size)
-        if self.head not in HEADS:
-            raise DataError(f"Expected a head of {', '.join(HEADS)}. Received: {self.head}.")
+        if self.head is None:
+            head = POOLER if self.features is None else _FEATURES_HEAD
+            object.__setattr__(self, "head", head)
+        super().__post_init__()
         if self.features is not None and self.head == POOLER:
             raise DataError(
                 f"The head {POOLER} reads the encoder's last layer, not the features "
-                f"{self.features}. Choose another head: bilstm, for example."
+                f"{self.features}. Choose another head: {_FEATURES_HEAD}, for example."
             )
 
     # What differs between these tasks.
@@ -93,37 +108,6 @@ class TextTask(Task):
         """Targets and weights of an example; both empty without a label."""
 
     # What they share.
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        columns = parser.add_argument_group(
-            "columns", "names in the header or JSON keys; numbers from 0 with --no-header"
-        )
-        columns.add_argument("--text-column", default=cls.text_column, help="the text")
-        columns.add_argument("--second-column", help="the second text, for pairs")
-        columns.add_argument("--label-column", default=cls.label_column, help="the label")
-        columns.add_argument(
-            "--no-header", action="store_true", help="the first line is a row like the others"
-        )
-        glue.add_argument(columns, glue.trainable(cls.name), "labelled")
-        parser.add_argument(
-            "--head",
-            choices=HEADS,
-            help=f"what makes one vector of a text's tokens: {POOLER}, with --features bilstm, "
-            "if it is not said",
-        )
-        encoder_features.add_arguments(
-            parser, "width of each direction, in the heads bilstm and rcnn; the encoder's"
-        )
-        output_layer.add_arguments(
-            parser, cls, "tokens of a text, or of both texts of a pair; longer ones are cut"
-        )
-
-    @classmethod
-    def from_arguments(cls, args: argparse.Namespace) -> "TextTask":
-        head = args.head or (POOLER if args.features is None else "bilstm")
-        args = argparse.Namespace(**{**vars(args), "head": head, "header": not args.no_header})
-        return super().from_arguments(args)
 
     def with_options(self, **options) -> "TextTask":
         if options.get("second_column") is not None and self.second_column is None:

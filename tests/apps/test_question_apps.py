@@ -112,7 +112,6 @@ def test_one_fine_tuning_follows_another(folder, checkpoint):
     ("command", "expected"),
     [
         ("evaluate {out} {folder}/bad.json", "question where-00: expected the answer 'Kiel' at 3"),
-        ("evaluate {out} {folder}/two.json --rules bleu", "Expected rules of squad, cmrc"),
         ("evaluate {out} {folder}/two.json --text-column x", "no option text_column"),
         ("predict {out} {folder}/none.json", "No such file"),
         (

@@ -59,7 +59,7 @@ def test_json_gives_back_the_task():
     )
     stored = json.loads(json.dumps({"name": task.name, **task.to_json()}))
     assert TASKS[stored["name"]].from_json(stored) == task
-    with pytest.raises(DataError, match="no setting colour"):
+    with pytest.raises(DataError, match="task.json: unknown settings colour"):
         ClassificationTask.from_json({"colour": "red"})
 
 

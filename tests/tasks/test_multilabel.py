@@ -138,7 +138,7 @@ def test_json_gives_back_the_task():
 
 @pytest.mark.parametrize("settings", [{"threshold": 0}, {"label_separator": ""}])
 def test_settings_that_make_no_sense(settings):
-    with pytest.raises(DataError, match="Expected a"):
+    with pytest.raises(DataError, match="must be"):
         MultiLabelTask(**settings)
 
 

@@ -144,7 +144,7 @@ def test_the_threshold_is_tuned_by_the_rules_that_score():
 
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
 def test_a_threshold_is_a_number(threshold):
-    with pytest.raises(DataError, match="finite null threshold"):
+    with pytest.raises(DataError, match="null_threshold must be a finite number"):
         QuestionAnsweringTask(null_threshold=threshold)
 
 
@@ -167,7 +167,7 @@ def test_rules_of_the_scores():
 def test_json_gives_back_the_task():
     stored = json.loads(json.dumps({"name": "qa", **OPEN.to_json()}))
     assert TASKS["qa"].from_json(stored) == OPEN
-    with pytest.raises(DataError, match="no setting colour"):
+    with pytest.raises(DataError, match="unknown settings colour"):
         QuestionAnsweringTask.from_json({"colour": "red"})
 
 
@@ -210,9 +210,9 @@ def test_parse_refuses(instance):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"stride": 0}, "Expected a stride of 1 at least. Received: 0"),
-        ({"sequence_length": 67}, "length of 68 at least, for questions of 64 tokens"),
-        ({"rules": "bleu"}, "Expected rules of squad, cmrc. Received: bleu"),
+        ({"stride": 0}, "stride must be at least 1. Received: 0"),
+        ({"sequence_length": 67}, "at least 68, for questions of 64 tokens"),
+        ({"rules": "bleu"}, "rules must be one of squad, cmrc. Received: 'bleu'"),
     ],
 )
 def test_settings_that_make_no_sense(settings, expected):

@@ -5,10 +5,10 @@ are, and a BiLSTM learns from its hidden layers, which kbert/finetuning/feature_
 once.
 """
 
-import argparse
 from collections.abc import Callable
 
 from kbert.errors import DataError
+from kbert.settings import setting
 
 # Name of the layer behind which all is learned: (batch, sequence, width).
 LAYER = "encoder_features"
@@ -36,21 +36,20 @@ FEATURES: dict[str, Callable] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser, lstm_help: str) -> None:
-    """Add the options of the feature-based approach."""
-    group = parser.add_argument_group(GROUP)
-    group.add_argument(
-        "--features", choices=FEATURES, help="what of the frozen encoder the BiLSTM sees"
+def features_setting():
+    """The field `features` of a task: None where the encoder learns too."""
+    return setting(
+        None,
+        "freeze the encoder, and learn from these of its hidden layers",
+        unset="the encoder learns too",
+        choices=FEATURES,
+        group=GROUP,
     )
-    group.add_argument("--lstm-size", type=int, metavar="N", help=lstm_help)
 
 
-def check_settings(features: str | None, lstm_size: int | None) -> None:
-    """Raises DataError for features that are not known, and for an LSTM without width."""
-    if features is not None and features not in FEATURES:
-        raise DataError(f"Expected features of {', '.join(FEATURES)}. Received: {features}.")
-    if lstm_size is not None and lstm_size < 1:
-        raise DataError(f"Expected an LSTM size of at least 1. Received: {lstm_size}.")
+def lstm_size_setting(text: str):
+    """The field `lstm_size` of a task; None for the encoder's width."""
+    return setting(None, text, unset="the encoder's width", group=GROUP, at_least=1)
 
 
 def token_vectors(encoder, features: str | None):

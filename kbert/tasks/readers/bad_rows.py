@@ -1,8 +1,10 @@
 """Rows that do not fit: an error at once, or counted and reported; never dropped in silence."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kbert.errors import DataError
+from kbert.settings import Settings, setting
 
 # Of thousands of bad rows a report shows the first few.
 SHOWN = 20
@@ -33,12 +35,12 @@ class BadRows:
         return {"rows_bad": len(self.messages), "problems": self.messages[:SHOWN]}
 
 
-def add_argument(parser) -> None:
-    """Add `--skip-bad`, the same option of every command that reads labelled rows."""
-    parser.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="count rows that do not fit and leave them out, instead of stopping at the first",
+@dataclasses.dataclass(frozen=True)
+class BadRowSettings(Settings):
+    """What becomes of rows that do not fit, in every command that reads labelled rows."""
+
+    skip_bad: bool = setting(
+        False, "count rows that do not fit and leave them out, instead of stopping at the first"
     )
 
 

@@ -3,11 +3,11 @@
 The benchmark calls a set a task. Its files are read as distributed.
 """
 
-import argparse
-from collections.abc import Sequence
+import dataclasses
 from typing import NamedTuple
 
 from kbert.errors import DataError
+from kbert.settings import Settings, setting
 
 BINARY = ("0", "1")
 ENTAILED = ("entailment", "not_entailment")
@@ -129,33 +129,28 @@ def trainable(task: str) -> list[str]:
     return [name for name, found in GLUE.items() if found.task == task and name != "AX"]
 
 
-def add_argument(parser, names: Sequence[str], part: str) -> None:
-    """Add `--glue NAME` where there are names; `part` is "labelled" or "unlabelled"."""
-    if names:
-        parser.add_argument(
-            "--glue",
-            choices=names,
-            action=FillColumns,
-            part=part,
-            help="a file of GLUE as distributed: stands for the options of columns, and in "
-            "training for --metric; options behind it win",
-        )
+@dataclasses.dataclass(frozen=True)
+class GlueFile(Settings):
+    """A file of GLUE as distributed: its name stands for the options of columns."""
 
+    glue: str | None = setting(
+        None,
+        "a file of GLUE as distributed: stands for the options of columns, and in training for "
+        "--metric, where they are not given",
+        unset="none",
+        choices=GLUE,
+    )
 
-class FillColumns(argparse.Action):
-    """`--glue NAME` fills the options that say where the columns are."""
+    def columns(self, part: str) -> dict[str, str | bool]:
+        """The options that the name stands for; `part` is "labelled" or "unlabelled"."""
+        if self.glue is None:
+            return {}
+        columns: Columns = getattr(GLUE[self.glue], part)
+        return {name: value for name, value in columns._asdict().items() if value is not None}
 
-    def __init__(self, *args, part: str, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.part = part
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        found = GLUE[value]
-        columns: Columns = getattr(found, self.part)
-        filled = columns._asdict() | {"no_header": not columns.header, self.dest: value}
-        filled["metric"] = found.metrics[0]
-        for name, column in filled.items():
-            setattr(namespace, name, column)
+    def metric(self) -> dict[str, str]:
+        """By which the epoch is chosen."""
+        return {} if self.glue is None else {"metric": GLUE[self.glue].metrics[0]}
 
 
 def check_model(name: str, task) -> None:

@@ -8,7 +8,6 @@ UTF-8, with or without a byte-order mark; lines end in LF or CRLF. Blank lines m
 only: elsewhere they are rows that lost their content. Nothing is dropped in silence.
 """
 
-import argparse
 import csv
 import json
 import pathlib
@@ -184,36 +183,3 @@ def _as_cell(values: Mapping, key: str, where: str, may_be_list: bool) -> str:
         return json.dumps(found, ensure_ascii=False)
     wanted = "text, a number or a list" if may_be_list else "text or a number"
     raise DataError(f"{where}: expected {wanted} under {key!r}. Received: {found!r}.")
-
-
-def add_column_arguments(parser: argparse.ArgumentParser, label: bool = True) -> None:
-    """Options to read a file by other columns than those of the training file."""
-    group = parser.add_argument_group(
-        "columns", "names in the header or JSON keys; numbers from 0 with --no-header"
-    )
-    names = ("text", "second", "label") if label else ("text", "second")
-    for name in names:
-        group.add_argument(f"--{name}-column", metavar="COLUMN", help="instead of training's")
-    # Of files with a word a line (kbert/tasks/readers/conll_files.py).
-    for name in ("word", "tag") if label else ("word",):
-        group.add_argument(
-            f"--{name}-column",
-            type=int,
-            metavar="NUMBER",
-            help="of tagged words, instead of training's",
-        )
-    group.add_argument(
-        "--header",
-        action=argparse.BooleanOptionalAction,
-        help="whether the first line names the columns, instead of as in training",
-    )
-
-
-def column_options(args: argparse.Namespace) -> dict:
-    """The given ones of those options, as `Task.with_options` takes them."""
-    options = {
-        name: value
-        for name, value in vars(args).items()
-        if name.endswith("_column") or name == "header"
-    }
-    return {name: value for name, value in options.items() if value is not None}

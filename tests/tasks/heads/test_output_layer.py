@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kbert.errors import DataError
+from kbert.settings import add_options, from_options
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
 from kbert.tasks.tagging import TaggingTask
@@ -32,10 +33,10 @@ def test_label_smoothing_by_hand(task, settings, name, logits, target):
 @pytest.mark.parametrize("task", [case[0] for case in TASKS])
 def test_label_smoothing_is_an_option(task):
     parser = argparse.ArgumentParser()
-    task.add_arguments(parser)
+    add_options(parser, task)
     args = parser.parse_args(["--label-smoothing", "0.1"])
-    assert args.label_smoothing == 0.1
-    with pytest.raises(DataError, match="smoothing from 0 up to 1. Received: 1.0"):
+    assert from_options(task, args).label_smoothing == 0.1
+    with pytest.raises(DataError, match=r"label_smoothing must be in \[0, 1\). Received: 1.0"):
         task(label_smoothing=1.0)
 
 

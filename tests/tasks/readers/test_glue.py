@@ -9,9 +9,10 @@ import itertools
 import pytest
 
 from kbert.errors import DataError
+from kbert.settings import add_options, from_options
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask
-from kbert.tasks.readers.glue import GLUE, add_argument, check_model, find_set, trainable
+from kbert.tasks.readers.glue import GLUE, GlueFile, check_model, find_set, trainable
 from kbert.tasks.regression import RegressionTask
 from tests.tasks.rows import write
 
@@ -67,20 +68,14 @@ FILES = {
 FILES["MNLI-m"] = FILES["MNLI-mm"]
 
 
-def filled(name, part, *options):
-    """The options that `--glue NAME` gives."""
+def task_of(name, part, *options):
+    """The task that `--glue NAME` and other options make."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--text-column")
-    parser.add_argument("--metric", default="accuracy")
-    add_argument(parser, list(GLUE), part)
-    return parser.parse_args(["--glue", name, *options])
-
-
-def task_of(name, part):
-    options = vars(filled(name, part))
-    columns = ("text_column", "second_column", "label_column", "header")
-    settings = {column: options[column] for column in columns if options[column] is not None}
-    return TASKS[GLUE[name].task](**settings)
+    task = TASKS[GLUE[name].task]
+    add_options(parser, GlueFile)
+    add_options(parser, task)
+    args = parser.parse_args(["--glue", name, *options])
+    return from_options(task, args, from_options(GlueFile, args).columns(part))
 
 
 @pytest.mark.parametrize("name", GLUE)
@@ -92,7 +87,7 @@ def test_labelled_rows(tmp_path, name):
 @pytest.mark.parametrize("name", GLUE)
 def test_the_metric_is_one_of_the_task(name):
     assert set(GLUE[name].metrics) <= set(TASKS[GLUE[name].task].metric_names)
-    assert filled(name, "labelled").metric == GLUE[name].metrics[0]
+    assert GlueFile(name).metric() == {"metric": GLUE[name].metrics[0]}
 
 
 def test_each_set_has_its_metrics():
@@ -119,8 +114,9 @@ def test_names_of_sets():
         find_set("copa")
 
 
-def test_options_behind_it_win():
-    assert filled("CoLA", "labelled", "--text-column", "2").text_column == "2"
+def test_options_beside_it_win():
+    given = task_of("CoLA", "labelled", "--text-column", "2", "--header")
+    assert (given.text_column, given.label_column, given.header) == ("2", "1", True)
 
 
 def test_ax_is_not_for_training():
