@@ -5,9 +5,11 @@
 at once.
 """
 
-import argparse
 import importlib
 import sys
+
+from apps.ending import exit_code
+from apps.parsing import Parser
 
 COMMANDS = {
     "vocabulary": "train a WordPiece vocabulary from text files",
@@ -27,7 +29,7 @@ COMMANDS = {
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",
 }
-WITHOUT_TENSORFLOW = ("vocabulary", "score")
+WITHOUT_KERAS = ("vocabulary", "score")
 
 
 def module_of(command: str):
@@ -35,15 +37,19 @@ def module_of(command: str):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, 1 for data, 2 for usage, 128 + a signal."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run one command. Returns its exit code: 0, 1 for data, 2 for usage, or 128 + a signal."""
+    if argv is None:
+        argv = sys.argv[1:]
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
     if argv and argv[0] in COMMANDS:
         return run_command(argv[0], argv[1:])
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="kbert",
         description="BERT in Keras 3: from a folder of text to an answer over HTTP.",
-        epilog="commands:\n" + "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
+        + "\n\nkbert COMMAND --help, or kbert help COMMAND, lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"kbert {version()}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="see below")
@@ -58,68 +64,28 @@ def version() -> str:
 
 
 def run_command(name: str, argv: list[str]) -> int:
-    """Parse the arguments of one command, run it, turn errors into sentences and exit codes."""
-    from kbert.errors import DataError, Stopped, TrainingError, UsageError
-    from kbert.tensorflow_start import import_tensorflow_quietly
+    """Parse the arguments of one command and run it. Returns its exit code."""
+    from kbert.tensorflow_start import start_backend
 
     module = module_of(name)
-    parser = argparse.ArgumentParser(
-        prog=f"kbert {name}", description=module.__doc__, formatter_class=HelpFormatter
-    )
+    parser = Parser(prog=f"kbert {name}", description=module.__doc__)
     module.add_arguments(parser)
     args = parser.parse_args(argv)
-    try:
-        if name not in WITHOUT_TENSORFLOW:
-            import_tensorflow_quietly()
+
+    def run():
+        if name not in WITHOUT_KERAS:
+            start_backend()
         module.run(args)
-    except UsageError as error:
-        parser.error(str(error))
-    except (DataError, TrainingError, OSError) as error:
-        print(f"kbert {name}: error: {sentence(error)}", file=sys.stderr)
-        return 1
-    except Stopped as stop:
-        print(f"kbert {name}: {stop}", file=sys.stderr)
-        return 128 + stop.signal
-    except KeyboardInterrupt:
-        print(f"kbert {name}: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(parser, run)
 
 
-def sentence(error: Exception) -> str:
-    """An error as a sentence: an OSError's own text hides the file behind its number."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
-    return str(error)
-
-
-def add_batch_arguments(parser, what: str) -> None:
-    """The options of the commands that only compute: how much at once, in which precision."""
-    parser.add_argument("--batch-size", type=int, default=64, help=f"{what} computed together")
-    parser.add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="bfloat16: weights too; faster where the processor multiplies in it, three digits",
-    )
-
-
-def print_bad_rows(summary: dict) -> None:
+def print_bad_rows(summary: dict, file=None) -> None:
     """What `--skip-bad` counted; nothing without that option."""
     if "rows_bad" in summary:
-        print(f"{summary['rows_bad']} bad rows")
+        print(f"{summary['rows_bad']} bad rows", file=file)
         for message in summary["problems"]:
-            print(f"  {message}")
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows real defaults, and keeps the lines of a command's docstring."""
-
-    def _get_help_string(self, action):
-        # No "(default: None)" or "(default: False)": they say nothing.
-        if action.default in (None, False, argparse.SUPPRESS):
-            return action.help
-        return super()._get_help_string(action)
+            print(f"  {message}", file=file)
 
 
 if __name__ == "__main__":

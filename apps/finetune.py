@@ -19,7 +19,7 @@ best run. Stopped at any moment, the same command does the runs that are missing
 import dataclasses
 import sys
 
-from apps.cli import HelpFormatter, print_bad_rows, run_command
+from apps.cli import print_bad_rows, run_command
 
 
 def add_arguments(parser):
@@ -48,9 +48,7 @@ def add_tasks(parser, without=()):
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True, help="one of:")
     for name, task in TASKS.items():
         summary = task.__doc__.splitlines()[0]
-        own = tasks.add_parser(
-            name, help=summary, description=summary, formatter_class=HelpFormatter
-        )
+        own = tasks.add_parser(name, help=summary, description=summary)
         add_files(own)
         add_options(own, RowSettings)
         add_options(own, BadRowSettings)

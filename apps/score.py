@@ -13,16 +13,14 @@ columns are the right and the found tag; glue the right answers as distributed a
 
 import sys
 
-from apps.cli import HelpFormatter, run_command
+from apps.cli import run_command
 
 
 def add_arguments(parser):
     rules = parser.add_subparsers(dest="rules", metavar="RULES", required=True, help="one of:")
 
     def add(name, summary):
-        return rules.add_parser(
-            name, help=summary, description=summary, formatter_class=HelpFormatter
-        )
+        return rules.add_parser(name, help=summary, description=summary)
 
     squad = add("squad", "SQuAD: 2.0 if the data has questions without an answer, otherwise 1.1")
     cmrc = add("cmrc", "CMRC 2018: Chinese characters and other words")

@@ -3,7 +3,11 @@
 import importlib
 import importlib.util
 import os
+import re
 import sys
+import tempfile
+
+from kbert.errors import DataError
 
 # What XLA may compile when a command asks for clusters (kbert.engine.devices.compile_whole_step);
 # until then the flags change nothing. Capitals are TensorFlow's groups: point-wise operations and
@@ -17,6 +21,16 @@ CPU_CLUSTERS = "--tf_xla_cpu_global_jit"
 CLUSTER_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
 # LLVM by itself takes 256 bits of a register that has 512, lest the clock go down.
 WIDE_VECTORS = "--xla_cpu_prefer_vector_width=512"
+# 3: of C++ only FATAL. Its ERROR lines are notes ("failed call to cuInit" on a machine without a
+# GPU, "oneDNN supports DT_INT64 only on ..."); what stops a program comes as a Python exception.
+_LOG_LEVEL = "3"
+# C++ lines of the import, where the level does not hold yet: how TensorFlow was built, what it
+# found. Everything else that is written meanwhile is shown.
+_NOTES = re.compile(
+    r"[IWE]\d{4} .*|WARNING: All log messages before absl::InitializeLog.*|"
+    r"To enable the following instructions: .*"
+)
+_BACKENDS = ("tensorflow", "jax")
 
 
 def set_flags() -> None:
@@ -27,26 +41,54 @@ def set_flags() -> None:
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
         os.environ.setdefault("XLA_FLAGS", WIDE_VECTORS)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LOG_LEVEL)
+
+
+def start_backend() -> None:
+    """Import what Keras computes with: TensorFlow without its notes, or JAX.
+
+    Raises `DataError` for a KERAS_BACKEND that kbert does not know, or that is not installed.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend not in _BACKENDS:
+        raise DataError(f"KERAS_BACKEND must be {' or '.join(_BACKENDS)}. Received: {backend}.")
+    if importlib.util.find_spec(backend) is None:
+        raise DataError(
+            f"Keras is to compute with {backend}, which is not installed: pip install {backend}, "
+            "or set KERAS_BACKEND to another."
+        )
+    if backend == "tensorflow":
+        import_tensorflow_quietly()
 
 
 def import_tensorflow_quietly() -> None:
-    """TensorFlow notes from C++ how it was built, before any setting can stop it.
+    """TensorFlow without the notes that C++ writes while it is imported.
 
-    Does nothing where TensorFlow is there already, or is not at all, or Keras runs on another
-    backend.
+    C++ writes to descriptor 2 itself, so that no setting of Python's stops it: for the import the
+    descriptor leads to a file, of which then all but the notes is written to where it led. Does
+    nothing where TensorFlow is there already or not at all, where Keras has another backend, where
+    the user has asked for TensorFlow's log, and where nothing is open under 2.
     """
-    if "tensorflow" in sys.modules:
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _LOG_LEVEL:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
     try:
-        importlib.import_module("tensorflow")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        shown = os.dup(2)
+    except OSError:
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+            written.seek(0)
+            lines = written.read().decode(errors="replace").splitlines()
+            for line in lines:
+                if not _NOTES.fullmatch(line):
+                    print(line, file=sys.stderr)

@@ -1,0 +1,65 @@
+"""How a command ends: its exit code, one sentence for an error, what it printed in UTF-8."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from apps.parsing import Parser
+
+
+def exit_code(parser: Parser, run: Callable[[], None]) -> int:
+    """Run a command. Returns 0, 1 for data, 128 + the number of a signal that ended it.
+
+    Options that do not go together end the process with 2, as argparse does. An error is a sentence
+    on stderr; a fault in the code keeps its traceback.
+    """
+    from kbert.errors import DataError, Stopped, TrainingError, UsageError
+
+    _write_utf8()
+    before = signal.signal(signal.SIGTERM, _terminate)
+    code, message = 0, None
+    try:
+        run()
+        sys.stdout.flush()
+    except UsageError as error:
+        parser.error(str(error))
+    except BrokenPipeError:
+        # The reader has had enough (`| head`): no error. Python would flush once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (DataError, TrainingError, OSError) as error:
+        code, message = 1, f"error: {_sentence(error)}"
+    except Stopped as stop:
+        code, message = 128 + stop.signal, str(stop)
+    except _Terminated:
+        code, message = 128 + signal.SIGTERM, "terminated."
+    except KeyboardInterrupt:
+        code, message = 128 + signal.SIGINT, "interrupted."
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if message is not None:
+        print(f"{parser.prog}: {message}", file=sys.stderr)
+    return code
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception: what was open is closed, and temporary files go."""
+
+
+def _terminate(signal_number, frame):
+    raise _Terminated
+
+
+def _write_utf8() -> None:
+    """Nothing that is written depends on the locale; a terminal shows what it can of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _sentence(error: Exception) -> str:
+    """An error as a sentence: an OSError's own text hides the file behind its number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)

@@ -1,0 +1,35 @@
+"""How the arguments of commands are read, and how their help is laid out."""
+
+import argparse
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, of which an option is given once and by its whole name.
+
+    The last of `--train a.tsv --train b.tsv` would win and the first be lost; an abbreviation would
+    mean something else as soon as there is another option.
+    """
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=_HelpFormatter, allow_abbrev=False, **options)
+        self.register("action", None, _StoreOnce)
+        self.register("action", "store", _StoreOnce)
+
+
+class _StoreOnce(argparse._StoreAction):
+    def __call__(self, parser, namespace, values, option_string=None):
+        seen = namespace.__dict__.setdefault("_seen", set())
+        if option_string is not None and self.dest in seen:
+            parser.error(f"argument {option_string}: given twice. Expected it once.")
+        seen.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows real defaults, and keeps the lines of a command's docstring."""
+
+    def _get_help_string(self, action):
+        # No "(default: None)" or "(default: False)": they say nothing.
+        if action.default in (None, False, argparse.SUPPRESS):
+            return action.help
+        return super()._get_help_string(action)
