@@ -8,8 +8,8 @@ at once.
 import importlib
 import sys
 
-from apps.ending import exit_code
-from apps.parsing import Parser
+from .ending import exit_code
+from .parsing import Parser
 
 COMMANDS = {
     "vocabulary": "train a WordPiece vocabulary from text files",
@@ -33,7 +33,7 @@ WITHOUT_KERAS = ("vocabulary", "score")
 
 
 def module_of(command: str):
-    return importlib.import_module("apps." + command.replace("-", "_"))
+    return importlib.import_module("." + command.replace("-", "_"), __package__)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,8 +9,9 @@ a format cannot hold is an error that names it.
 
 import sys
 
-from apps.cli import run_command
 from kbert.checkpoints.formats import FORMATS
+
+from .cli import run_command
 
 
 def add_arguments(parser):

@@ -11,7 +11,7 @@ of pooling is the default, else the mean of the last layer.
 
 import sys
 
-from apps.cli import add_batch_arguments, run_command
+from .cli import add_batch_arguments, run_command
 
 
 def add_arguments(parser):

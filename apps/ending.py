@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from apps.parsing import Parser
+from .parsing import Parser
 
 
 def exit_code(parser: Parser, run: Callable[[], None]) -> int:

@@ -9,7 +9,7 @@ others are given.
 
 import sys
 
-from apps.cli import print_bad_rows, run_command
+from .cli import print_bad_rows, run_command
 
 
 def add_arguments(parser):

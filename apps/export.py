@@ -36,6 +36,6 @@ def run(args):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("export", sys.argv[1:]))

@@ -46,6 +46,6 @@ def print_table(text, number, count, candidates):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("fill-mask", sys.argv[1:]))

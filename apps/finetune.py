@@ -19,7 +19,7 @@ best run. Stopped at any moment, the same command does the runs that are missing
 import dataclasses
 import sys
 
-from apps.cli import print_bad_rows, run_command
+from .cli import print_bad_rows, run_command
 
 
 def add_arguments(parser):

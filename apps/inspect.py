@@ -55,6 +55,6 @@ def print_values(title, values):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("inspect", sys.argv[1:]))

@@ -9,7 +9,7 @@ PAIRS is a file of JSON lines, plain or .gz, .xz or .zst: {"good": "...", "bad":
 
 import sys
 
-from apps.cli import run_command
+from .cli import run_command
 
 
 def add_arguments(parser):

@@ -25,7 +25,7 @@ in the order of the labels.
 
 import sys
 
-from apps.cli import run_command
+from .cli import run_command
 
 # Options that say where the right answers are, or how they are scored.
 OF_LABELS = ("label_column", "tag_column", "rules")

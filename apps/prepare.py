@@ -103,6 +103,6 @@ def print_problems(problems):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("prepare", sys.argv[1:]))

@@ -65,6 +65,6 @@ def model_of(args, new, store):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("pretrain", sys.argv[1:]))

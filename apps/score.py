@@ -13,7 +13,7 @@ columns are the right and the found tag; glue the right answers as distributed a
 
 import sys
 
-from apps.cli import run_command
+from .cli import run_command
 
 
 def add_arguments(parser):

@@ -71,6 +71,6 @@ def print_invitation(server, predictor, example):
 
 
 if __name__ == "__main__":
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("serve", sys.argv[1:]))

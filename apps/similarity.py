@@ -7,11 +7,11 @@ Prints the cosine, from -1 to 1. The options are those of `kbert embed`.
 
 import sys
 
-from apps.cli import run_command
+from .cli import run_command
 
 
 def add_arguments(parser):
-    from apps.embed import add_encoder_arguments
+    from .embed import add_encoder_arguments
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="any model with an encoder")
     parser.add_argument("first", metavar="A", help="a text")
@@ -22,7 +22,7 @@ def add_arguments(parser):
 def run(args):
     import numpy as np
 
-    from apps.embed import text_encoder
+    from .embed import text_encoder
 
     first, second = text_encoder(args).encode([args.first, args.second])
     cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))

@@ -13,8 +13,8 @@ are missing. Prints a table, the best run first, and keeps that run's checkpoint
 import dataclasses
 import sys
 
-from apps.cli import run_command
-from apps.finetune import add_tasks, arguments, keywords
+from .cli import run_command
+from .finetune import add_tasks, arguments, keywords
 
 
 def add_arguments(parser):

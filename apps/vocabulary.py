@@ -69,6 +69,6 @@ def print_summary(args, trained):
 if __name__ == "__main__":
     import sys
 
-    from apps.cli import run_command
+    from .cli import run_command
 
     sys.exit(run_command("vocabulary", sys.argv[1:]))

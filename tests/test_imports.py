@@ -52,12 +52,17 @@ def imports_of(file, everywhere=True):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = f"apps.{node.module}" if node.level else node.module
+            if file.parts[0] == "apps":
+                # Its name is kbert.apps where kbert is installed.
+                assert node.module.split(".")[0] != "apps", f"{file}: expected `from .{module}`"
+            else:
+                assert node.level == 0, f"{file}: imports are absolute"
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def part_of(module):
-    """`kbert.pretraining.rows` -> data; `apps.cli` -> apps; others -> None."""
+    """`kbert.pretraining.rows` -> pretraining; `apps.cli` -> apps; others -> None."""
     names = module.split(".")
     if names[0] == "apps":
         return "apps"

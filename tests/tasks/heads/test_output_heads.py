@@ -130,7 +130,10 @@ def test_features_are_the_hidden_states_of_their_names():
         (lambda: ClassificationTask(head="best"), "head must be one of pooler, mean"),
         (lambda: TaggingTask(features="first"), "features must be one of embeddings"),
         (lambda: TaggingTask(lstm_size=0), "lstm_size must be at least 1. Received: 0"),
-        (lambda: ClassificationTask(features="last"), "The head pooler reads the encoder's last"),
+        (
+            lambda: ClassificationTask(head="pooler", features="last"),
+            "The head pooler reads the encoder's last",
+        ),
         (lambda: architecture_of(classifier("rcnn")), "no place for the head rcnn"),
         (lambda: architecture_of(TaggingTask(features="last")), "no place for a BiLSTM on last"),
         (
