@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from .parsing import Parser
@@ -17,7 +18,8 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
     from kbert.errors import DataError, Stopped, TrainingError, UsageError
 
     _write_utf8()
-    before = signal.signal(signal.SIGTERM, _terminate)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if in_main_thread else None
     code, message = 0, None
     try:
         run()
@@ -36,7 +38,8 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         code, message = 128 + signal.SIGINT, "interrupted."
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
     if message is not None:
         print(f"{parser.prog}: {message}", file=sys.stderr)
     return code

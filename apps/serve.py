@@ -30,8 +30,6 @@ def run(args):
     name = model_name(args.directory) if args.name is None else args.name
     if not name or set(name) & set("/:"):
         raise DataError(f"--name must be a name without / and : in it. Received: {name!r}.")
-    import signal
-
     from kbert.serving.instances import example_instance
     from kbert.serving.predictor import Predictor
     from kbert.serving.server import PredictionServer
@@ -41,14 +39,8 @@ def run(args):
     example = example_instance(predictor.fields)
     predictor.predict([example])
     with PredictionServer(predictor, name, args.host, args.port) as server:
-        signal.signal(signal.SIGTERM, stop)
         print_invitation(server, predictor, example)
         server.serve_forever()
-
-
-def stop(signal_number, frame):
-    # Leaves through the server's `with`, which lets the requests that are being answered end.
-    raise SystemExit(0)
 
 
 def model_name(directory):

@@ -57,3 +57,52 @@ def test_xla_is_told_before_tensorflow_is_imported(program, own, printed):
     )
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.split() == printed
+
+
+NOISY = """
+import os, sys
+for line in (
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "I0000 00:00:1795891141.8 27811 port.cc:153] oneDNN custom operations are on.",
+    "E0000 00:00:1795891193.1 27811 cuda_platform.cc:52] failed call to cuInit: 303",
+    "To enable the following instructions: AVX2 FMA, rebuild TensorFlow.",
+    "F0000 00:00:1795891193.1 27811 cpu.cc:52] needs AVX",
+    "numpy is too old",
+):
+    os.write(2, line.encode() + b"\\n")
+if os.environ.get("FAULT"):
+    raise ImportError("libcudart is broken")
+"""
+QUIET = """
+import os
+import kbert.tensorflow_start as start
+start.set_flags()
+start.import_tensorflow_quietly()
+os.write(2, b"after\\n")
+import tensorflow
+print(tensorflow.__file__)
+"""
+
+
+@pytest.mark.parametrize("fault", ["", "1"])
+def test_the_imports_notes_are_dropped_and_all_else_is_shown(tmp_path, fault):
+    """With a package in TensorFlow's place, which writes what TensorFlow does."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow/__init__.py").write_text(NOISY)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS"))
+    }
+    environment |= {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "FAULT": fault}
+    command = [sys.executable, "-c", QUIET]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    shown = result.stderr.splitlines()
+    assert shown[:2] == ["F0000 00:00:1795891193.1 27811 cpu.cc:52] needs AVX", "numpy is too old"]
+    if fault:
+        assert shown[-1] == "ImportError: libcudart is broken"
+    else:
+        assert shown[2:] == ["after"]
+        assert result.stdout.strip().startswith(str(tmp_path))
+    asked = subprocess.run(
+        command, cwd=tmp_path, env=environment | {"TF_CPP_MIN_LOG_LEVEL": "0"}, capture_output=True
+    )
+    assert b"port.cc" in asked.stderr and b"cuInit" in asked.stderr

@@ -2,14 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from apps import cli
-from kbert.errors import DataError, TrainingError
+from kbert.errors import DataError, TrainingError, UsageError
 from tests.conftest import ROOT
 from tests.small_store import vocabulary_of
 
@@ -49,6 +51,96 @@ def test_errors_become_sentences_and_exit_codes(monkeypatch, capsys, error, code
     captured = capsys.readouterr()
     assert captured.err.endswith(message) and captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_sigterm_ends_a_command_as_an_exception(monkeypatch, capsys):
+    """What a command has opened is closed; the code is the shell's, 128 + 15."""
+    closed, before = [], signal.getsignal(signal.SIGTERM)
+
+    def run(args):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            closed.append(True)
+
+    command(monkeypatch, run)
+    assert cli.main(["pretrain"]) == 143 and closed == [True]
+    assert capsys.readouterr().err == "kbert pretrain: terminated.\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+PIPE = """
+import sys, types
+from apps import cli
+def run(args):
+    for number in range(100_000):
+        print("東京", number)
+cli.module_of = lambda name: types.SimpleNamespace(
+    __doc__="", add_arguments=lambda parser: None, run=run
+)
+sys.exit(cli.main(["score"]))
+"""
+
+
+def test_a_reader_that_has_had_enough_is_no_error():
+    """As in `| head -1`; and the line is UTF-8 whatever Python thinks of the terminal."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PIPE],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert process.stdout.readline().decode("utf-8") == "東京 0\n"
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+
+
+def test_a_usage_error_that_only_run_sees(monkeypatch, capsys):
+    command(monkeypatch, fail_with(UsageError("One of both.")))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["pretrain"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("kbert pretrain: error: One of both.\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--steps", "1", "--steps", "2"], "argument --steps: given twice. Expected it once."),
+        (["--step", "1"], "unrecognized arguments: --step 1"),
+    ],
+)
+def test_nothing_given_is_lost_or_guessed(monkeypatch, capsys, argv, expected):
+    command(monkeypatch, None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["pretrain", *argv])
+    assert stop.value.code == 2 and expected in capsys.readouterr().err
+
+
+def test_help_is_a_command_too(monkeypatch, capsys):
+    texts = []
+    command(monkeypatch, None)
+    for argv in (["--help"], ["help"], ["pretrain", "--help"], ["help", "pretrain"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(argv)
+        assert stop.value.code == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and texts[2] == texts[3] != texts[0]
+
+
+def test_a_backend_that_is_not_there_is_one_sentence(monkeypatch, capsys):
+    command(monkeypatch, None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    assert cli.main(["pretrain"]) == 1
+    error = capsys.readouterr().err
+    assert "compute with jax, which is not installed: pip install jax" in error
+    assert error.count("\n") == 1
+    monkeypatch.setenv("KERAS_BACKEND", "mxnet")
+    assert cli.main(["pretrain"]) == 1
+    assert "KERAS_BACKEND must be tensorflow or jax. Received: mxnet." in capsys.readouterr().err
 
 
 def test_success_and_defaults(monkeypatch):

@@ -244,7 +244,7 @@ def test_command_refuses(single, server, tmp_path, capsys):
         assert "Traceback" not in error
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_command_serves_until_a_signal(single, number, code):
     command = [sys.executable, "-m", "apps.serve", str(single[1]), "--port", "0"]
     root = Path(__file__).parents[2]
