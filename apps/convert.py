@@ -54,11 +54,12 @@ def run(args):
     from kbert.checkpoints.directory import Checkpoint, encoder_of
     from kbert.checkpoints.formats import format_of, pooling_of, pooling_writer, reader, writer
     from kbert.errors import DataError
-    from kbert.files import replacing_folder
+    from kbert.files import check_folder_writable, replacing_folder
 
     output = pathlib.Path(args.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or an empty folder.")
+    check_folder_writable(output)
     source = format_of(args.source)
     pooling = pooling_of(args.source)
     if pooling is not None and args.encoder_only:

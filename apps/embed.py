@@ -11,7 +11,7 @@ of pooling is the default, else the mean of the last layer.
 
 import sys
 
-from .cli import add_batch_arguments, run_command
+from .cli import run_command
 
 
 def add_arguments(parser):
@@ -21,38 +21,16 @@ def add_arguments(parser):
         "--output", required=True, help="NAME.npy, NAME.jsonl, or a folder for the projector"
     )
     parser.add_argument("--text-column", default="text", help="of a file that is not .txt")
-    add_encoder_arguments(parser)
+    add_encoder_options(parser)
 
 
-def add_encoder_arguments(parser):
+def add_encoder_options(parser):
     """The options of `kbert embed` and `kbert similarity`."""
-    parser.add_argument(
-        "--pooling",
-        metavar="MODE[+MODE...]",
-        help="of the tokens' vectors: mean, cls, max, mean_sqrt_length, weighted_mean or last; "
-        "several are concatenated",
-    )
-    parser.add_argument(
-        "--layers",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="hidden states: 0 is the embedding, -1 the last layer; several are combined",
-    )
-    parser.add_argument("--combination", choices=["concatenate", "sum"], help="of several layers")
-    parser.add_argument(
-        "--normalize", action="store_true", default=None, help="make every vector of length 1"
-    )
-    parser.add_argument(
-        "--long",
-        choices=["refuse", "cut", "window"],
-        default="refuse",
-        help="what to do with a text that has more tokens than the encoder takes",
-    )
-    parser.add_argument(
-        "--sequence-length", type=int, metavar="N", help="tokens to take at once; default: all"
-    )
-    add_batch_arguments(parser, "texts")
+    from kbert.inference.settings import ComputeSettings, VectorSettings
+    from kbert.settings import add_options
+
+    for settings in (VectorSettings, ComputeSettings):
+        add_options(parser, settings)
 
 
 def text_encoder(args):
@@ -63,19 +41,26 @@ def text_encoder(args):
 
     from kbert.checkpoints.formats import load_any, pooling_of
     from kbert.checkpoints.sentence_vectors import Pooling
+    from kbert.inference.settings import ComputeSettings, VectorSettings
     from kbert.inference.text_encoder import TextEncoder
+    from kbert.settings import from_options
 
+    vectors, compute = from_options(VectorSettings, args), from_options(ComputeSettings, args)
     given = {
-        "mode": args.pooling,
-        "layers": args.layers and tuple(args.layers),
-        "combination": args.combination,
-        "normalize": args.normalize,
+        "mode": vectors.pooling,
+        "layers": vectors.layers,
+        "combination": vectors.combination,
+        "normalize": vectors.normalize,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    keras.config.set_dtype_policy(args.precision)
+    keras.config.set_dtype_policy(compute.precision)
     pooling = dataclasses.replace(pooling_of(args.checkpoint) or Pooling(), **given)
     return TextEncoder(
-        load_any(args.checkpoint), pooling, args.sequence_length, args.long, args.batch_size
+        load_any(args.checkpoint),
+        pooling,
+        vectors.sequence_length,
+        vectors.long,
+        compute.batch_size,
     )
 
 

@@ -11,12 +11,12 @@ from .cli import run_command
 
 
 def add_arguments(parser):
-    from .embed import add_encoder_arguments
+    from .embed import add_encoder_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="any model with an encoder")
     parser.add_argument("first", metavar="A", help="a text")
     parser.add_argument("second", metavar="B", help="another")
-    add_encoder_arguments(parser)
+    add_encoder_options(parser)
 
 
 def run(args):

@@ -127,6 +127,16 @@ def check_writable(path: str | os.PathLike) -> None:
         raise DataError(f"The folder {path.parent} cannot be written to.")
 
 
+def check_folder_writable(path: str | os.PathLike) -> None:
+    """Raise DataError if no folder can be made or written there; to be known before long work."""
+    path = pathlib.Path(path)
+    there = next(place for place in (path, *path.resolve().parents) if place.exists())
+    if not there.is_dir():
+        raise DataError(f"{there} is a file; expected a folder to write {path.name} into.")
+    if not os.access(there, os.W_OK):
+        raise DataError(f"The folder {there} cannot be written to.")
+
+
 def _temporary(path: pathlib.Path) -> pathlib.Path:
     """Beside `path`, since only within a file system a name can be changed at once."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -8,6 +8,7 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.files import (
+    check_folder_writable,
     check_writable,
     locked,
     read_object,
@@ -100,3 +101,15 @@ def test_an_output_belongs_to_one_process(tmp_path):
         assert f"Another process is writing {tmp_path / 'link'}." in result.stderr
     subprocess.run(other, cwd=ROOT, check=True)
     assert os.listdir(tmp_path) == ["link"]
+
+
+def test_folders_that_cannot_be_written_are_known_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("here")
+    check_folder_writable(tmp_path)
+    check_folder_writable(tmp_path / "new/newer")
+    for path in ("file", "file/new", "file/new/newer"):
+        with pytest.raises(DataError, match="file is a file; expected a folder to write"):
+            check_folder_writable(tmp_path / path)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(DataError, match="cannot be written to"):
+        check_folder_writable(tmp_path / "new")

@@ -1,8 +1,11 @@
-"""How a model computes answers or vectors: how much at once, in which precision."""
+"""How a model computes answers and vectors: how much at once, in which precision, which vectors."""
 
 import dataclasses
 
 from kbert.settings import Settings, setting
+
+LONG = ("refuse", "cut", "window")
+_FOLDERS = "as the folder says, else"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,3 +18,31 @@ class ComputeSettings(Settings):
         "bfloat16: weights too; faster where the processor multiplies in it, three digits",
         choices=("float32", "bfloat16"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorSettings(Settings):
+    """Which vector of an encoder stands for a text; None for what the encoder's folder says."""
+
+    pooling: str | None = setting(
+        None,
+        "of the tokens' vectors: mean, cls, max, mean_sqrt_length, weighted_mean or last; several "
+        "are concatenated",
+        unset=f"{_FOLDERS} mean",
+        metavar="MODE[+MODE...]",
+    )
+    layers: tuple[int, ...] | None = setting(
+        None,
+        "hidden states: 0 is the embedding, -1 the last layer; several are combined",
+        unset=f"{_FOLDERS} -1",
+    )
+    combination: str | None = setting(
+        None, "of several layers: concatenate or sum", unset=f"{_FOLDERS} concatenate"
+    )
+    normalize: bool | None = setting(None, "make every vector of length 1", unset=f"{_FOLDERS} off")
+    long: str = setting(
+        "refuse",
+        "what to do with a text that has more tokens than the encoder takes",
+        choices=LONG,
+    )
+    sequence_length: int | None = setting(None, "tokens to take at once", unset="all", at_least=3)

@@ -12,11 +12,11 @@ from kbert.checkpoints.directory import Checkpoint, copy_weights
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
 from kbert.inference.answering import predict_features
+from kbert.inference.settings import LONG, ComputeSettings, VectorSettings
 from kbert.layers.pooling import pool
 from kbert.models import build_encoder
 from kbert.tasks.features import Feature, single_segment
 
-LONG = ("refuse", "cut", "window")
 # Texts tokenized together: enough to sort by length, few enough for the memory.
 AT_ONCE = 2048
 
@@ -37,9 +37,9 @@ class TextEncoder:
 
     checkpoint: Checkpoint
     pooling: Pooling = dataclasses.field(default_factory=Pooling)
-    sequence_length: int | None = None
-    long: str = "refuse"
-    batch_size: int = 64
+    sequence_length: int | None = VectorSettings.sequence_length
+    long: str = VectorSettings.long
+    batch_size: int = ComputeSettings.batch_size
 
     def __post_init__(self):
         most = self.checkpoint.config.max_sequence_length
@@ -47,10 +47,10 @@ class TextEncoder:
             self.sequence_length = min(self.pooling.sequence_length or most, most)
         if not 3 <= self.sequence_length <= most:
             raise DataError(
-                f"The sequence length must be 3 to {most}. Received: {self.sequence_length}."
+                f"sequence_length must be 3 to {most}. Received: {self.sequence_length}."
             )
         if self.long not in LONG:
-            raise DataError(f"`long` must be one of {', '.join(LONG)}. Received: {self.long!r}.")
+            raise DataError(f"long must be one of {', '.join(LONG)}. Received: {self.long!r}.")
         self.pooling.check_fits(self.checkpoint.config.hidden_dim)
         self.model = _embedding_model(self.checkpoint, self.pooling)
 

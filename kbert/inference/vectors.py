@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.files import as_json, replacing
+from kbert.files import as_json, check_folder_writable, check_writable, replacing
 
 # One line of projector_config.pbtxt names one file.
 _PROJECTOR = 'embeddings {\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n}\n'
@@ -17,12 +17,15 @@ def vectors_writer(output: str) -> Callable[[Sequence[str], np.ndarray], None]:
 
     It is chosen by the name: .npy holds float32 (texts, width), .jsonl a line
     {"text": ..., "embedding": [...]} for each text, and a folder (a name without an ending) what
-    `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending.
+    `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending, and
+    for a place that cannot be written to.
     """
     writers = {".npy": _write_npy, ".jsonl": _write_jsonl, "": _write_projector}
     path = pathlib.Path(output)
     if path.suffix not in writers:
         raise DataError(f"The output must end in .npy or .jsonl, or be a folder. Received: {path}.")
+    check = check_writable if path.suffix else check_folder_writable
+    check(path)
     return lambda texts, vectors: writers[path.suffix](path, texts, vectors)
 
 

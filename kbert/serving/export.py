@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
-from kbert.files import replacing_folder, write_json
+from kbert.files import check_folder_writable, replacing_folder, write_json
 from kbert.serving.choices import choice_inputs
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
@@ -56,7 +56,8 @@ def check_version(path: str | os.PathLike, version: int) -> pathlib.Path:
         raise DataError(f"A version must be a positive integer. Received: {version!r}.")
     target = pathlib.Path(path) / str(version)
     if target.exists():
-        raise DataError(f"{target} is already there. Export under another version.")
+        raise DataError(f"{target} is already there. Export under another --version.")
+    check_folder_writable(path)
     return target
 
 
