@@ -160,8 +160,20 @@ def test_files(tmp_path):
     np.testing.assert_array_equal(tensors, vectors)
     labels = (tmp_path / "projector" / "metadata.tsv").read_text("utf-8")
     assert labels == "one two\n三\n"
-    with pytest.raises(DataError, match=r"\.npy or \.jsonl"):
-        vectors_writer("v.txt")
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("v.txt", r"\.npy or \.jsonl"),
+        ("none/v.npy", "There is no folder"),
+        ("file/vectors", "file is a file; expected a folder"),
+    ],
+)
+def test_a_wrong_output_is_known_before_the_work(tmp_path, output, said):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=said):
+        vectors_writer(str(tmp_path / output))
 
 
 def test_any_format(tmp_path, checkpoint):
