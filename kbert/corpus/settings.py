@@ -1,0 +1,64 @@
+"""What `kbert vocabulary` and `kbert prepare` are told."""
+
+import dataclasses
+
+from kbert.corpus.documents import DOCUMENT_RULES
+from kbert.corpus.merges import MAX_SIZE
+from kbert.settings import Settings, setting
+from kbert.text.sentences import SENTENCE_RULES
+from kbert.text.vocabulary import SPECIAL_TOKENS
+
+_FIELD = "field of a .jsonl line that holds the text"
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularySettings(Settings):
+    """How a vocabulary is learned."""
+
+    size: int = setting(
+        30_000, "number of pieces", at_least=len(SPECIAL_TOKENS) + 2, at_most=MAX_SIZE
+    )
+    min_frequency: int = setting(2, "what is rarer becomes no piece", at_least=1)
+    coverage: float = setting(0.9999, "share of characters that get a piece", above=0, at_most=1)
+    field: str = setting("text", _FIELD)
+    workers: int | None = setting(
+        None, "processes that count", unset="one for each processor", at_least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Settings):
+    """How text becomes tokens; one for the whole store.
+
+    `lowercase`, `strip_accents` and `split_chinese` are those of WordPieceTokenizer. Held-out
+    documents are chosen by their text.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    split_chinese: bool = True
+    sentences: str = setting(
+        "punctuation", "what ends a sentence, besides the end of a line", choices=SENTENCE_RULES
+    )
+    validation_share: float = setting(
+        0.01, "share of the documents to hold out", at_least=0, below=1
+    )
+
+    @property
+    def tokenizer_options(self) -> dict:
+        """Keyword arguments of WordPieceTokenizer."""
+        names = ("lowercase", "strip_accents", "split_chinese")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparationSettings(Settings):
+    """Where documents begin and end, and how many processes read them."""
+
+    document: str = setting(
+        "blank-line", "what ends a document in .txt and .md", choices=DOCUMENT_RULES
+    )
+    field: str = setting("text", _FIELD)
+    processes: int | None = setting(
+        None, "workers", unset="as many as cores, but no more than the text keeps busy", at_least=1
+    )
