@@ -14,21 +14,27 @@ import sys
 
 
 def add_arguments(parser):
+    from kbert.serving.settings import ExportSettings
+    from kbert.settings import add_options
+
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint directory")
     parser.add_argument(
         "--output", required=True, metavar="FOLDER", help="the version becomes a folder in it"
     )
-    parser.add_argument("--version", type=int, default=1, metavar="N", help="number from 1")
+    add_options(parser, ExportSettings)
 
 
 def run(args):
     from kbert.checkpoints.directory import load
     from kbert.serving.export import check_version, export_saved_model
     from kbert.serving.predictor import Predictor
+    from kbert.serving.settings import ExportSettings
+    from kbert.settings import from_options
 
+    version = from_options(ExportSettings, args).version
     # Before the model is loaded, which takes seconds.
-    check_version(args.output, args.version)
-    folder = export_saved_model(args.output, load(args.checkpoint), args.version)
+    check_version(args.output, version)
+    folder = export_saved_model(args.output, load(args.checkpoint), version)
     predictor = Predictor(folder)
     outputs = ", ".join(predictor.outputs)
     print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")

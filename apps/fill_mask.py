@@ -15,17 +15,23 @@ import sys
 
 
 def add_arguments(parser):
+    from kbert.inference.settings import FillMaskSettings
+    from kbert.settings import add_options
+
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert pretrain` wrote")
     parser.add_argument("texts", metavar="TEXT", nargs="+", help="a text with [MASK] in it")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="pieces for each [MASK]")
+    add_options(parser, FillMaskSettings)
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
 def run(args):
     from kbert.checkpoints.directory import load
     from kbert.inference.fill_mask import fill_mask
+    from kbert.inference.settings import FillMaskSettings
+    from kbert.settings import from_options
 
-    filled = fill_mask(load(args.checkpoint), args.texts, args.top)
+    top = from_options(FillMaskSettings, args).top
+    filled = fill_mask(load(args.checkpoint), args.texts, top)
     show = print_json if args.json else print_table
     for text, masks in zip(args.texts, filled, strict=True):
         for number, candidates in enumerate(masks, 1):

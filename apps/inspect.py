@@ -16,29 +16,28 @@ Prints the configuration, the options of the tokenizer, the task, and a table
 
 import sys
 
-from kbert.config import PRESETS, BertConfig
-from kbert.errors import DataError
+from .cli import run_command
 
 
 def add_arguments(parser):
+    from kbert.config import PublishedSize
+    from kbert.settings import add_options
+
     parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help="a directory")
-    parser.add_argument("--preset", choices=PRESETS, help="a published size, without a checkpoint")
-    parser.add_argument(
-        "--vocabulary-size", type=int, metavar="N", help="pieces of the preset's vocabulary"
-    )
+    add_options(parser, PublishedSize)
 
 
 def run(args):
-    if (args.checkpoint is None) == (args.preset is None):
-        raise DataError("Expected either a checkpoint or --preset.")
-    if (args.preset is None) != (args.vocabulary_size is None):
-        raise DataError("--preset and --vocabulary-size belong together.")
-    if args.vocabulary_size is not None and args.vocabulary_size < 1:
-        raise DataError(f"--vocabulary-size must be at least 1. Received: {args.vocabulary_size}.")
     from kbert.checkpoints import inspection
+    from kbert.config import BertConfig, PublishedSize
+    from kbert.errors import UsageError
+    from kbert.settings import from_options
 
-    if args.preset is not None:
-        config, settings = BertConfig.preset(args.preset, args.vocabulary_size), {}
+    size = from_options(PublishedSize, args)
+    if (args.checkpoint is None) == (size.preset is None):
+        raise UsageError("Expected either a checkpoint or --preset.")
+    if size.preset is not None:
+        config, settings = BertConfig.preset(size.preset, size.vocabulary_size), {}
         layers = inspection.count_encoder(config)
     else:
         config, settings, layers = inspection.inspect_checkpoint(args.checkpoint)
@@ -55,6 +54,4 @@ def print_values(title, values):
 
 
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("inspect", sys.argv[1:]))

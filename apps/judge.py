@@ -13,15 +13,13 @@ from .cli import run_command
 
 
 def add_arguments(parser):
+    from kbert.inference.settings import ComputeSettings
+    from kbert.settings import add_options
+
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a pre-trained model")
     parser.add_argument("pairs", metavar="PAIRS", help="the pairs, as JSON lines")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
-    parser.add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="bfloat16: weights too; faster where the processor multiplies in it, three digits",
-    )
+    add_options(parser, ComputeSettings, without=["batch_size"])
 
 
 def run(args):
@@ -29,12 +27,14 @@ def run(args):
 
     from kbert.checkpoints.formats import load_any
     from kbert.files import check_writable, write_json
+    from kbert.inference.settings import ComputeSettings
     from kbert.laboratory.minimal_pairs import format_judgement, judge, read_pairs
+    from kbert.settings import from_options
 
     if args.output is not None:
         check_writable(args.output)
     pairs = read_pairs(args.pairs)
-    keras.config.set_dtype_policy(args.precision)
+    keras.config.set_dtype_policy(from_options(ComputeSettings, args).precision)
     report = judge(load_any(args.checkpoint), pairs, progress=True)
     print(format_judgement(report))
     if args.output is not None:

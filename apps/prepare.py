@@ -16,63 +16,40 @@ was stopped continues when the same command is given again. At the end it prints
 import os
 import sys
 
-from kbert.errors import DataError
+from .cli import run_command
 
 SHOWN_PROBLEMS = 20
 
 
 def add_arguments(parser):
+    from kbert.corpus.settings import PreparationSettings, Recipe
+    from kbert.settings import add_options
+
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="text files and folders")
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="vocab.txt")
     parser.add_argument("--output", required=True, metavar="STORE", help="folder of the store")
-    parser.add_argument("--cased", action="store_true", help="keep capitals and accents")
     parser.add_argument(
-        "--document",
-        choices=("blank-line", "file"),
-        default="blank-line",
-        help="what ends a document in .txt and .md",
+        "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
-    parser.add_argument("--field", default="text", help="field of a .jsonl line with the document")
-    parser.add_argument(
-        "--sentences",
-        choices=("punctuation", "line"),
-        default="punctuation",
-        help="what ends a sentence, besides the end of a line",
-    )
-    parser.add_argument(
-        "--validation-share",
-        type=float,
-        default=0.01,
-        metavar="SHARE",
-        help="share of the documents to hold out",
-    )
-    parser.add_argument(
-        "--processes", type=int, metavar="N", help="workers (default: as many as cores)"
-    )
+    for settings in (PreparationSettings, Recipe):
+        add_options(parser, settings)
 
 
 def run(args):
-    if args.processes is not None and args.processes < 1:
-        raise DataError(f"--processes must be at least 1. Received: {args.processes}.")
     # Text needs no GPU, and TensorFlow would take all of its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from kbert.corpus.prepare import prepare
+    from kbert.corpus.settings import PreparationSettings, Recipe
+    from kbert.settings import from_options
 
-    result = prepare(
-        args.inputs,
-        args.output,
-        args.vocabulary,
-        lowercase=not args.cased,
-        document=args.document,
-        field=args.field,
-        sentences=args.sentences,
-        validation_share=args.validation_share,
-        processes=args.processes,
-    )
+    recipe = from_options(Recipe, args, lowercase=not args.cased)
+    settings = from_options(PreparationSettings, args)
+    options = vars(settings) | vars(recipe)
+    result = prepare(args.inputs, args.output, args.vocabulary, **options)
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")
     print_summary(result)
-    if args.validation_share and not result["splits"]["validation"]["documents"]:
+    if recipe.validation_share and not result["splits"]["validation"]["documents"]:
         print("No document fell into validation: raise --validation-share to measure progress.")
 
 
@@ -103,6 +80,4 @@ def print_problems(problems):
 
 
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("prepare", sys.argv[1:]))

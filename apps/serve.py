@@ -12,33 +12,29 @@ The newest version in the folder is served.
 
 import sys
 
-from kbert.errors import DataError
-
-MAX_PORT = 65535
-
 
 def add_arguments(parser):
+    from kbert.serving.settings import ServingSettings
+    from kbert.settings import add_options
+
     parser.add_argument("directory", metavar="DIRECTORY", help="what `kbert export` wrote")
-    parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 for all of them")
-    parser.add_argument("--port", type=int, default=8501, help="0 takes a free one")
-    parser.add_argument("--name", help="of the model in the paths (default: the folder's name)")
+    add_options(parser, ServingSettings)
 
 
 def run(args):
-    if not 0 <= args.port <= MAX_PORT:
-        raise DataError(f"--port must be 0 to {MAX_PORT}. Received: {args.port}.")
-    name = model_name(args.directory) if args.name is None else args.name
-    if not name or set(name) & set("/:"):
-        raise DataError(f"--name must be a name without / and : in it. Received: {name!r}.")
     from kbert.serving.instances import example_instance
     from kbert.serving.predictor import Predictor
     from kbert.serving.server import PredictionServer
+    from kbert.serving.settings import ServingSettings
+    from kbert.settings import from_options
 
+    settings = from_options(ServingSettings, args)
+    name = model_name(args.directory) if settings.name is None else settings.name
     predictor = Predictor(args.directory)
     # TensorFlow prepares the graph at its first call: a second that no client should wait for.
     example = example_instance(predictor.fields)
     predictor.predict([example])
-    with PredictionServer(predictor, name, args.host, args.port) as server:
+    with PredictionServer(predictor, name, settings.host, settings.port) as server:
         print_invitation(server, predictor, example)
         server.serve_forever()
 

@@ -9,40 +9,42 @@ Writes one piece a line, the special tokens first, and prints:
     0.1 MB, 29,066 words (3,363 distinct): counted in 0.1 s (1.9 MB/s), learned in 0.2 s
 """
 
+import sys
+
+from .cli import run_command
+
 
 def add_arguments(parser):
+    from kbert.corpus.settings import VocabularySettings
+    from kbert.settings import add_options
+
     parser.add_argument("files", nargs="+", metavar="FILE", help="text files or folders")
     parser.add_argument("--output", required=True, metavar="FILE", help="where to write vocab.txt")
-    parser.add_argument("--size", type=int, default=30_000, help="number of pieces")
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
-    parser.add_argument(
-        "--min-frequency", type=int, default=2, help="what is rarer becomes no piece"
-    )
-    parser.add_argument(
-        "--coverage", type=float, default=0.9999, help="share of characters that get a piece"
-    )
-    parser.add_argument("--field", default="text", help="field of .jsonl that holds the text")
-    parser.add_argument("--workers", type=int, help="processes; by default one for each processor")
+    add_options(parser, VocabularySettings)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(args):
+    from kbert.corpus.settings import VocabularySettings
     from kbert.corpus.vocabulary import learn_vocabulary
     from kbert.files import check_writable, locked
+    from kbert.settings import from_options
     from kbert.text.vocabulary import save_vocabulary
 
+    settings = from_options(VocabularySettings, args)
     check_writable(args.output)  # Before minutes of work.
     with locked(args.output):
         trained = learn_vocabulary(
             args.files,
-            args.size,
+            settings.size,
             lowercase=not args.cased,
-            min_frequency=args.min_frequency,
-            coverage=args.coverage,
-            field=args.field,
-            num_workers=args.workers,
+            min_frequency=settings.min_frequency,
+            coverage=settings.coverage,
+            field=settings.field,
+            num_workers=settings.workers,
             progress=not args.quiet,
             output=args.output,
         )
@@ -67,8 +69,4 @@ def print_summary(args, trained):
 
 
 if __name__ == "__main__":
-    import sys
-
-    from .cli import run_command
-
     sys.exit(run_command("vocabulary", sys.argv[1:]))

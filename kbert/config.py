@@ -4,6 +4,7 @@ import dataclasses
 
 from kbert.errors import DataError
 from kbert.files import read_object
+from kbert.settings import Settings, setting
 
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu")
 
@@ -174,3 +175,20 @@ def _activation(fields: dict) -> str:
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"`hidden_act` must be one of {sorted(names)}. Received: {name!r}.")
     return names[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedSize(Settings):
+    """A preset with its vocabulary, to be looked at without a checkpoint; None for no preset."""
+
+    preset: str | None = setting(
+        None, "a published size, without a checkpoint", unset="none", choices=PRESETS
+    )
+    vocabulary_size: int | None = setting(
+        None, "pieces of the preset's vocabulary", unset="none", at_least=1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.preset is None) != (self.vocabulary_size is None):
+            raise DataError("--preset and --vocabulary-size belong together.")

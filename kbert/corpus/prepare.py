@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.pool import Pool, usable_cores
+from kbert.corpus.settings import PreparationSettings, Recipe
 from kbert.corpus.shard_encoder import ShardEncoder
 from kbert.corpus.store import SPLITS
 from kbert.corpus.store_writer import StoreWriter
 from kbert.errors import DataError
-from kbert.text.sentences import SENTENCE_RULES
 from kbert.text.vocabulary import load_vocabulary
 
 TASK_CHARACTERS = 4 << 20
@@ -33,46 +33,14 @@ TASK_CHARACTERS = 4 << 20
 _MAX_THREADS = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How text becomes tokens; one for the whole store. Raises DataError for a wrong value.
-
-    Args:
-        lowercase, strip_accents, split_chinese: as of WordPieceTokenizer.
-        sentences: "punctuation" or "line", see split_sentences.
-        validation_share: the share of documents held out, in [0, 1); chosen by their text.
-    """
-
-    lowercase: bool = True
-    strip_accents: bool | None = None
-    split_chinese: bool = True
-    sentences: str = "punctuation"
-    validation_share: float = 0.01
-
-    def __post_init__(self):
-        if self.sentences not in SENTENCE_RULES:
-            raise DataError(
-                f"`sentences` must be one of {SENTENCE_RULES}. Received: {self.sentences!r}."
-            )
-        if not 0 <= self.validation_share < 1:
-            raise DataError(
-                f"`validation_share` must be in [0, 1). Received: {self.validation_share}."
-            )
-
-    @property
-    def tokenizer_options(self) -> dict:
-        names = ("lowercase", "strip_accents", "split_chinese")
-        return {name: getattr(self, name) for name in names}
-
-
 def prepare(
     inputs: Iterable[str],
     output: str,
     vocabulary: str,
     *,
-    document: str = "blank-line",
-    field: str = "text",
-    processes: int | None = None,
+    document: str = PreparationSettings.document,
+    field: str = PreparationSettings.field,
+    processes: int | None = PreparationSettings.processes,
     progress: bool = True,
     **recipe,
 ) -> dict:
@@ -100,8 +68,7 @@ def prepare(
     """
     started = working = time.monotonic()
     recipe = Recipe(**recipe)
-    if processes is not None and processes < 1:
-        raise DataError(f"`processes` must be at least 1. Received: {processes}.")
+    PreparationSettings(document, field, processes)  # Checks them.
     pieces = load_vocabulary(vocabulary)
     reader = TextReader(inputs, document, field, leave_out=[output, vocabulary])
     writer = StoreWriter(output, _job(reader, pieces, recipe))

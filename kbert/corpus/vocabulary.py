@@ -9,7 +9,8 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from kbert.corpus.documents import Problems, TextReader
-from kbert.corpus.merges import MAX_SIZE, Alphabet, PieceLearner, choose_alphabet
+from kbert.corpus.merges import Alphabet, PieceLearner, choose_alphabet
+from kbert.corpus.settings import VocabularySettings
 from kbert.corpus.word_counts import count_words
 from kbert.errors import DataError
 from kbert.text.vocabulary import SPECIAL_TOKENS
@@ -43,21 +44,23 @@ class TrainedVocabulary(NamedTuple):
     problems: Problems
 
 
-def train_vocabulary(files: Iterable[str], size: int = 30_000, **options) -> list[str]:
+def train_vocabulary(
+    files: Iterable[str], size: int = VocabularySettings.size, **options
+) -> list[str]:
     """The pieces that `learn_vocabulary` makes, with the same arguments."""
     return learn_vocabulary(files, size, **options).pieces
 
 
 def learn_vocabulary(
     files: Iterable[str],
-    size: int = 30_000,
+    size: int = VocabularySettings.size,
     lowercase: bool = True,
     strip_accents: bool | None = None,
     split_chinese: bool = True,
-    min_frequency: int = 2,
-    coverage: float = 0.9999,
-    field: str = "text",
-    num_workers: int | None = None,
+    min_frequency: int = VocabularySettings.min_frequency,
+    coverage: float = VocabularySettings.coverage,
+    field: str = VocabularySettings.field,
+    num_workers: int | None = VocabularySettings.workers,
     progress: bool = True,
     output: str | os.PathLike | None = None,
 ) -> TrainedVocabulary:
@@ -82,7 +85,7 @@ def learn_vocabulary(
     Raises:
         DataError: files that cannot be read as text, no words in them, or `size` too small.
     """
-    _check_options(size, coverage)
+    VocabularySettings(size, min_frequency, coverage, field, num_workers)  # Checks them.
     started = time.perf_counter()
     reader = TextReader(files, field=field, leave_out=[] if output is None else [output])
     table = WordTable(lowercase, strip_accents, split_chinese)
@@ -133,13 +136,3 @@ def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
             yield document.text
             bar.update(reader.bytes_read - bar.n)
         bar.update(reader.total_bytes - bar.n)
-
-
-def _check_options(size: int, coverage: float) -> None:
-    smallest = len(SPECIAL_TOKENS) + 2
-    if not smallest <= size <= MAX_SIZE:
-        raise DataError(
-            f"The size of a vocabulary must be {smallest} to {MAX_SIZE}. Received: {size}."
-        )
-    if not 0 < coverage <= 1:
-        raise DataError(f"The coverage must be above 0 and at most 1. Received: {coverage}.")

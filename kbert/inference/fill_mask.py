@@ -7,13 +7,16 @@ from keras import ops
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
+from kbert.inference.settings import FillMaskSettings
 
 MASK = "[MASK]"
 # Texts computed together: their scores over the vocabulary shall not fill the memory.
 BATCH_SIZE = 32
 
 
-def fill_mask(checkpoint: Checkpoint, texts: Sequence[str], top: int = 5) -> list[list[list[dict]]]:
+def fill_mask(
+    checkpoint: Checkpoint, texts: Sequence[str], top: int = FillMaskSettings.top
+) -> list[list[list[dict]]]:
     """The likeliest pieces for every [MASK] of every text.
 
     The masks of one text are filled each by itself, while the others stay.

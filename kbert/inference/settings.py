@@ -46,3 +46,10 @@ class VectorSettings(Settings):
         choices=LONG,
     )
     sequence_length: int | None = setting(None, "tokens to take at once", unset="all", at_least=3)
+
+
+@dataclasses.dataclass(frozen=True)
+class FillMaskSettings(Settings):
+    """What `kbert fill-mask` shows."""
+
+    top: int = setting(5, "pieces for each [MASK]", at_least=1)

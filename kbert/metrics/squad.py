@@ -14,6 +14,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from kbert.errors import DataError
+from kbert.metrics.settings import NullOddsSettings
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -52,7 +53,7 @@ def squad2_scores(
     gold: Mapping[Key, Sequence[str]],
     predictions: Mapping[Key, str],
     null_odds: Mapping[Key, float] | None = None,
-    threshold: float = 1.0,
+    threshold: float = NullOddsSettings.threshold,
 ) -> dict:
     """Scores by the rules of version 2.0.
 

@@ -28,12 +28,13 @@ from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
 from kbert.files import check_folder_writable, replacing_folder, write_json
 from kbert.serving.choices import choice_inputs
+from kbert.serving.settings import ExportSettings
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
 
 
 def export_saved_model(
-    path: str | os.PathLike, checkpoint: Checkpoint, version: int = 1
+    path: str | os.PathLike, checkpoint: Checkpoint, version: int = ExportSettings.version
 ) -> pathlib.Path:
     """Write PATH/VERSION, whole or not at all, and return it.
 
@@ -52,8 +53,7 @@ def export_saved_model(
 
 def check_version(path: str | os.PathLike, version: int) -> pathlib.Path:
     """The folder PATH/VERSION. Raises `DataError` unless it can be written."""
-    if type(version) is not int or version < 1:
-        raise DataError(f"A version must be a positive integer. Received: {version!r}.")
+    ExportSettings(version)  # Checks it.
     target = pathlib.Path(path) / str(version)
     if target.exists():
         raise DataError(f"{target} is already there. Export under another --version.")

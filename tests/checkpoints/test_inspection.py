@@ -121,13 +121,18 @@ def test_command(tmp_path, capsys):
     ("arguments", "expected"),
     [
         ([], "Expected either a checkpoint or --preset"),
-        (["x", "--preset", "base"], "Expected either a checkpoint or --preset"),
+        (["x", "--preset", "base", "--vocabulary-size", "5"], "Expected either a checkpoint or"),
         (["--preset", "base"], "belong together"),
         (["x", "--vocabulary-size", "5"], "belong together"),
         (["--preset", "base", "--vocabulary-size", "0"], "must be at least 1. Received: 0"),
-        (["nowhere"], "nowhere must be a checkpoint directory"),
     ],
 )
-def test_command_refuses(arguments, expected, capsys):
-    assert run_command("inspect", arguments) == 1
-    assert expected in capsys.readouterr().err
+def test_command_refuses_options(arguments, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_command("inspect", arguments)
+    assert stop.value.code == 2 and expected in capsys.readouterr().err
+
+
+def test_command_refuses_what_is_not_there(capsys):
+    assert run_command("inspect", ["nowhere"]) == 1
+    assert "nowhere must be a checkpoint directory" in capsys.readouterr().err

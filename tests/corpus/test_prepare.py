@@ -1,5 +1,6 @@
 """From text to token store: what it holds, how it is interrupted, what it refuses."""
 
+import itertools
 import json
 import lzma
 import os
@@ -333,26 +334,30 @@ def test_no_text_at_all_is_refused(tmp_path, vocabulary):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("changes", "code", "message"),
     [
-        (["missing.txt"], "missing.txt"),
-        (["text.txt", "--vocabulary", "missing"], "missing"),
-        (["text.txt", "--validation-share", "1"], "in [0, 1)"),
-        (["text.txt", "--processes", "0"], "at least 1"),
-        (["text.txt", "--output", "."], "is not empty"),
-        (["text.txt", "--output", "text.txt"], "text.txt"),
-        (["text.txt", "--output", "text.txt/store"], "text.txt/store"),
+        ({"input": "missing.txt"}, 1, "missing.txt"),
+        ({"--vocabulary": "missing"}, 1, "missing"),
+        ({"--validation-share": "1"}, 2, "in [0, 1)"),
+        ({"--processes": "0"}, 2, "at least 1"),
+        ({"--output": "."}, 1, "is not empty"),
+        ({"--output": "text.txt"}, 1, "text.txt"),
+        ({"--output": "text.txt/store"}, 1, "text.txt/store"),
     ],
 )
 def test_bad_arguments_are_one_sentence(
-    tmp_path, vocabulary, text_file, monkeypatch, capsys, arguments, message
+    tmp_path, vocabulary, text_file, monkeypatch, capsys, changes, code, message
 ):
     monkeypatch.chdir(tmp_path)
-    defaults = ["--vocabulary", vocabulary, "--output", "store"]
-    assert run_command("prepare", arguments[:1] + defaults + arguments[1:]) == 1
-    error = capsys.readouterr().err
-    assert message in error
-    assert len(error.splitlines()) == 1
+    options = {"input": "text.txt", "--vocabulary": vocabulary, "--output": "store"} | changes
+    arguments = [options.pop("input"), *itertools.chain.from_iterable(options.items())]
+    try:
+        found = run_command("prepare", arguments)
+    except SystemExit as stop:
+        found = stop.code
+    error = capsys.readouterr().err.splitlines()
+    assert found == code and message in error[-1]
+    assert len(error) == 1 or error[0].startswith("usage: kbert prepare")
 
 
 def test_command_prints_a_summary(tmp_path, vocabulary, text_file, capsys):

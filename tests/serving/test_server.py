@@ -234,14 +234,25 @@ def test_the_name_is_the_folder_s():
 def test_command_refuses(single, server, tmp_path, capsys):
     for arguments, expected in [
         ([str(tmp_path)], "must be what `kbert export` wrote"),
-        ([str(single[1]), "--port", "70000"], "--port must be 0 to 65535"),
-        ([str(single[1]), "--name", "a/b"], "--name must be a name without /"),
         ([str(single[1]), "--port", str(server.server_port)], "Address already in use"),
     ]:
         assert run_command("serve", arguments) == 1
         error = capsys.readouterr().err
         assert expected in error
         assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--port 70000", "--port: must be in [0, 65535]. Received: 70000."),
+        ("--name a/b", "name must be one without / and : in it. Received: 'a/b'."),
+    ],
+)
+def test_command_refuses_values(tmp_path, capsys, option, expected):
+    with pytest.raises(SystemExit) as stop:
+        run_command("serve", [str(tmp_path), *option.split()])
+    assert stop.value.code == 2 and expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
