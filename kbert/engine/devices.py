@@ -1,17 +1,14 @@
 """Which devices train: the only file that knows MirroredStrategy."""
 
 import contextlib
-import ctypes
 import functools
 import os
-import platform
 from collections.abc import Iterator
 
 import tensorflow as tf
 
+from kbert.engine.freed_memory import keep_freed_memory
 from kbert.tensorflow_start import CPU_CLUSTERS
-
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
 @functools.cache
@@ -26,24 +23,11 @@ def strategy() -> tf.distribute.Strategy:
         devices = tf.config.list_logical_devices(kind)
         if len(devices) > 1:
             if kind == "CPU":
-                _keep_freed_memory()
+                keep_freed_memory()
             return tf.distribute.MirroredStrategy([device.name for device in devices])
         if devices:
             return tf.distribute.get_strategy()
     raise RuntimeError("TensorFlow sees no device.")
-
-
-def _keep_freed_memory() -> None:
-    """From now on this process keeps what it frees, where the C library is glibc.
-
-    All that a pass compiled by XLA computes lies in one block. glibc gives blocks of 32 MB and more
-    back to the system at once, and the next step takes its pages anew, one by one.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(_M_TOP_PAD, 2**28)
 
 
 def compile_whole_step() -> bool:
