@@ -8,6 +8,7 @@ left out. Writes benchmarks/results/text.json and docs/images/text.png.
 """
 
 import argparse
+import itertools
 import json
 import lzma
 import os
@@ -137,11 +138,11 @@ def compare_tensorflow_text(data, folder, megabytes: float) -> dict:
 def compare_learners(learners, data, language, text, size, rounds) -> dict:
     held_out = read_documents(data / CORPORA[language], 0, HELD_OUT_MEGABYTES)
     megabytes = text.stat().st_size / 1e6
-    seconds, vocabularies = {name: [] for name in learners}, {}
+    seconds, vocabularies = ({name: [] for name in learners} for _ in range(2))
     for _ in range(rounds):
         for name, learn in learners.items():
             began = time.perf_counter()
-            vocabularies[name] = learn(text, size)
+            vocabularies[name].append(learn(text, size))
             seconds[name].append(time.perf_counter() - began)
     return {
         "megabytes": round(megabytes, 1),
@@ -149,12 +150,18 @@ def compare_learners(learners, data, language, text, size, rounds) -> dict:
             name: {
                 "seconds": round(median(seconds[name]), 2),
                 "megabytes_per_second": round(megabytes / median(seconds[name]), 2),
-                "pieces": len(pieces),
-                **pieces_a_word(pieces, held_out),
+                "pieces": len(runs[0]),
+                "ids_that_differ": max(ids_that_differ(runs[0], pieces) for pieces in runs),
+                **pieces_a_word(runs[0], held_out),
             }
-            for name, pieces in vocabularies.items()
+            for name, runs in vocabularies.items()
         },
     }
+
+
+def ids_that_differ(first: list[str], second: list[str]) -> int:
+    """How many ids are of another piece in two vocabularies of the same text."""
+    return sum(a != b for a, b in itertools.zip_longest(first, second))
 
 
 def learn_kbert(text, size) -> list[str]:

@@ -53,6 +53,7 @@ class Problems:
         self.unlisted = 0
 
     def add(self, file: str, problem: str, first_line: int | None = None, count: int = 1) -> None:
+        """Count a problem `count` times; `first_line` is kept where it is the first."""
         entry = self._entries.get((file, problem))
         if entry is not None:
             entry["count"] += count
@@ -162,7 +163,9 @@ class TextReader:
             problem = f"damaged, the rest is not read ({str(error) or type(error).__name__})"
             self.problems.add(path, problem, line)
 
-    def _text_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
+    def _text_documents(
+        self, path: str, pieces: Iterable[tuple[int, bytes]]
+    ) -> Iterator[tuple[str, int]]:
         by_blank_line = self.document == "blank-line"
         held, held_bytes, first_line = [], 0, 1
         for line, piece in pieces:
@@ -186,7 +189,9 @@ class TextReader:
         if text and not text.isspace():
             yield text, line
 
-    def _json_documents(self, path: str, pieces) -> Iterator[tuple[str, int]]:
+    def _json_documents(
+        self, path: str, pieces: Iterable[tuple[int, bytes]]
+    ) -> Iterator[tuple[str, int]]:
         too_long = 0
         for line, piece in pieces:
             if line == too_long:
@@ -215,24 +220,6 @@ class TextReader:
             line += data.count(b"\n", 0, error.start)
             self.problems.add(path, "bytes that are not UTF-8, read as U+FFFD", line, count)
         return text.replace("\r\n", "\n") if "\r" in text else text
-
-
-def iterate_texts(
-    paths: Iterable[str],
-    document: str = "blank-line",
-    field: str = "text",
-    problems: Problems | None = None,
-) -> Iterator[str]:
-    """The text of each document in files and folders, in a stream.
-
-    Args: as TextReader's; `problems`, if given, receives what was wrong with the input at the end.
-    Raises DataError before the first text if a file cannot be what its name says.
-    """
-    reader = TextReader(paths, document, field)
-    for entry in reader.documents():
-        yield entry.text
-    if problems is not None:
-        problems.merge(reader.problems.as_dict())
 
 
 def _find_files(paths: Iterable[str], leave_out: Iterable[str], problems: Problems) -> list[str]:

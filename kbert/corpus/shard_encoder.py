@@ -2,12 +2,16 @@
 
 import hashlib
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kbert.corpus.store import SPLITS
 from kbert.corpus.store_writer import token_dtype, write_shard
 from kbert.text.sentences import split_sentences
+
+if TYPE_CHECKING:  # Its TensorFlow takes seconds, which only workers need.
+    from kbert.text.tokenizer import WordPieceTokenizer
 
 # Large enough that the cost of one call to TensorFlow disappears, small enough for the caches.
 _SENTENCES_A_CALL = 8192
@@ -17,12 +21,12 @@ class ShardEncoder:
     """Encodes documents and writes them as shards.
 
     Args:
-        tokenizer: a WordPieceTokenizer.
+        tokenizer: makes ids of sentences.
         sentences: the rule of `split_sentences`.
         validation_share: the share of documents that go to the split "validation".
     """
 
-    def __init__(self, tokenizer, sentences: str, validation_share: float):
+    def __init__(self, tokenizer: "WordPieceTokenizer", sentences: str, validation_share: float):
         self.tokenizer = tokenizer
         self.sentences = sentences
         self.validation_share = validation_share

@@ -10,8 +10,6 @@ from kbert.corpus.pool import Pool, usable_cores
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
 
 _CHUNK_CHARACTERS = 4 << 20
-
-
 # With more distinct words than this (about 1 GB) the rarest are forgotten.
 _MAX_DISTINCT_WORDS = 4_000_000
 
@@ -51,7 +49,11 @@ def count_words(
     return WordCounts(total, num_bytes)
 
 
-def count_chunk(text: str, table: WordTable) -> WordCounts:
+def _counter(table: WordTable) -> Callable[[str], WordCounts]:
+    return functools.partial(_count_chunk, table=table)
+
+
+def _count_chunk(text: str, table: WordTable) -> WordCounts:
     """Count the words of one text."""
     # Many raw words are the same, so each is normalised once; those with the same count together.
     by_count = collections.defaultdict(list)
@@ -63,10 +65,6 @@ def count_chunk(text: str, table: WordTable) -> WordCounts:
             if len(word) <= MAX_CHARACTERS_PER_WORD:
                 words[word] += times * count
     return WordCounts(words, len(text.encode("utf-8", "surrogatepass")))
-
-
-def _counter(table: WordTable) -> Callable[[str], WordCounts]:
-    return functools.partial(count_chunk, table=table)
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[tuple[str]]:

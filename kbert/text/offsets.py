@@ -45,7 +45,9 @@ class Alignment(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
 
-    def originals(self, byte_starts: Sequence[int], byte_ends: Sequence[int]):
+    def originals(
+        self, byte_starts: Sequence[int], byte_ends: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Offsets in bytes of the normalised text -> offsets in characters of the original."""
         return self.starts[np.asarray(byte_starts)], self.ends[np.asarray(byte_ends) - 1]
 

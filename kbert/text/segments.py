@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+Lengths = int | np.ndarray
+
 
 def num_special_tokens(pair: bool) -> int:
     """[CLS] and [SEP], and one more [SEP] behind a second text."""
@@ -26,7 +28,9 @@ def check_sequence_length(sequence_length: int, pair: bool) -> None:
         )
 
 
-def truncated_lengths(first_length, second_length, budget: int):
+def truncated_lengths(
+    first_length: Lengths, second_length: Lengths, budget: int
+) -> tuple[Lengths, Lengths]:
     """How many pieces of each text are kept when both together may have `budget`.
 
     Google's `_truncate_seq_pair` pops the last piece of the longer text, of the second when they
@@ -117,9 +121,9 @@ def layout(first_length: np.ndarray, second_length: np.ndarray) -> Layout:
     )
 
 
-def pad_rows(rows: Sequence[np.ndarray], sequence_length: int, value: int = 0) -> np.ndarray:
-    """Stack rows into int32 (len(rows), sequence_length), filled up with `value`."""
-    padded = np.full((len(rows), sequence_length), value, np.int32)
+def pad_rows(rows: Sequence[np.ndarray], sequence_length: int, padding: int = 0) -> np.ndarray:
+    """Stack rows into int32 (len(rows), sequence_length), filled up with `padding`."""
+    padded = np.full((len(rows), sequence_length), padding, np.int32)
     for row, target in zip(rows, padded, strict=True):
         target[: len(row)] = row
     return padded

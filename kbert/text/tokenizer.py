@@ -10,7 +10,7 @@ BERT's: it turns a Chinese comma into an ASCII one. So normalisation is written 
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -20,6 +20,9 @@ from kbert.text.offsets import CharacterMap, Pieces, align
 from kbert.text.segments import check_sequence_length, num_special_tokens
 from kbert.text.vocabulary import check_vocabulary, load_vocabulary, special_token_ids
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
+
+Tensors = tf.Tensor | tf.RaggedTensor
+Texts = Sequence[str | bytes] | tf.Tensor
 
 # String operations have no GPU version; the few on integers are not worth a copy there and back.
 _DEVICE = "CPU:0"
@@ -57,6 +60,10 @@ class WordPieceTokenizer(tf.Module):
         strip_accents: drop accents; None means: when lower-casing, as BERT does.
         split_chinese: make every Chinese character a word.
 
+    Attributes:
+        pad_id, unk_id, cls_id, sep_id, mask_id: the ids of the special tokens.
+        special_ids: all five, in this order.
+
     Raises:
         DataError: the vocabulary cannot be used.
     """
@@ -79,7 +86,8 @@ class WordPieceTokenizer(tf.Module):
         self.split_chinese = split_chinese
         # A tuple: tf.Module would wrap a list, and track each of its 30,000 strings.
         self._pieces = tuple(pieces)
-        self._special_token_ids = tuple(special_token_ids(pieces).values())
+        self.special_ids = tuple(special_token_ids(pieces).values())
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self.special_ids
         # "un" of "##un": the characters that a piece takes from a word.
         lengths = [len(piece.removeprefix("##")) for piece in pieces]
         self._piece_length = tf.constant(lengths, tf.int32)
@@ -97,36 +105,13 @@ class WordPieceTokenizer(tf.Module):
 
     @property
     def vocabulary(self) -> list[str]:
+        """The pieces; the index of a piece is its id."""
         return list(self._pieces)
 
     @property
     def vocabulary_size(self) -> int:
+        """The number of pieces."""
         return len(self._pieces)
-
-    @property
-    def pad_id(self) -> int:
-        return self._special_token_ids[0]
-
-    @property
-    def unk_id(self) -> int:
-        return self._special_token_ids[1]
-
-    @property
-    def cls_id(self) -> int:
-        return self._special_token_ids[2]
-
-    @property
-    def sep_id(self) -> int:
-        return self._special_token_ids[3]
-
-    @property
-    def mask_id(self) -> int:
-        return self._special_token_ids[4]
-
-    @property
-    def special_ids(self) -> tuple[int, ...]:
-        """Ids of [PAD], [UNK], [CLS], [SEP], [MASK]."""
-        return self._special_token_ids
 
     @property
     def options(self) -> dict:
@@ -139,8 +124,8 @@ class WordPieceTokenizer(tf.Module):
 
     def __call__(
         self,
-        texts,
-        seconds=None,
+        texts: Texts,
+        seconds: Texts | None = None,
         sequence_length: int | None = None,
         padding: str = "longest",
         special_tokens: bool = False,
@@ -184,7 +169,7 @@ class WordPieceTokenizer(tf.Module):
                 "padding_mask": tf.sequence_mask(lengths, width, tf.int32),
             }
 
-    def tokenize(self, texts, special_tokens: bool = False) -> tf.RaggedTensor:
+    def tokenize(self, texts: Texts, special_tokens: bool = False) -> tf.RaggedTensor:
         """Piece ids of each text, int32 (batch, (pieces)), without [CLS] and [SEP]."""
         with tf.device(_DEVICE):
             texts = as_strings(texts)
@@ -231,7 +216,7 @@ class WordPieceTokenizer(tf.Module):
         elif padding == "sequence_length":
             raise ValueError('`padding="sequence_length"` needs a `sequence_length`.')
 
-    def detokenize(self, ids) -> list[str]:
+    def detokenize(self, ids: Iterable[Iterable[int]] | Tensors) -> list[str]:
         """Texts that read like the originals; what normalisation changed stays changed.
 
         Args:
@@ -337,7 +322,7 @@ def _matched_piece(index: int, piece: str) -> str:
     return _PLACEHOLDERS.get(piece, piece)
 
 
-def as_strings(texts) -> tf.Tensor:
+def as_strings(texts: Texts) -> tf.Tensor:
     """Texts (batch,), a list of str (or bytes) or already a tensor, as a tf.string tensor."""
     if tf.is_tensor(texts):
         return texts

@@ -11,7 +11,7 @@ import unicodedata
 MAX_CHARACTERS_PER_WORD = 100
 
 # Chinese characters: the blocks of Google's `_is_chinese_char`.
-CHINESE_RANGES = (
+_CHINESE_RANGES = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
     (0x20000, 0x2A6DF),
@@ -26,7 +26,8 @@ CHINESE_RANGES = (
 class WordTable(dict):
     """A table for `str.translate`: code point -> normalised character, " " around single words.
 
-    Args: as WordPieceTokenizer's.
+    Args:
+        lowercase, strip_accents, split_chinese: as WordPieceTokenizer's.
     """
 
     def __init__(
@@ -53,20 +54,9 @@ class WordTable(dict):
             return ""
         if category == "Mn" and self.strip_accents:
             return ""
-        if is_punctuation(character) or (self.split_chinese and is_chinese(character)):
+        if _is_punctuation(character) or (self.split_chinese and _is_chinese(character)):
             return f" {character} "
         return character.lower() if self.lowercase else character
-
-
-def is_punctuation(character: str) -> bool:
-    """Unicode's punctuation, and all ASCII that is no letter, digit or space ("$", "+", "`")."""
-    if character.isascii():
-        return character.isprintable() and not character.isalnum() and character != " "
-    return unicodedata.category(character)[0] == "P"
-
-
-def is_chinese(character: str) -> bool:
-    return any(first <= ord(character) <= last for first, last in CHINESE_RANGES)
 
 
 def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
@@ -78,7 +68,7 @@ def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
     spans, start = [], None
     for place, character in enumerate(f"{text} "):
         space = character.isspace()
-        alone = characters or is_punctuation(character) or is_chinese(character)
+        alone = characters or _is_punctuation(character) or _is_chinese(character)
         if start is not None and (space or alone):
             spans.append((start, place))
             start = None
@@ -87,3 +77,14 @@ def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
         elif not space and start is None:
             start = place
     return spans
+
+
+def _is_punctuation(character: str) -> bool:
+    """Unicode's punctuation, and all ASCII that is no letter, digit or space ("$", "+", "`")."""
+    if character.isascii():
+        return character.isprintable() and not character.isalnum() and character != " "
+    return unicodedata.category(character)[0] == "P"
+
+
+def _is_chinese(character: str) -> bool:
+    return any(first <= ord(character) <= last for first, last in _CHINESE_RANGES)

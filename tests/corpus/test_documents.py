@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from kbert.corpus import documents as files
-from kbert.corpus.documents import Problems, TextReader, iterate_texts
+from kbert.corpus.documents import Problems, TextReader
 from kbert.errors import DataError
 
 COMPRESS = {
@@ -35,11 +35,11 @@ def write_rows(folder, name, rows):
 
 def read(*paths, **options):
     """(texts, problems) of files, problems as {(file name, problem): (count, first line)}."""
-    problems = Problems()
-    texts = list(iterate_texts(paths, problems=problems, **options))
+    reader = TextReader(paths, **options)
+    texts = [document.text for document in reader.documents()]
     listed = {
         (os.path.basename(entry["file"]), entry["problem"]): (entry["count"], entry["first_line"])
-        for entry in problems.as_dict()["listed"]
+        for entry in reader.problems.as_dict()["listed"]
     }
     return texts, listed
 
@@ -183,7 +183,7 @@ def test_a_decompression_bomb_takes_little_memory(tmp_path, suffix, monkeypatch)
     monkeypatch.setattr(files, "_PIECE_BYTES", 100_000)
     path = write(tmp_path, "a.txt" + suffix, COMPRESS[suffix](b"a" * 60_000_000))
     tracemalloc.start()
-    num_characters = sum(len(text) for text in iterate_texts([path]))
+    num_characters = sum(len(document.text) for document in TextReader([path]).documents())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert num_characters == 60_000_000
@@ -312,7 +312,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, suffix, monkeypatch):
     part = b"some words that repeat\n" * 5_000 + b"\n" + b"x" * 4_000_000
     path = write(tmp_path, "a.txt" + suffix, COMPRESS[suffix](part) * 8)
     tracemalloc.start()
-    count = sum(1 for _ in iterate_texts([path], document="file"))
+    count = sum(1 for _ in TextReader([path], document="file").documents())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count > 100

@@ -15,7 +15,7 @@ import pytest
 
 from apps.cli import run_command
 from kbert.corpus import prepare as corpus
-from kbert.corpus.documents import iterate_texts
+from kbert.corpus.documents import TextReader
 from kbert.corpus.prepare import prepare
 from kbert.corpus.store import TokenStore
 from kbert.corpus.store_writer import StoreWriter
@@ -57,6 +57,10 @@ def text_file(tmp_path):
     return str(path)
 
 
+def texts_of(path):
+    return [document.text for document in TextReader([path]).documents()]
+
+
 def content_of(folder):
     """The bytes of every file below a folder, by name."""
     paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
@@ -84,7 +88,7 @@ def test_store_holds_what_the_tokenizer_says(tmp_path, vocabulary, text_file, mo
     result = prepare([text_file], output, vocabulary, validation_share=0.2, progress=False)
     store = TokenStore(output)
     tokenizer = WordPieceTokenizer(vocabulary, **store.tokenizer_options)
-    texts = list(iterate_texts([text_file]))
+    texts = texts_of(text_file)
     expected = [tokenizer.tokenize(split_sentences(text)).to_list() for text in texts]
     found = documents_of(store["train"]) + documents_of(store["validation"])
     assert sorted(found) == sorted(expected)
@@ -112,9 +116,7 @@ def test_order_of_documents_is_kept(tmp_path, vocabulary, text_file, monkeypatch
     small_shards(monkeypatch)
     prepare([text_file], tmp_path / "store", vocabulary, validation_share=0, progress=False)
     tokenizer = WordPieceTokenizer(vocabulary)
-    expected = [
-        tokenizer.tokenize(split_sentences(text)).to_list() for text in iterate_texts([text_file])
-    ]
+    expected = [tokenizer.tokenize(split_sentences(text)).to_list() for text in texts_of(text_file)]
     store = TokenStore(tmp_path / "store")
     assert documents_of(store["train"]) == expected
     assert store["validation"].num_documents == 0

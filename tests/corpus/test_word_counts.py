@@ -2,12 +2,12 @@
 
 import collections
 
-from kbert.corpus.word_counts import count_chunk, count_words
+from kbert.corpus.word_counts import count_words
 from kbert.text.words import WordTable
 
 
-def test_count_chunk_leaves_out_words_that_are_always_unknown():
-    counted = count_chunk("The the, é " + "a" * 101, WordTable())
+def test_words_that_are_always_unknown_are_left_out():
+    counted = count_words(["The the, é " + "a" * 101], WordTable(), num_workers=1)
     assert counted.words == {"the": 2, ",": 1, "e": 1}
     assert counted.num_bytes == 113
 

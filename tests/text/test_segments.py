@@ -55,6 +55,6 @@ def test_rows_too_short_for_special_tokens():
 
 
 def test_pad_rows():
-    padded = pad_rows([np.array([1, 2]), np.array([], np.int32)], 3, value=9)
+    padded = pad_rows([np.array([1, 2]), np.array([], np.int32)], 3, padding=9)
     assert padded.tolist() == [[1, 2, 9], [9, 9, 9]]
     assert padded.dtype == np.int32
