@@ -48,15 +48,14 @@ def run(args):
 
 def model_of(args, new, store):
     """The configuration of the model, and the trained model that it starts from, if any."""
-    from kbert.checkpoints.directory import load_model
+    from kbert.checkpoints.directory import load_model, load_pieces
     from kbert.config import BertConfig
-    from kbert.text.vocabulary import load_vocabulary
 
     dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
     try:
         if args.start is None:
             return BertConfig.preset(new.preset, len(store.vocabulary), **dropout), None
-        if load_vocabulary(f"{args.start}/vocab.txt") != store.vocabulary:
+        if load_pieces(args.start) != store.vocabulary:
             raise DataError(f"{args.start} and {args.store} must have the same vocabulary.")
         start, config, _ = load_model(args.start)
         return dataclasses.replace(config, **dropout), start

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -14,6 +15,12 @@ from collections.abc import Iterator
 
 from kbert.errors import DataError
 
+# Of `replacing_together`: the folder of the new files, from the moment they are valid.
+_READY = ".ready"
+# Of OSError: no space, or none for this user.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Far more than a description has, far less than Python can print.
+_DEEPEST = 50
 # What json raises for text that is no JSON, bytes that are no UTF-8, and nesting without end.
 JSON_ERRORS = (ValueError, RecursionError)
 
@@ -29,6 +36,8 @@ def read_object(path: str | os.PathLike) -> dict:
         raise DataError(f"{path} must be a JSON file: {error}.") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} must hold a JSON object. Received: {type(values).__name__}.")
+    if _depth_exceeds(values, _DEEPEST):
+        raise DataError(f"{path} must not nest deeper than {_DEEPEST} levels.")
     return values
 
 
@@ -53,22 +62,21 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     A reader finds the old file or the new one, after a power failure too. A link keeps leading to
     its file. A device or a pipe is written to, not replaced.
+
+    Raises OSError that names `path` where the disk is full, whatever library found it out.
     """
     path = pathlib.Path(path).resolve()
     if path.exists() and not path.is_file():
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    try:
+    with _temporary(path.parent, f".{path.name}") as temporary, _naming(path):
         yield temporary
         # Some writers give their files to the owner alone.
         os.chmod(temporary, 0o666 & ~_umask())
         _synchronize(temporary)
         os.replace(temporary, path)
         _synchronize(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -76,23 +84,52 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A new folder that takes the place of `path` when the block ends without an error.
 
     A reader finds the old folder or the new one, never files of both. What `path` held is gone.
+    A folder that must keep its place, a mount point or the current one, is filled instead, as by
+    `replacing_together`. Raises as `replacing` does.
     """
     path = pathlib.Path(path).resolve()
+    if path.is_mount() or pathlib.Path.cwd().is_relative_to(path):
+        with replacing_together(path) as temporary:
+            yield temporary
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    with _temporary(path.parent, f".{path.name}") as temporary, _naming(path):
+        temporary.mkdir()
         yield temporary
-        for file in [*temporary.rglob("*"), temporary]:
-            _synchronize(file)
+        _synchronize_all(temporary)
         if path.exists():
             _exchange(temporary, path)
         else:
             os.rename(temporary, path)
         _synchronize(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_together(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A new folder whose files take their places in `folder`, all of them or none.
+
+    They do when the block ends without an error. What else `folder` holds stays, and the folder
+    itself keeps its place: it may be a mount point, or the current one. A reader that asks
+    `current` for each file finds the old ones or the new ones, wherever the writer was killed: the
+    new ones are valid from the moment that their folder has its last name, and move after that.
+    Raises as `replacing` does.
+    """
+    folder = pathlib.Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    _move_ready(folder)
+    with _temporary(folder, _READY) as temporary, _naming(folder):
+        temporary.mkdir()
+        yield temporary
+        _synchronize_all(temporary)
+        os.rename(temporary, folder / _READY)
+        _synchronize(folder)
+    _move_ready(folder)
+
+
+def current(folder: str | os.PathLike, name: str) -> pathlib.Path:
+    """Where a file is that `replacing_together` writes."""
+    new = pathlib.Path(folder, _READY, name)
+    return new if new.exists() else pathlib.Path(folder, name)
 
 
 @contextlib.contextmanager
@@ -137,9 +174,84 @@ def check_folder_writable(path: str | os.PathLike) -> None:
         raise DataError(f"The folder {there} cannot be written to.")
 
 
-def _temporary(path: pathlib.Path) -> pathlib.Path:
-    """Beside `path`, since only within a file system a name can be changed at once."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _depth_exceeds(value, limit: int) -> bool:
+    """Whether lists and objects of JSON lie in one another more than so often."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+@contextlib.contextmanager
+def _temporary(folder: pathlib.Path, stem: str) -> Iterator[pathlib.Path]:
+    """A path in a folder, for a file or a folder that is gone when the block ends.
+
+    It is beside what it shall replace: only within a file system a name can be changed at once.
+    What killed processes left under this stem is removed.
+    """
+    for left in folder.glob(f"{glob.escape(stem)}.*.tmp"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            _remove(left)
+    temporary = folder / f"{stem}.{os.getpid()}.tmp"
+    _remove(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # It is another user's.
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """An error that says that the disk is full becomes an OSError that names `path`.
+
+    `write` itself names no file, and libraries have classes of their own for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        for number in DISK_FULL:
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def _move_ready(folder: pathlib.Path) -> None:
+    """Move the files that are valid already to their places, if there are any."""
+    ready = folder / _READY
+    if ready.is_dir():
+        for name in os.listdir(ready):
+            os.replace(ready / name, folder / name)
+        ready.rmdir()
+        _synchronize(folder)
+
+
+def _synchronize_all(folder: pathlib.Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _synchronize(path)
 
 
 def _synchronize(path: pathlib.Path) -> None:

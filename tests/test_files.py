@@ -1,5 +1,6 @@
 """Files and folders that are replaced whole or not at all, JSON, locks."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from kbert.errors import DataError
 from kbert.files import (
     check_folder_writable,
     check_writable,
+    current,
     locked,
     read_object,
     replacing,
     replacing_folder,
+    replacing_together,
     write_json,
 )
 from tests.conftest import ROOT
@@ -113,3 +116,75 @@ def test_folders_that_cannot_be_written_are_known_before(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(DataError, match="cannot be written to"):
         check_folder_writable(tmp_path / "new")
+
+
+def test_the_current_folder_is_filled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with replacing_folder(".") as folder:
+        (folder / "part").mkdir()
+        (folder / "part" / "a").write_text("a")
+    assert os.listdir() == ["part"]
+
+
+def test_files_that_change_together(tmp_path):
+    (tmp_path / "a").write_text("old a")
+    (tmp_path / "other").write_text("other")
+    with pytest.raises(RuntimeError), replacing_together(tmp_path) as folder:
+        (folder / "a").write_text("half")
+        raise RuntimeError
+    assert sorted(os.listdir(tmp_path)) == ["a", "other"]
+    assert current(tmp_path, "a").read_text() == "old a"
+    with replacing_together(tmp_path) as folder:
+        (folder / "a").write_text("new a")
+        (folder / "b").write_text("new b")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "a": "new a",
+        "b": "new b",
+        "other": "other",
+    }
+
+
+_KILLED = """
+import os, sys
+from kbert.files import replacing, replacing_folder, replacing_together
+kind, path = sys.argv[1:]
+with globals()[kind](path) as temporary:
+    print(temporary)
+    temporary.write_text("x") if kind == "replacing" else (temporary / "x").write_text("x")
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("kind", ["replacing", "replacing_folder", "replacing_together"])
+def test_what_a_killed_process_left_is_removed(tmp_path, kind):
+    target = tmp_path / "output"
+    command = [sys.executable, "-c", _KILLED, kind, target]
+    left = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    assert os.path.exists(left)
+    with globals()[kind](target) as temporary:
+        if kind == "replacing":
+            temporary.write_text("new")
+        assert not os.path.exists(left)
+    assert os.listdir(tmp_path) == ["output"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "x"), RuntimeError("Error: No space left on device (os error 28)")],
+)
+@pytest.mark.parametrize("kind", [replacing, replacing_folder, replacing_together])
+def test_a_full_disk_names_the_output(tmp_path, kind, error):
+    with pytest.raises(OSError, match="No space left on device.*output") as caught:
+        with kind(tmp_path / "output"):
+            raise error
+    assert caught.value.filename == str(tmp_path / "output")
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == (["output"] if kind is replacing_together else [])
+
+
+def test_nesting_without_end(tmp_path):
+    file = tmp_path / "a.json"
+    for depth, message in ((60, "deeper than 50"), (900, "deeper than 50"), (10**5, "must be a")):
+        file.write_text('{"a":' * depth + "1" + "}" * depth)
+        with pytest.raises(DataError, match=f"a.json must.*{message}|{message} JSON"):
+            read_object(file)

@@ -1,33 +1,46 @@
 """kbert's own checkpoint: a directory with everything that a model needs to answer.
 
-config.json         the encoder's BertConfig, the tokenizer's options, the kind of model
+config.json         the encoder's BertConfig, the tokenizer's options, the kind of model, checksums
 vocab.txt           one piece a line
 model.safetensors   the weights
 task.json           of a fine-tuned model: the task, its labels, its sequence length
+
+What is in a folder besides stays: a run's saves, its curves, pooling.json.
 """
 
+import dataclasses
 import os
 import pathlib
+import shutil
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
-from kbert.checkpoints.weights import load_weights, model_weights, save_weights
+from kbert.checkpoints.weights import (
+    check_size,
+    load_weights,
+    model_weights,
+    save_weights,
+    stored_shapes,
+)
+from kbert.checksums import check_file, read_checked, with_checksums
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import read_object, write_json
+from kbert.files import current, read_object, replacing_together, write_json
 from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder, build_pretraining_model
 from kbert.tasks import TASKS
 from kbert.tasks.base import Task
+from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary, save_vocabulary
 
 if TYPE_CHECKING:
     from kbert.text.tokenizer import WordPieceTokenizer
 
 FORMAT = 1
-# What `save` writes for a fine-tuned model, the weights last.
-FILES = ("task.json", "config.json", "vocab.txt", "model.safetensors")
+# What `save` writes for a fine-tuned model.
+FILES = ("config.json", "vocab.txt", "model.safetensors", "task.json")
 # What a source may lack: an encoder has no heads, and some tasks have no use for the pooler.
 _OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/", "pooler/")
 BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
@@ -43,33 +56,57 @@ class Checkpoint(NamedTuple):
 
 
 def save(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str = "float32") -> None:
-    """Write a checkpoint directory; the weights, in `dtype`, come last."""
-    path = pathlib.Path(path)
+    """Write a checkpoint directory, the weights in `dtype`.
+
+    Killed at any moment, it leaves the model that was there before or the new one.
+    """
+    with replacing_together(path) as folder:
+        write(folder, checkpoint, dtype)
+    if checkpoint.task is None:
+        pathlib.Path(path, "task.json").unlink(missing_ok=True)
+
+
+def write(
+    folder: pathlib.Path,
+    checkpoint: Checkpoint,
+    dtype: str = "float32",
+    others: Iterable[str] = (),
+) -> None:
+    """Write the files of a checkpoint one after another into a folder that is there and new.
+
+    `others` are names of files in it whose checksums config.json states, too.
+    """
     model, tokenizer, config, task = checkpoint
-    path.mkdir(parents=True, exist_ok=True)
+    kind, names = "task", ["vocab.txt", "model.safetensors", *others]
     if task is None:
         kind = "pretraining" if "masked_lm" in model.output else "encoder"
-        (path / "task.json").unlink(missing_ok=True)
     else:
-        kind = "task"
-        write_json(path / "task.json", {"name": task.name, **task.to_json()})
-    write_json(
-        path / "config.json",
-        {
-            "format": FORMAT,
-            "model": kind,
-            "encoder": config.to_dict(),
-            "tokenizer": tokenizer.options,
-        },
-    )
-    save_vocabulary(path / "vocab.txt", tokenizer.vocabulary)
-    save_weights(path / "model.safetensors", model, dtype)
+        write_json(folder / "task.json", {"name": task.name, **task.to_json()})
+        names.append("task.json")
+    save_vocabulary(folder / "vocab.txt", tokenizer.vocabulary)
+    save_weights(folder / "model.safetensors", model, dtype)
+    description = {
+        "format": FORMAT,
+        "model": kind,
+        "encoder": config.to_dict(),
+        "tokenizer": tokenizer.options,
+    }
+    write_json(folder / "config.json", with_checksums(description, "config.json", folder, names))
+
+
+def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copy a checkpoint's own files into a folder, as `save` would write them there."""
+    with replacing_together(target) as folder:
+        for name in FILES:
+            if current(source, name).is_file():
+                shutil.copyfile(current(source, name), folder / name)
 
 
 def load(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint directory. Raises `DataError` naming what does not fit."""
+    tokenizer = load_tokenizer(path)
     model, config, task = load_model(path)
-    return Checkpoint(model, load_tokenizer(path), config, task)
+    return Checkpoint(model, tokenizer, config, task)
 
 
 def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
@@ -85,46 +122,82 @@ def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     # Here, because a model loads without TensorFlow, and its tokenizer does not.
     from kbert.text.tokenizer import WordPieceTokenizer
 
-    path = pathlib.Path(path)
-    vocabulary, size = load_vocabulary(path / "vocab.txt"), load_config(path).vocabulary_size
+    vocabulary, size = load_pieces(path), load_config(path).vocabulary_size
     if len(vocabulary) != size:
         raise DataError(
-            f"{path / 'vocab.txt'} must have the {size} pieces of the model. "
+            f"{current(path, 'vocab.txt')} must have the {size} pieces of the model. "
             f"Received: {len(vocabulary)}."
         )
-    return WordPieceTokenizer(vocabulary, **_read(path)["tokenizer"])
+    return WordPieceTokenizer(vocabulary, **dataclasses.asdict(load_options(path)))
+
+
+def load_options(path: str | os.PathLike) -> TokenizerOptions:
+    """How the tokenizer of a checkpoint directory reads text."""
+    where = f"{current(path, 'config.json')}, tokenizer"
+    return TokenizerOptions.from_json(_description(path)["tokenizer"], where)
+
+
+def load_pieces(path: str | os.PathLike) -> list[str]:
+    """The pieces of a checkpoint directory's vocabulary."""
+    return load_vocabulary(checked(path, "vocab.txt"))
 
 
 def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task | None]:
-    """The model of a checkpoint directory with its config and task, without TensorFlow."""
-    path = pathlib.Path(path)
-    config, task = load_config(path), None
-    kind = _read(path)["model"]
-    if kind not in (*BUILDERS, "task"):
-        raise DataError(
-            f"{path / 'config.json'} must name one of the models {[*BUILDERS, 'task']}. "
-            f"Received: {kind!r}."
-        )
+    """The model of a checkpoint directory with its config and task, without TensorFlow.
+
+    Raises `DataError` naming what does not fit; before a model is built that its file of weights
+    could not fill.
+    """
+    config, task = load_config(path), load_task(path)
+    weights = checked(path, "model.safetensors")
+    check_size(weights, stored_shapes(weights).values(), config)
     with blank_weights():
-        if kind == "task":
-            task = _read_task(path / "task.json")
+        if task is not None:
             model = task.build_model(build_encoder(config))
         else:
-            model = BUILDERS[kind](config)
-    weights = path / "model.safetensors"
-    if not weights.is_file():
-        raise DataError(f"{path} has no model.safetensors: the checkpoint is not whole.")
+            model = BUILDERS[_description(path)["model"]](config)
     load_weights(weights, model)
     return model, config, task
 
 
 def load_config(path: str | os.PathLike) -> BertConfig:
     """The encoder's configuration in a checkpoint directory."""
-    path = pathlib.Path(path)
+    file, fields = current(path, "config.json"), _description(path)["encoder"]
+    unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(BertConfig)})
+    if unknown:
+        raise DataError(f"{file} has an encoder with unknown fields: {', '.join(unknown)}.")
     try:
-        return BertConfig.from_dict(_read(path)["encoder"])
+        return BertConfig.from_dict(fields)
     except ValueError as error:
-        raise DataError(f"{path / 'config.json'} is not a BERT configuration: {error}") from error
+        raise DataError(f"{file} is not a BERT configuration: {error}") from error
+
+
+def load_task(path: str | os.PathLike) -> Task | None:
+    """The task of a checkpoint directory; None of an encoder or a pre-training model."""
+    if _description(path)["model"] != "task":
+        return None
+    file = checked(path, "task.json")
+    values = read_object(file)
+    name = values.get("name")
+    if not isinstance(name, str) or name not in TASKS:
+        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
+    task = TASKS[name].from_json(values)
+    longest = load_config(path).max_sequence_length
+    if task.sequence_length > longest:
+        raise DataError(
+            f"{file} must have a sequence_length of at most {longest}, as the encoder. "
+            f"Received: {task.sequence_length}."
+        )
+    return task
+
+
+def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
+    """Where a file of a checkpoint directory is. Raises `DataError` if it is missing or damaged."""
+    file = current(path, name)
+    if not file.is_file():
+        raise DataError(f"{path} has no {name}: the checkpoint is not whole.")
+    check_file(file, name, _description(path), current(path, "config.json"))
+    return file
 
 
 def encoder_of(checkpoint: Checkpoint) -> keras.Model:
@@ -148,19 +221,22 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         weight.assign(weights[name])
 
 
-def _read(path: pathlib.Path) -> dict:
-    file = path / "config.json"
+def _description(path: str | os.PathLike) -> dict:
+    """What config.json holds, each value of the type that it must have."""
+    file = current(path, "config.json")
     if not file.is_file():
         raise DataError(f"{path} must be a checkpoint directory; it has no config.json.")
-    values = read_object(file)
-    if values.get("format") == FORMAT and {"model", "encoder", "tokenizer"} <= set(values):
-        return values
-    raise DataError(f"{file} must be a kbert configuration of format {FORMAT}.")
-
-
-def _read_task(file: pathlib.Path) -> Task:
-    values = read_object(file) if file.is_file() else {}
-    name = values.pop("name", None)
-    if not isinstance(name, str) or name not in TASKS:
-        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
-    return TASKS[name].from_json(values)
+    values = read_checked(file)
+    if values.get("format") != FORMAT:
+        raise DataError(f"{file} must be a kbert configuration of format {FORMAT}.")
+    kinds = [*BUILDERS, "task"]
+    if values.get("model") not in kinds:
+        raise DataError(
+            f"{file} must name one of the models {kinds}. Received: {values.get('model')!r}."
+        )
+    for key in ("encoder", "tokenizer"):
+        if not isinstance(values.get(key), dict):
+            raise DataError(
+                f"{file} must have a JSON object under {key!r}. Received: {values.get(key)!r}."
+            )
+    return values

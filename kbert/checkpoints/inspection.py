@@ -4,17 +4,18 @@ Nothing is built for it: the counts come from a configuration, or from the shape
 file of weights.
 """
 
+import dataclasses
 import math
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kbert.checkpoints.directory import load_config
-from kbert.checkpoints.weights import read_arrays
+from kbert.checkpoints.directory import checked, load_config, load_options, load_task
+from kbert.checkpoints.weights import stored_shapes
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import read_object
+from kbert.files import current, read_object
 
 
 class LayerCount(NamedTuple):
@@ -40,11 +41,11 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
     """
     path = pathlib.Path(path)
     config = load_config(path)
-    stored = read_object(path / "config.json")
-    settings = {"tokenizer": stored["tokenizer"]}
-    if (path / "task.json").is_file():
-        settings["task"] = read_object(path / "task.json")
-    return Inspection(config, settings, count_stored(config, path / "model.safetensors"))
+    settings = {"tokenizer": dataclasses.asdict(load_options(path))}
+    if load_task(path) is not None:
+        settings["task"] = read_object(checked(path, "task.json"))
+    # Not `checked`: for the shapes alone the weights need not be read.
+    return Inspection(config, settings, count_stored(config, current(path, "model.safetensors")))
 
 
 def count_stored(config: BertConfig, path: pathlib.Path) -> list[LayerCount]:
@@ -52,11 +53,9 @@ def count_stored(config: BertConfig, path: pathlib.Path) -> list[LayerCount]:
     if not path.is_file():
         raise DataError(f"{path} is not there: the checkpoint is not whole.")
     exact: dict[str, int] = {}
-    with read_arrays(path) as file:
-        for name in file.keys():
-            layer = name.split("/")[0]
-            size = math.prod(file.get_slice(name).get_shape())
-            exact[layer] = exact.get(layer, 0) + size
+    for name, shape in stored_shapes(path).items():
+        layer = name.split("/")[0]
+        exact[layer] = exact.get(layer, 0) + math.prod(shape)
     encoder = list(_by_layer(config, config.exact_parts()))
     heads = sorted(set(exact) - set(encoder))
     missing = sorted(set(encoder) - set(exact))

@@ -1,16 +1,21 @@
 """Reading a token store: token ids on disk as memory-mapped arrays, without TensorFlow."""
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
 
+from kbert.checksums import check_file, read_checked
 from kbert.errors import DataError
-from kbert.files import read_object
+from kbert.settings import MISSING, Settings, setting
+from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary
 
 FORMAT = 1
 SPLITS = ("train", "validation")
+# Of token ids: the smaller one where it holds them all.
+DTYPES = ("uint16", "uint32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,58 +41,104 @@ class Split:
         return len(self.documents) - 1
 
 
+@dataclasses.dataclass(frozen=True)
+class _Counts(Settings):
+    """Of one split, as store.json states them."""
+
+    tokens: int = setting(MISSING, "token ids", at_least=0)
+    sentences: int = setting(MISSING, "sentences", at_least=0)
+    documents: int = setting(MISSING, "documents", at_least=0)
+
+
 class TokenStore:
     """What `kbert prepare` wrote: two splits, the vocabulary and the tokenizer's options.
 
-    Raises `DataError` where the folder is not a finished store.
+    Opening it reads all of it once, for the checksums: a second for 4 GB that are in memory.
+
+    Raises `DataError` where the folder is not a finished store, or not what was written.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         index = _read_index(self.path)
-        self.vocabulary = load_vocabulary(self.path / "vocab.txt")
-        self.tokenizer_options = index["tokenizer"]
+        file = self.path / "store.json"
+        pieces = self.path / "vocab.txt"
+        check_file(pieces, "vocab.txt", index, file)
+        self.vocabulary = load_vocabulary(pieces)
+        options = TokenizerOptions.from_json(index["tokenizer"], f"{file}, tokenizer")
+        self.tokenizer_options = dataclasses.asdict(options)
         self.summary = index["summary"]
-        if len(self.vocabulary) != index["vocabulary_size"]:
+        if len(self.vocabulary) != index.get("vocabulary_size"):
             raise DataError(
-                f"{self.path / 'vocab.txt'} must have the {index['vocabulary_size']} pieces that "
-                f"the store was made with. Received: {len(self.vocabulary)}."
+                f"{pieces} must have the {index.get('vocabulary_size')!r} pieces that the store "
+                f"was made with. Received: {len(self.vocabulary)}."
             )
-        self.splits = {name: _open_split(self.path / name, index) for name in SPLITS}
+        self.splits = {name: _open_split(self.path, name, index) for name in SPLITS}
 
     def __getitem__(self, name: str) -> Split:
         return self.splits[name]
 
 
 def _read_index(path: pathlib.Path) -> dict:
+    """What store.json holds; every value that opening needs is of the type that it must have."""
     file = path / "store.json"
     if not file.is_file():
         unfinished = (path / "shards").is_dir()
         reason = "is unfinished: run kbert prepare again" if unfinished else "has no store.json"
         raise DataError(f"{path} must be a token store that kbert prepare wrote; it {reason}.")
-    index = read_object(file)
+    index = read_checked(file)
     if index.get("format") != FORMAT:
         raise DataError(f"{file} must be of format {FORMAT}. Received: {index.get('format')!r}.")
+    for key in ("tokenizer", "summary", "splits"):
+        if not isinstance(index.get(key), dict):
+            raise DataError(
+                f"{file} must have a JSON object under {key!r}. Received: {index.get(key)!r}."
+            )
+    if index.get("dtype") not in DTYPES:
+        raise DataError(
+            f"{file} must have a dtype of {', '.join(DTYPES)}. Received: {index.get('dtype')!r}."
+        )
     return index
 
 
-def _open_split(folder: pathlib.Path, index: dict) -> Split:
-    counts = index["splits"][folder.name]
-    lengths = {
-        "tokens": counts["tokens"],
-        "sentences": counts["sentences"] + 1,
-        "documents": counts["documents"] + 1,
+def _open_split(path: pathlib.Path, split: str, index: dict) -> Split:
+    file = path / "store.json"
+    values = index["splits"].get(split)
+    if not isinstance(values, dict):
+        raise DataError(f"{file} must have the counts of the split {split}. Received: {values!r}.")
+    counts = _Counts.from_json(values, f"{file}, {split}")
+    arrays = {
+        "tokens": _open_array(path, split, "tokens", index, counts.tokens, index["dtype"]),
+        "sentences": _open_array(path, split, "sentences", index, counts.sentences + 1, "int64"),
+        "documents": _open_array(path, split, "documents", index, counts.documents + 1, "int64"),
     }
-    arrays = {}
-    for name, length in lengths.items():
-        file = folder / f"{name}.npy"
-        try:
-            # An empty array cannot be memory-mapped.
-            arrays[name] = np.load(file, mmap_mode="r" if length else None)
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{file} cannot be read: {error}") from error
-        if arrays[name].shape != (length,):
-            raise DataError(
-                f"{file} must hold {length} numbers. Received: shape {arrays[name].shape}."
-            )
+    largest = int(arrays["tokens"].max(initial=0))
+    if largest >= index["vocabulary_size"]:
+        raise DataError(
+            f"{path / split / 'tokens.npy'} must hold ids below {index['vocabulary_size']}, the "
+            f"size of the vocabulary. Received: {largest}."
+        )
+    for name, end in (("sentences", counts.tokens), ("documents", counts.sentences)):
+        offsets = arrays[name]
+        if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
+            raise DataError(f"{path / split / name}.npy must rise from 0 to {end}.")
     return Split(**arrays)
+
+
+def _open_array(
+    path: pathlib.Path, split: str, name: str, index: dict, length: int, dtype: str
+) -> np.ndarray:
+    """A one-dimensional array, memory-mapped."""
+    file = path / split / f"{name}.npy"
+    try:
+        # An empty array cannot be memory-mapped.
+        array = np.load(file, mmap_mode="r" if length else None)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    if array.shape != (length,) or array.dtype.name != dtype:
+        raise DataError(
+            f"{file} must hold {length} numbers, {dtype}. Received: shape {array.shape}, "
+            f"{array.dtype.name}."
+        )
+    check_file(file, f"{split}/{name}.npy", index, path / "store.json")
+    return array

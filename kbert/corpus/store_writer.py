@@ -19,7 +19,8 @@ import zipfile
 
 import numpy as np
 
-from kbert.corpus.store import FORMAT, SPLITS
+from kbert.checksums import read_checked, with_checksums
+from kbert.corpus.store import DTYPES, FORMAT, SPLITS
 from kbert.errors import DataError
 from kbert.files import locked, read_object, replacing, write_json
 
@@ -29,7 +30,7 @@ _LENGTHS = ("sentences", "documents")
 
 def token_dtype(vocabulary_size: int) -> np.dtype:
     """The smallest unsigned integer type that holds every token id."""
-    return np.dtype(np.uint16 if vocabulary_size <= 1 << 16 else np.uint32)
+    return np.dtype(DTYPES[vocabulary_size > 1 << 16])
 
 
 def write_shard(path: pathlib.Path, splits: dict[str, dict[str, np.ndarray]], info: dict) -> None:
@@ -71,7 +72,7 @@ class StoreWriter:
         file = self.path / "store.json"
         if not file.exists():
             return None
-        index = read_object(file)
+        index = read_checked(file)
         self._require_same_job(index.get("job"), file, "holds a store made")
         shutil.rmtree(self.shards, ignore_errors=True)
         return index
@@ -126,7 +127,13 @@ class StoreWriter:
         for split in SPLITS:
             self._write_split(split, count, dtype, index["splits"][split])
         (self.path / "vocab.txt").write_bytes(vocabulary)
-        self.index = {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job}
+        arrays = [f"{split}/{name}.npy" for split in SPLITS for name in ("tokens", *_LENGTHS)]
+        self.index = with_checksums(
+            {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job},
+            "store.json",
+            self.path,
+            ["vocab.txt", *arrays],
+        )
         write_json(self.path / "store.json", self.index)
         self.close()
         shutil.rmtree(self.shards)

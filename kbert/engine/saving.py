@@ -9,12 +9,13 @@ import shutil
 
 import keras
 
-from kbert.checkpoints.directory import Checkpoint, save
-from kbert.checkpoints.weights import load_weights, read_arrays, write_arrays
+from kbert.checkpoints.directory import Checkpoint, checked, write
+from kbert.checkpoints.weights import check_arrays, load_weights, read_arrays, write_arrays
 from kbert.errors import DataError
 from kbert.files import replacing_folder
 
 STEPS = "steps"
+STATE = "training.safetensors"
 
 
 def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
@@ -25,8 +26,8 @@ def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: i
         name: keras.ops.convert_to_numpy(value) for name, value in _state(training_model).items()
     }
     with replacing_folder(folder) as temporary:
-        save(temporary, checkpoint)
-        write_arrays(temporary / "training.safetensors", arrays)
+        write_arrays(temporary / STATE, arrays)
+        write(temporary, checkpoint, others=[STATE])
     for old in saved_steps(run)[:-keep]:
         shutil.rmtree(old)
     return folder
@@ -61,12 +62,16 @@ def resume(run: pathlib.Path, training_model) -> tuple[int, list[str]]:
 
 
 def _restore(folder: pathlib.Path, training_model) -> None:
-    state = _state(training_model)
-    with read_arrays(folder / "training.safetensors") as file:
+    """Nothing is changed unless all of a save is what was written, and fits."""
+    state, path = _state(training_model), checked(folder, STATE)
+    with read_arrays(path) as file:
         if set(file.keys()) != set(state):
-            raise DataError(f"{folder / 'training.safetensors'} is of another optimizer.")
+            raise DataError(f"{path} is of another optimizer.")
+        check_arrays(path, file, state)
         arrays = {name: file.get_tensor(name) for name in state}
-    load_weights(folder / "model.safetensors", training_model.model)
+    if int(arrays["data_step"]) != int(folder.name):
+        raise DataError(f"{path} is of step {int(arrays['data_step'])}, and not of its folder's.")
+    load_weights(checked(folder, "model.safetensors"), training_model.model)
     for name, variable in state.items():
         variable.assign(arrays[name])
 

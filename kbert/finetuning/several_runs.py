@@ -9,13 +9,12 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import pathlib
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 
-from kbert.checkpoints.directory import FILES
+from kbert.checkpoints.directory import FILES, copy
 from kbert.errors import DataError, TrainingError
 from kbert.files import read_object, write_json
 from kbert.finetuning.rows import FinetuningRows, read_rows
@@ -162,12 +161,11 @@ def keep_best(output: pathlib.Path, request: dict, rows: FinetuningRows, metric:
     scored = [name for name in found if found[name]["scores"]]
     best = max(scored, key=lambda name: rank(found[name]["scores"][metric], metric), default=None)
     if best is not None:
-        # The weights come last: as long as they are here, the others are moved again.
-        for name in FILES:
-            if (output / RUNS / best / name).exists():
-                os.replace(output / RUNS / best / name, output / name)
+        # config.json, the first of FILES, is removed first: where it is, the others are, too.
+        if (output / RUNS / best / FILES[0]).is_file():
+            copy(output / RUNS / best, output)
         write_json(output / SUMMARY, found[best])
-    for name in set(found) - {best}:
+    for name in found:
         for file in FILES:
             (output / RUNS / name / file).unlink(missing_ok=True)
     report = {"request": request, "metric": metric, "best": best, **statistics_of(found, rows)}

@@ -2,7 +2,8 @@
 
     PATH/VERSION/saved_model.pb     the graph, with two signatures
     PATH/VERSION/variables/         the weights, once
-    PATH/VERSION/assets/            vocab.txt, config.json and, of a fine-tuned model, task.json
+    PATH/VERSION/assets/            vocab.txt, config.json (with the checksums of all files) and, of
+                                    a fine-tuned model, task.json
 
 Signatures:
 
@@ -26,8 +27,9 @@ import tensorflow as tf
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
-from kbert.files import check_folder_writable, replacing_folder, write_json
+from kbert.files import check_folder_writable, locked, replacing_folder, write_json
 from kbert.serving.choices import choice_inputs
+from kbert.serving.index import write_index
 from kbert.serving.settings import ExportSettings
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
@@ -45,9 +47,14 @@ def export_saved_model(
     """
     target = check_version(path, version)
     # TensorFlow Serving watches the folder and takes every number in it for a whole version.
-    with replacing_folder(target) as temporary, tempfile.TemporaryDirectory() as folder:
+    with (
+        locked(target),
+        replacing_folder(target) as temporary,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         module = ServedModel(checkpoint, pathlib.Path(folder))
         tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+        write_index(temporary)
     return target
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401
 
 from kbert.errors import DataError
+from kbert.serving.index import check_index
 from kbert.serving.instances import FIELDS, batches, parse_instances, tensors
 
 SIGNATURE = "serving_default"
@@ -40,6 +41,7 @@ class Predictor:
             raise DataError(f"A batch size must be at least 1. Received: {batch_size}.")
         self.batch_size = batch_size
         folder = newest_version(path)
+        check_index(folder)
         self.version = int(folder.name) if folder.name.isdecimal() else 1
         try:
             # Kept: its variables live as long as it does.

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import shutil
+import sys
 
 import keras
 import numpy as np
@@ -9,7 +12,14 @@ import pytest
 import safetensors.numpy
 
 from kbert import Checkpoint, WordPieceTokenizer, load, save
-from kbert.checkpoints.directory import copy_weights, encoder_of, load_config, load_model
+from kbert.checkpoints.directory import (
+    checked,
+    copy_weights,
+    encoder_of,
+    load_config,
+    load_model,
+    load_task,
+)
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.models import build_encoder, build_pretraining_model
@@ -60,6 +70,15 @@ def folder(tmp_path, checkpoints):
     return tmp_path / "checkpoint"
 
 
+@pytest.fixture
+def unchecked(folder):
+    """The same as older versions wrote it, without checksums."""
+    description = json.loads((folder / "config.json").read_text())
+    del description["checksums"]
+    (folder / "config.json").write_text(json.dumps(description))
+    return folder
+
+
 def outputs(model, config):
     inputs = random_inputs(np.random.default_rng(0), config, [[1] * 8, [1] * 5 + [0] * 3])
     result = model({tensor.name: inputs[tensor.name] for tensor in model.inputs})
@@ -102,6 +121,71 @@ def test_an_encoder_in_the_place_of_a_task_leaves_no_task(tmp_path, checkpoints)
     assert load(tmp_path).task == TASK
     save(tmp_path, checkpoints["encoder"])
     assert load(tmp_path).task is None
+
+
+def shown(folder):
+    """What a checkpoint would answer with: its labels, or None, and the sum of its weights."""
+    task, weights = load_task(folder), checked(folder, "model.safetensors")
+    arrays = safetensors.numpy.load_file(weights)
+    return task and task.labels, sum(float(array.sum()) for array in arrays.values())
+
+
+class Moments:
+    """Copies a folder whenever Python is about to change something in it."""
+
+    def __init__(self):
+        self.watched = None
+        sys.addaudithook(self._hook)
+
+    def watch(self, folder, copies):
+        self.watched, self.copies, self.count = folder, copies, 0
+
+    def _hook(self, event, arguments):
+        changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod")
+        if self.watched and (changes or (event == "open" and arguments[1] not in ("r", "rb"))):
+            folder, self.watched = self.watched, None
+            shutil.copytree(folder, self.copies / str(self.count))
+            self.count, self.watched = self.count + 1, folder
+
+
+MOMENTS = Moments()  # An audit hook stays for ever: one for all tests.
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+@pytest.mark.parametrize(
+    "kinds", [("task", "other task"), ("task", "encoder"), ("encoder", "task")]
+)
+def test_old_or_new_at_every_moment(tmp_path, checkpoints, kinds, killed_before):
+    """As a reader finds it if the writer is killed there; what is not the checkpoint's stays."""
+    other = TASK.build_model(build_encoder(checkpoints["task"].config))
+    randomized(other, seed=5)
+    renamed = dataclasses.replace(TASK, labels=("alpha", "cooking"))
+    both = {**checkpoints, "other task": checkpoints["task"]._replace(model=other, task=renamed)}
+    folder, copies = tmp_path / "run", tmp_path / "copies"
+    answers = []
+    for kind in reversed(kinds):
+        save(tmp_path / kind, both[kind])
+        answers.insert(0, shown(tmp_path / kind))
+    save(folder, both[kinds[0]])
+    (folder / "steps" / "00000500").mkdir(parents=True)
+    (folder / "pooling.json").write_text("{}")
+    if killed_before:  # When the new files were valid, but at their places only in part.
+        shutil.copytree(tmp_path / kinds[0], folder / ".ready")
+        (folder / "vocab.txt").unlink()
+        os.replace(folder / ".ready" / "vocab.txt", folder / "vocab.txt")
+    MOMENTS.watch(folder, copies)
+    save(folder, both[kinds[1]])
+    MOMENTS.watched = None
+    found = [shown(copies / str(number)) for number in range(MOMENTS.count)]
+    changed = found.index(answers[1])
+    assert answers[0] != answers[1]
+    assert found == [answers[0]] * changed + [answers[1]] * (len(found) - changed)
+    assert changed > 5 and len(found) - changed > 2
+    for copy in [*copies.iterdir(), folder]:
+        assert (copy / "steps" / "00000500").is_dir() and (copy / "pooling.json").is_file()
+    assert {file.name for file in folder.iterdir()} - {"steps", "pooling.json"} == {
+        file.name for file in (tmp_path / kinds[1]).iterdir()
+    }
 
 
 def test_half_the_size(tmp_path, checkpoints):
@@ -155,6 +239,15 @@ def change_weights(folder, change):
     safetensors.numpy.save_file(arrays, file)
 
 
+def test_an_older_checkpoint_is_read(unchecked, checkpoints):
+    for ours, theirs in zip(
+        load(unchecked).model.get_weights(),
+        checkpoints["pretraining"].model.get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def drop(arrays):
     del arrays["pooler/dense/bias"]
 
@@ -171,6 +264,17 @@ def spoil(arrays):
     arrays["pooler/dense/bias"][3] = np.nan
 
 
+def overflow(arrays):
+    arrays["pooler/dense/bias"][:2] = np.inf, -np.inf
+
+
+def as_type(dtype):
+    def change(arrays):
+        arrays["pooler/dense/bias"] = arrays["pooler/dense/bias"].astype(dtype)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -178,12 +282,52 @@ def spoil(arrays):
         (add, "block_9/kernel is not of this model"),
         (reshape, r"pooler/dense/bias must be of shape \(8,\), not \(9,\)"),
         (spoil, "pooler/dense/bias holds values that are no numbers"),
+        (overflow, "pooler/dense/bias holds values that are no numbers"),
+        (as_type("int32"), "pooler/dense/bias must be one of F16, BF16, F32, F64, not I32"),
+        (as_type("bool"), "pooler/dense/bias must be one of F16, BF16, F32, F64, not BOOL"),
+        (as_type("complex64"), "pooler/dense/bias must be one of F16, BF16, F32, F64, not C64"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(folder, change, message):
-    change_weights(folder, change)
+def test_weights_that_do_not_fit_are_named(unchecked, change, message):
+    change_weights(unchecked, change)
     with pytest.raises(DataError, match=f"model.safetensors do not fit the model: {message}"):
+        load(unchecked)
+
+
+def test_weights_that_are_all_zero(unchecked):
+    change_weights(unchecked, lambda arrays: [array.fill(0) for array in arrays.values()])
+    with pytest.raises(DataError, match="model.safetensors are all 0"):
+        load(unchecked)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
+def test_floating_point_of_any_width(unchecked, dtype):
+    change_weights(unchecked, as_type(dtype))
+    load(unchecked)
+
+
+@pytest.mark.parametrize("name", ["task.json", "vocab.txt", "model.safetensors"])
+def test_a_flipped_bit_is_found(tmp_path, checkpoints, name):
+    save(tmp_path, checkpoints["task"])
+    file, rng = tmp_path / name, np.random.default_rng(0)
+    whole = file.read_bytes()
+    for place, bit in zip(rng.integers(len(whole), size=20), rng.integers(8, size=20), strict=True):
+        raw = bytearray(whole)
+        raw[place] ^= 1 << bit
+        file.write_bytes(raw)
+        with pytest.raises(DataError, match=f"{name} is damaged, or of another version"):
+            load(tmp_path)
+
+
+def test_a_number_of_the_description_is_found(folder):
+    file = folder / "config.json"
+    file.write_text(file.read_text().replace('"num_heads": 2', '"num_heads": 4'))
+    with pytest.raises(DataError, match='config.json is damaged.*remove "config.json" there'):
         load(folder)
+    description = json.loads(file.read_text())
+    del description["checksums"]["config.json"]
+    file.write_text(json.dumps(description))
+    assert load(folder).config.num_heads == 4
 
 
 @pytest.mark.parametrize(
@@ -195,7 +339,7 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
         (lambda folder: change_config(folder, format=2), "of format 1"),
         (lambda folder: change_config(folder, model="gpt"), "'task'.*Received: 'gpt'"),
         (lambda folder: change_config(folder, encoder={}), "is not a BERT configuration"),
-        (lambda folder: change_config(folder, model="task"), "task.json must name one of"),
+        (lambda folder: change_config(folder, model="task"), "has no task.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
         (
             lambda folder: (folder / "model.safetensors").write_bytes(b"PK"),
@@ -207,15 +351,32 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
         ),
     ],
 )
-def test_damage_is_named(folder, damage, message):
-    damage(folder)
+def test_damage_is_named(unchecked, damage, message):
+    damage(unchecked)
     with pytest.raises(DataError, match=message):
-        load(folder)
+        load(unchecked)
 
 
 def test_a_wrong_path(tmp_path):
     with pytest.raises(DataError, match="nowhere must be a checkpoint directory"):
         load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_layers", 10**9),
+        ("hidden_dim", 10**9),
+        ("intermediate_dim", 10**9),
+        ("vocabulary_size", 10**9),
+        ("max_sequence_length", 10**9),
+        ("num_segments", 10**9),
+    ],
+)
+def test_a_model_that_the_weights_cannot_fill_is_not_built(unchecked, config, field, value):
+    change_config(unchecked, encoder={**config.to_dict(), field: value})
+    with pytest.raises(DataError, match="model.safetensors must hold the weights that its config"):
+        load_model(unchecked)
 
 
 def test_a_model_is_as_before_when_its_weights_do_not_fit(folder, config):

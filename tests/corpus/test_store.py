@@ -50,8 +50,9 @@ def test_an_empty_split(tmp_path):
     assert store["validation"].num_documents == store["validation"].num_sentences == 0
 
 
-def test_what_the_writer_writes_can_be_read(tmp_path):
-    """The reader against kbert's own writer, which shares no code with `small_store`."""
+@pytest.fixture
+def written(tmp_path):
+    """A store by kbert's own writer, which shares no code with `small_store`."""
     from kbert.corpus.store_writer import StoreWriter, write_shard
 
     writer = StoreWriter(tmp_path / "store", {"files": ["a"]})
@@ -70,10 +71,32 @@ def test_what_the_writer_writes_can_be_read(tmp_path):
         "summary": {},
     }
     writer.finish(1, "\n".join(vocabulary_of(10)).encode(), index)
-    split = TokenStore(tmp_path / "store")["train"]
+    return tmp_path / "store"
+
+
+def test_what_the_writer_writes_can_be_read(written):
+    split = TokenStore(written)["train"]
     np.testing.assert_array_equal(split.tokens, [7, 8, 9])
     np.testing.assert_array_equal(split.sentences, [0, 2, 3])
     np.testing.assert_array_equal(split.documents, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "name", ["vocab.txt", "train/tokens.npy", "train/sentences.npy", "train/documents.npy"]
+)
+def test_a_flipped_bit_is_found(written, name):
+    """A bit of the last value, so that the file itself can still be read."""
+    raw = bytearray((written / name).read_bytes())
+    raw[-2] ^= 1
+    (written / name).write_bytes(raw)
+    with pytest.raises(DataError, match=rf"{name} is damaged|must|the piece"):
+        TokenStore(written)
+
+
+def test_a_changed_number_in_the_index_is_found(written):
+    change_index(written, tokenizer={**TOKENIZER, "lowercase": False})
+    with pytest.raises(DataError, match="store.json is damaged"):
+        TokenStore(written)
 
 
 def no_folder(folder):
@@ -122,6 +145,42 @@ def shorter_array(folder):
     np.save(folder / "train" / "documents.npy", np.array([0, 2]))
 
 
+def change_array(folder, name, change):
+    file = folder / "train" / f"{name}.npy"
+    array = np.load(file)
+    np.save(file, change(array))
+
+
+def tokens_as(dtype):
+    return lambda folder: change_array(folder, "tokens", lambda tokens: tokens.astype(dtype))
+
+
+def unknown_token(folder):
+    change_array(folder, "tokens", lambda tokens: np.where(tokens == 7, 30, tokens).astype("u2"))
+
+
+def falling_sentences(folder):
+    change_array(folder, "sentences", lambda offsets: offsets[[0, 2, 1, 3]])
+
+
+def later_documents(folder):
+    change_array(folder, "documents", lambda offsets: offsets + 1)
+
+
+def other_counts(counts):
+    return lambda folder: change_index(folder, splits={"train": counts, "validation": {}})
+
+
+def without(key):
+    def damage(folder):
+        file = folder / "store.json"
+        index = json.loads(file.read_text())
+        del index[key]
+        file.write_text(json.dumps(index))
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -135,7 +194,22 @@ def shorter_array(folder):
         (no_vocabulary, "vocab.txt"),
         (truncated_array, "tokens.npy cannot be read"),
         (missing_array, "sentences.npy cannot be read"),
-        (shorter_array, r"documents.npy must hold 3 numbers. Received: shape \(2,\)"),
+        (shorter_array, r"documents.npy must hold 3 numbers, int64. Received: shape \(2,\)"),
+        (tokens_as("int16"), "tokens.npy must hold 9 numbers, uint16. Received: .*int16"),
+        (tokens_as("float64"), "tokens.npy must hold 9 numbers, uint16. Received: .*float64"),
+        (unknown_token, "tokens.npy must hold ids below 30, .*Received: 30"),
+        (falling_sentences, "sentences.npy must rise from 0 to 9"),
+        (later_documents, "documents.npy must rise from 0 to 3"),
+        (other_counts({"tokens": 1}), "store.json, train: expected settings sentences, documents"),
+        (other_counts({"tokens": -1, "sentences": 1, "documents": 1}), "tokens must be at least 0"),
+        (other_counts(5), "store.json must have the counts of the split train. Received: 5"),
+        (without("tokenizer"), "store.json must have a JSON object under 'tokenizer'"),
+        (without("splits"), "store.json must have a JSON object under 'splits'"),
+        (without("summary"), "store.json must have a JSON object under 'summary'"),
+        (without("dtype"), "store.json must have a dtype of uint16, uint32. Received: None"),
+        (without("vocabulary_size"), "vocab.txt must have the None pieces"),
+        (lambda folder: change_index(folder, tokenizer={"lower": True}), "unknown settings lower"),
+        (lambda folder: change_index(folder, tokenizer={"lowercase": 1}), "lowercase must be true"),
     ],
 )
 def test_damage_is_named(folder, damage, message):

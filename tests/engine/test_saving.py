@@ -1,10 +1,12 @@
 """Saves of a run: everything the next step depends on, whole or not at all."""
 
+import json
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from kbert.checkpoints.directory import Checkpoint, load_model
 from kbert.engine.optimizers import BertAdam
@@ -89,6 +91,46 @@ def test_the_same_step_again_replaces_it(tmp_path, state):
     np.testing.assert_array_equal(values(third[0])[0], values(second[0])[0])
 
 
+def test_damage_in_the_state_is_named(tmp_path, state):
+    """Without checksums, as older versions saved; the run goes on from the save before."""
+    saved, target = state(1), state(2)[0]
+    save_at(tmp_path, saved, 10)
+    folder = save_at(tmp_path, saved, 20)
+    file, name = folder / "training.safetensors", "optimizer/3"
+    arrays = safetensors.numpy.load_file(file)
+    (folder / "config.json").write_text(without_checksums(folder / "config.json"))
+
+    def complaint(**changes):
+        safetensors.numpy.save_file({**arrays, **changes}, file)
+        step, complaints = resume(tmp_path, target)
+        assert step == 10
+        return complaints[0]
+
+    broken = arrays[name].copy()
+    broken.flat[0] = np.nan
+    assert f"{name} holds values that are no numbers" in complaint(**{name: broken})
+    broken.flat[0] = -np.inf
+    assert f"{name} holds values that are no numbers" in complaint(**{name: broken})
+    assert f"{name} must be of shape" in complaint(**{name: arrays[name][:1]})
+    assert f"{name} must be one of F16" in complaint(**{name: arrays[name].astype("int32")})
+    assert "is of step 30" in complaint(data_step=np.asarray(30, arrays["data_step"].dtype))
+    assert "must be whole numbers" in complaint(data_step=np.asarray(20, "float32"))
+    safetensors.numpy.save_file(arrays, file)
+    assert resume(tmp_path, target) == (20, [])
+
+
+def without_checksums(file):
+    description = json.loads(file.read_text())
+    del description["checksums"]
+    return json.dumps(description)
+
+
+def flip(file):
+    raw = bytearray(file.read_bytes())
+    raw[-2] ^= 1
+    file.write_bytes(raw)
+
+
 def truncate(file):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
@@ -106,7 +148,7 @@ def scribble(file):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
-@pytest.mark.parametrize("damage", [truncate, empty, remove, scribble])
+@pytest.mark.parametrize("damage", [flip, truncate, empty, remove, scribble])
 def test_a_damaged_save_falls_back_to_the_one_before(tmp_path, state, name, damage):
     good, newer, target = state(1), state(2), state(3)
     save_at(tmp_path, good, 10)
