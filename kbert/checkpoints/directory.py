@@ -193,10 +193,10 @@ def load_task(path: str | os.PathLike) -> Task | None:
 
 def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
     """Where a file of a checkpoint directory is. Raises `DataError` if it is missing or damaged."""
-    file = current(path, name)
+    description, file = _description(path), current(path, name)
     if not file.is_file():
         raise DataError(f"{path} has no {name}: the checkpoint is not whole.")
-    check_file(file, name, _description(path), current(path, "config.json"))
+    check_file(file, name, description, current(path, "config.json"))
     return file
 
 

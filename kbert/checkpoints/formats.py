@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
-from kbert.files import read_object
+from kbert.files import current, read_object
 
 if TYPE_CHECKING:
     from kbert.checkpoints.directory import Checkpoint
@@ -37,7 +37,7 @@ def format_of(path: str | os.PathLike) -> str:
     """One of `FORMATS`, by the configuration in the folder. Raises `DataError` for none."""
     path = pathlib.Path(path)
     check_folder(path)
-    config = path / "config.json"
+    config = current(path, "config.json")
     # Some folders of Hugging Face hold Google's description beside their own.
     if (path / "bert_config.json").is_file():
         if any(path.glob("*.index")) or not config.is_file():

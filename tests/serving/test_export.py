@@ -197,7 +197,7 @@ def test_versions_that_are_none(single, tmp_path, version):
 
 def test_an_export_that_fails_leaves_nothing(single, tmp_path, monkeypatch):
     def fail(module, path, signatures):
-        Path(path).mkdir()
+        Path(path, "variables").mkdir()
         raise OSError("disk full")
 
     monkeypatch.setattr(tf.saved_model, "save", fail)

@@ -98,11 +98,15 @@ def test_one_version_can_be_named(single, predictor):
 def test_folders_that_cannot_be_loaded(single, tmp_path):
     shutil.copytree(single[1], tmp_path / "damaged")
     (tmp_path / "damaged" / "1" / "saved_model.pb").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match="saved_model.pb is damaged"):
+        Predictor(tmp_path / "damaged")
+    # As older versions exported, without checksums.
+    (tmp_path / "damaged" / "1" / "assets" / "config.json").unlink()
     with pytest.raises(DataError, match="1 is not a SavedModel that can be loaded"):
         Predictor(tmp_path / "damaged")
     shutil.copytree(single[1], tmp_path / "incomplete")
     shutil.rmtree(tmp_path / "incomplete" / "1" / "variables")
-    with pytest.raises(DataError, match="1 is not a SavedModel that can be loaded"):
+    with pytest.raises(DataError, match="variables.* is missing"):
         Predictor(tmp_path / "incomplete")
     other = tf.Module()
     other.double = tf.function(lambda x: 2 * x, [tf.TensorSpec([None], tf.float32, "x")])
