@@ -181,7 +181,7 @@ def load_task(path: str | os.PathLike) -> Task | None:
     name = values.get("name")
     if not isinstance(name, str) or name not in TASKS:
         raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
-    task = TASKS[name].from_json(values)
+    task = TASKS[name].from_json(values, str(file))
     longest = load_config(path).max_sequence_length
     if task.sequence_length > longest:
         raise DataError(

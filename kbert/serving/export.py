@@ -46,15 +46,13 @@ def export_saved_model(
     Raises `DataError` for a version that is no positive number or already there.
     """
     target = check_version(path, version)
-    # TensorFlow Serving watches the folder and takes every number in it for a whole version.
-    with (
-        locked(target),
-        replacing_folder(target) as temporary,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with locked(target), tempfile.TemporaryDirectory() as folder:
+        check_version(path, version)  # Another process may have written it since.
         module = ServedModel(checkpoint, pathlib.Path(folder))
-        tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-        write_index(temporary)
+        # TensorFlow Serving watches the folder and takes every number in it for a whole version.
+        with replacing_folder(target) as temporary:
+            tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+            write_index(temporary)
     return target
 
 
