@@ -9,7 +9,7 @@ import bisect
 import numpy as np
 
 
-def fill(lengths: np.ndarray, rows: int, capacity: int, most: int) -> np.ndarray:
+def fill_rows(lengths: np.ndarray, rows: int, capacity: int, most: int) -> np.ndarray:
     """Fill a number of rows with as many sequences of a stream as they hold.
 
     None is left out but those behind the last one taken, so the choice does not favour any length.

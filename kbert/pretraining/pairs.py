@@ -31,7 +31,14 @@ def check_split(split: Split, name: str) -> None:
         )
 
 
-def draw_pairs(split: Split, places, draws, *, max_tokens, short_probability) -> Pairs:
+def draw_pairs(
+    split: Split,
+    places: np.ndarray,
+    draws: np.ndarray,
+    *,
+    max_tokens: int,
+    short_probability: float,
+) -> Pairs:
     """Draw a batch of pairs.
 
     Args:

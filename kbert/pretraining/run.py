@@ -225,8 +225,8 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
             save_step(run, training_model, checkpoint, schedule.keep)
         except OSError as error:
             raise TrainingError(
-                f"Step {counter.step} cannot be saved: {error}. The last good checkpoint is "
-                f"{last_save()}. The same command goes on from there."
+                f"Step {counter.step} cannot be saved: {error.strerror or error}. The last good "
+                f"checkpoint is {last_save()}. Make room, and give the same command again."
             ) from error
 
     held_out = None

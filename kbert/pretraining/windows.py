@@ -8,12 +8,13 @@ known number of rows, and a row of the last epoch is found as fast as the first.
 
 import functools
 import threading
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from kbert.corpus.store import Split
-from kbert.pretraining.packing import fill
+from kbert.pretraining.packing import fill_rows
 from kbert.pretraining.pairs import NUM_DRAWS, Pairs, draw_pairs
 from kbert.text.segments import num_special_tokens
 
@@ -57,7 +58,9 @@ class Windows:
         short_probability: of examples that aim at a random smaller length.
     """
 
-    def __init__(self, split: Split, sequence_length, most, seed, short_probability):
+    def __init__(
+        self, split: Split, sequence_length: int, most: int, seed: int, short_probability: float
+    ):
         self.split = split
         self.sequence_length = sequence_length
         self.most = most
@@ -69,7 +72,7 @@ class Windows:
         self._starts = functools.lru_cache(maxsize=2)(self._draw_starts)
         self._windows = functools.lru_cache(maxsize=4)(self._draw_window)
 
-    def parts(self, row: int, count: int):
+    def parts(self, row: int, count: int) -> Iterator[Part]:
         """The parts of windows that rows [row, row + count) are, counted over all epochs."""
         while count:
             epoch, index = divmod(row, self.rows_per_epoch)
@@ -108,7 +111,7 @@ class Windows:
             parts.append(self._draw_examples(epoch, window, count, count + more))
             count, total = count + more, total + int(num_tokens(parts[-1]).sum())
         pairs = joined(parts)
-        placed = fill(num_tokens(pairs), rows, self.sequence_length, self.most)
+        placed = fill_rows(num_tokens(pairs), rows, self.sequence_length, self.most)
         # Packing begins with the longest: without a shuffle a batch would hold rows of one kind.
         placed = self._generator(epoch, window, _SHUFFLE).permutation(rows)[placed]
         order = np.argsort(placed, kind="stable")
@@ -154,6 +157,6 @@ def lengths(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     return pairs.first_end - pairs.first_start, pairs.second_end - pairs.second_start
 
 
-def joined(parts) -> Pairs:
+def joined(parts: Sequence[Pairs]) -> Pairs:
     """Several `Pairs`, one after another."""
     return Pairs(*map(np.concatenate, zip(*parts, strict=True)))

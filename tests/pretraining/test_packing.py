@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbert.pretraining.packing import fill, pack
+from kbert.pretraining.packing import fill_rows, pack
 
 CAPACITY = 20
 lengths_of = st.lists(st.integers(1, CAPACITY), min_size=1, max_size=60).map(np.array)
@@ -52,7 +52,7 @@ def test_rows_hold_so_many_at_most(lengths, most):
 def test_rows_take_the_front_of_the_stream(lengths, most, rows):
     """The stream is long enough: what it holds would fill the rows, or all their slots."""
     stream = np.resize(lengths, rows * CAPACITY)[: rows * most]
-    placed = fill(stream, rows, CAPACITY, most)
+    placed = fill_rows(stream, rows, CAPACITY, most)
     assert set(placed) == set(range(rows))
     assert loads(placed, stream).max() <= CAPACITY
     assert np.bincount(placed).max() <= most
@@ -63,5 +63,5 @@ def test_rows_take_the_front_of_the_stream(lengths, most, rows):
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_are_full(seed):
     lengths = np.random.default_rng(seed).integers(5, 110, 4000)
-    placed = fill(lengths, 500, 128, 16)
+    placed = fill_rows(lengths, 500, 128, 16)
     assert lengths[: len(placed)].sum() / (500 * 128) > 0.98
