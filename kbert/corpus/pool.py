@@ -36,6 +36,9 @@ class Pool:
         self._processes = processes
 
     def __enter__(self):
+        # Processes start in a thread of its own: a signal's exception, which the main thread gets,
+        # would leave one half started. And Ctrl-C is for this process, which ends the others.
+        self._starter = concurrent.futures.ThreadPoolExecutor(1, initializer=_block_interrupts)
         if self._processes:
             # A worker ends with the last writing end of this pipe, which nobody else has.
             other_end, self._lifeline = multiprocessing.Pipe(duplex=False)
@@ -57,21 +60,15 @@ class Pool:
         """
         waiting = collections.deque()
         for item in items:
-            waiting.append(self._submit(item))
+            started = self._starter.submit(self._pool.submit, self._function, *item)
+            waiting.append(started.result())
             if len(waiting) > self.count + 1:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _submit(self, item: tuple) -> concurrent.futures.Future:
-        # Workers start here and inherit the mask: Ctrl-C is for the parent, which ends them.
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._pool.submit(self._function, *item)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
     def __exit__(self, error_type, error, traceback):
+        self._starter.shutdown()
         if error is not None and self._lifeline is not None:
             self._lifeline.close()  # Ends them at once, even those that still import TensorFlow.
         self._pool.shutdown(wait=True, cancel_futures=error is not None)
@@ -82,6 +79,11 @@ class Pool:
                 "A worker process ended by itself, perhaps for want of memory. Give the same "
                 "command again, with fewer workers."
             ) from error
+
+
+def _block_interrupts() -> None:
+    """For this thread and the processes that it starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _start(make: Callable[[], Callable], lifeline) -> None:

@@ -122,7 +122,8 @@ def test_a_second_process_on_one_output_is_refused(tmp_path, capsys):
 
 
 def children_of(pid):
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return {child for thread in threads for child in thread.read_text().split()}
 
 
 def wait_until(condition, seconds=60):
