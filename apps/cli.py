@@ -9,7 +9,7 @@ import importlib
 import sys
 
 from .ending import exit_code
-from .parsing import Parser
+from .parsing import Parser, restart_in_utf8
 
 COMMANDS = {
     "vocabulary": "train a WordPiece vocabulary from text files",
@@ -39,6 +39,7 @@ def module_of(command: str):
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, 1 for data, 2 for usage, or 128 + a signal."""
     if argv is None:
+        restart_in_utf8()
         argv = sys.argv[1:]
     if argv[:1] == ["help"]:
         argv = [*argv[1:], "--help"]

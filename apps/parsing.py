@@ -1,6 +1,19 @@
 """How the arguments of commands are read, and how their help is laid out."""
 
 import argparse
+import os
+import sys
+
+
+def restart_in_utf8() -> None:
+    """Begin this process again in Python's UTF-8 mode where the locale knows ASCII alone.
+
+    Otherwise a file could not be opened, nor a text be read, whose name or words are in another
+    script (LC_ALL=C with PYTHONUTF8=0).
+    """
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 class Parser(argparse.ArgumentParser):

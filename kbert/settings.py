@@ -217,7 +217,7 @@ def options_table(source: Source) -> str:
     for field in _options(source):
         text = field.metadata["help"]
         if field.metadata["choices"] is not None:
-            text += f": {', '.join(field.metadata['choices'])}"
+            text += f" ({', '.join(field.metadata['choices'])})"
         lines.append(f"| `{option_name(field.name)}` | {_shown_default(field)} | {text} |")
     return "\n".join(lines)
 

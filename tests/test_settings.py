@@ -182,5 +182,5 @@ def test_the_documentations_table():
         "| --- | --- | --- |",
         "| `--steps` | 3 | how many |",
     ]
-    assert "| `--kind` | plain | what: plain, fancy |" in lines
+    assert "| `--kind` | plain | what (plain, fancy) |" in lines
     assert len(lines) == 2 + len(dataclasses.fields(Recipe)) - 1

@@ -97,6 +97,22 @@ def test_a_reader_that_has_had_enough_is_no_error():
     assert (process.stderr.read(), process.wait()) == (b"", 0)
 
 
+def test_the_locale_changes_neither_paths_nor_texts(tmp_path):
+    """LC_ALL=C without Python's own remedies."""
+    (tmp_path / "东京.txt").write_text("东京 好" * 9, encoding="utf-8")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ["vocabulary", "东京.txt", "--output", "词.txt", "--size", "20", "--quiet"]
+    result = subprocess.run(
+        [sys.executable, "-m", "apps.cli", *words],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "好" in (tmp_path / "词.txt").read_text(encoding="utf-8").splitlines()
+    assert result.stdout.decode("utf-8").startswith("词.txt: ")
+
+
 def test_a_usage_error_that_only_run_sees(monkeypatch, capsys):
     command(monkeypatch, fail_with(UsageError("One of both.")))
     with pytest.raises(SystemExit) as stop:

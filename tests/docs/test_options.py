@@ -1,0 +1,80 @@
+"""docs/options.md is what the fields of the settings say.
+
+`python -m tests.docs.test_options` writes it again.
+"""
+
+from kbert.checkpoints.conversion import ConversionSettings
+from kbert.config import PublishedSize
+from kbert.corpus.settings import PreparationSettings, Recipe, VocabularySettings
+from kbert.finetuning.settings import (
+    EpochChoice,
+    FeatureSettings,
+    FinetuningSettings,
+    Grid,
+    RowSettings,
+)
+from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
+from kbert.metrics.settings import ConllSettings, NullOddsSettings
+from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+from kbert.serving.settings import ExportSettings, ServingSettings
+from kbert.settings import options_table
+from kbert.tasks import TASKS
+from kbert.tasks.readers.bad_rows import BadRowSettings
+from kbert.tasks.readers.glue import GlueFile
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "options.md"
+BEGINNING = """# Options
+
+Every option of the commands with its default, which is the default in Python too. Files, folders
+and texts that a command is given are in `kbert COMMAND --help`. This page is written from the
+settings' fields; a test compares them.
+"""
+TABLES = {
+    "kbert vocabulary": (VocabularySettings,),
+    "kbert prepare": (Recipe, PreparationSettings),
+    "kbert pretrain": (NewModel, PretrainingSettings, Schedule),
+    "kbert finetune, for every task": (
+        FinetuningSettings,
+        RowSettings,
+        BadRowSettings,
+        EpochChoice,
+        FeatureSettings,
+        GlueFile,
+    ),
+    **{f"kbert finetune {name}": (task,) for name, task in TASKS.items()},
+    "kbert sweep, instead of finetune's": (Grid,),
+    "kbert evaluate, predict": (ComputeSettings, BadRowSettings, GlueFile),
+    "kbert embed, similarity": (VectorSettings, ComputeSettings),
+    "kbert fill-mask": (FillMaskSettings,),
+    "kbert convert": (ConversionSettings,),
+    "kbert inspect": (PublishedSize,),
+    "kbert export": (ExportSettings,),
+    "kbert serve": (ServingSettings,),
+    "kbert score squad": (NullOddsSettings,),
+    "kbert score conll": (ConllSettings,),
+}
+
+
+def page() -> str:
+    parts = [BEGINNING]
+    for title, classes in TABLES.items():
+        first, *others = (options_table(settings).splitlines() for settings in classes)
+        rows = first + [row for other in others for row in other[2:]]
+        parts += [f"## {title}\n", "\n".join(rows) + "\n"]
+    return "\n".join(parts)
+
+
+def test_the_page_is_what_the_fields_say():
+    found = PAGE.read_text(encoding="utf-8")
+    assert found == page(), "docs/options.md is old: python -m tests.docs.test_options"
+
+
+def test_every_default_is_one_that_the_settings_take():
+    for classes in TABLES.values():
+        for settings in classes:
+            settings()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
