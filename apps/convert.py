@@ -8,11 +8,14 @@ a format cannot hold is an error that names it.
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.checkpoints.conversion import ConversionSettings
     from kbert.settings import add_options
 
@@ -21,7 +24,8 @@ def add_arguments(parser):
     add_options(parser, ConversionSettings)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.checkpoints.conversion import ConversionSettings, convert
     from kbert.settings import from_options
 

@@ -10,11 +10,18 @@ of pooling is the default, else the mean of the last layer.
 """
 
 import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from .cli import run_command
+from .parsing import Parser
+
+if TYPE_CHECKING:
+    from kbert.inference.text_encoder import TextEncoder
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="any model with an encoder")
     parser.add_argument("file", metavar="FILE", help="the texts")
     parser.add_argument(
@@ -24,7 +31,7 @@ def add_arguments(parser):
     add_encoder_options(parser)
 
 
-def add_encoder_options(parser):
+def add_encoder_options(parser: Parser) -> None:
     """The options of `kbert embed` and `kbert similarity`."""
     from kbert.inference.settings import ComputeSettings, VectorSettings
     from kbert.settings import add_options
@@ -33,41 +40,21 @@ def add_encoder_options(parser):
         add_options(parser, settings)
 
 
-def text_encoder(args):
-    """The encoder that the options describe; what they leave open is as the folder says."""
-    import dataclasses
-
-    import keras
-
-    from kbert.checkpoints.formats import load_any, pooling_of
-    from kbert.checkpoints.sentence_vectors import Pooling
+def text_encoder(args: Namespace) -> "TextEncoder":
+    """The encoder that the options describe."""
     from kbert.inference.settings import ComputeSettings, VectorSettings
-    from kbert.inference.text_encoder import TextEncoder
+    from kbert.inference.text_encoder import load_text_encoder
     from kbert.settings import from_options
 
     vectors, compute = from_options(VectorSettings, args), from_options(ComputeSettings, args)
-    given = {
-        "mode": vectors.pooling,
-        "layers": vectors.layers,
-        "combination": vectors.combination,
-        "normalize": vectors.normalize,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    keras.config.set_dtype_policy(compute.precision)
-    pooling = dataclasses.replace(pooling_of(args.checkpoint) or Pooling(), **given)
-    return TextEncoder(
-        load_any(args.checkpoint),
-        pooling,
-        vectors.sequence_length,
-        vectors.long,
-        compute.batch_size,
-    )
+    return load_text_encoder(args.checkpoint, vectors, compute)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     import time
 
-    from kbert.inference.vectors import vectors_writer
+    from kbert.inference.vectors import read_texts, vectors_writer
 
     write = vectors_writer(args.output)
     texts = read_texts(args.file, args.text_column)
@@ -78,18 +65,6 @@ def run(args):
     write(texts, vectors)
     count, width = vectors.shape
     print(f"{args.output}: {count:,} vectors of {width} numbers, {rate:,.0f} texts a second")
-
-
-def read_texts(path, column):
-    from kbert.errors import DataError
-    from kbert.tasks.readers.tables import decoded_lines, read_rows
-
-    if not path.endswith(".txt"):
-        return [row.cells["text"] for row in read_rows(path, {"text": column})]
-    texts = [line.removesuffix("\n").removesuffix("\r") for _, line in decoded_lines(path)]
-    if not texts:
-        raise DataError(f"{path}: expected a text on each line, found none.")
-    return texts
 
 
 if __name__ == "__main__":

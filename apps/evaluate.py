@@ -8,11 +8,14 @@ others are given.
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import print_bad_rows, run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.inference.settings import ComputeSettings
     from kbert.settings import add_options
     from kbert.tasks import reading_fields
@@ -27,7 +30,8 @@ def add_arguments(parser):
     add_options(parser, reading_fields(), unset="as in training")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     import keras
 
     from kbert.checkpoints.directory import load_finetuned

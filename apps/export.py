@@ -11,9 +11,14 @@ Of a checkpoint that is only pre-trained the encoder is exported.
 """
 
 import sys
+from argparse import Namespace
+
+from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.serving.settings import ExportSettings
     from kbert.settings import add_options
 
@@ -24,7 +29,8 @@ def add_arguments(parser):
     add_options(parser, ExportSettings)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.checkpoints.directory import load
     from kbert.serving.export import check_version, export_saved_model
     from kbert.serving.predictor import Predictor
@@ -42,6 +48,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("export", sys.argv[1:]))

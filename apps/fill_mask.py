@@ -12,9 +12,14 @@ Prints the likeliest pieces and their probabilities for each [MASK] of each text
 """
 
 import sys
+from argparse import Namespace
+
+from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.inference.settings import FillMaskSettings
     from kbert.settings import add_options
 
@@ -24,7 +29,8 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.checkpoints.directory import load
     from kbert.inference.fill_mask import fill_mask
     from kbert.inference.settings import FillMaskSettings
@@ -32,26 +38,24 @@ def run(args):
 
     top = from_options(FillMaskSettings, args).top
     filled = fill_mask(load(args.checkpoint), args.texts, top)
-    show = print_json if args.json else print_table
+    show = _print_json if args.json else _print_table
     for text, masks in zip(args.texts, filled, strict=True):
         for number, candidates in enumerate(masks, 1):
             show(text, number, len(masks), candidates)
 
 
-def print_json(text, number, count, candidates):
+def _print_json(text, number, count, candidates):
     from kbert.files import as_json
 
     answer = {"text": text, "mask": number, "candidates": candidates}
     print(as_json(answer))
 
 
-def print_table(text, number, count, candidates):
+def _print_table(text, number, count, candidates):
     print(text if count == 1 else f"{text}  ([MASK] {number} of {count})")
     for candidate in candidates:
         print(f"  {candidate['score']:.4f}  {candidate['token']:<14}  {candidate['text']}")
 
 
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("fill-mask", sys.argv[1:]))

@@ -18,11 +18,14 @@ best run. Stopped at any moment, the same command does the runs that are missing
 
 import dataclasses
 import sys
+from argparse import Namespace
 
 from .cli import print_bad_rows, run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     for own in add_tasks(parser):
         own.add_argument(
             "--seeds",
@@ -49,7 +52,7 @@ def add_tasks(parser, without=()):
     for name, task in TASKS.items():
         summary = task.__doc__.splitlines()[0]
         own = tasks.add_parser(name, help=summary, description=summary)
-        add_files(own)
+        _add_files(own)
         add_options(own, RowSettings)
         add_options(own, BadRowSettings)
         if "features" in {field.name for field in dataclasses.fields(task)}:
@@ -62,7 +65,7 @@ def add_tasks(parser, without=()):
         yield own
 
 
-def add_files(parser):
+def _add_files(parser):
     """What is read and what is written."""
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -79,35 +82,36 @@ def add_files(parser):
     )
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.finetuning.run import finetune
 
     if args.seeds is not None:
-        return run_seeds(args)
+        return _run_seeds(args)
     summary = finetune(*arguments(args), **keywords(args))
     for part in ("train", "validation"):
         counts = "".join(f"; {name}: {n}" for name, n in summary[f"{part}_counts"].items())
         rows, cut = summary[f"{part}_rows"], summary[f"{part}_rows_cut"]
         print(f"{part}: {rows} rows, {cut} of them cut{counts}")
     print_bad_rows(summary)
-    scores = shown(args, summary["scores"]) or "not scored"
+    scores = _shown(args, summary["scores"]) or "not scored"
     print(f"epoch {summary['best_epoch']} of {summary['epochs']} kept: {scores}")
     print(f"{summary['steps']} steps in {summary['seconds']} s; wrote {args.output}")
     return None
 
 
-def run_seeds(args):
+def _run_seeds(args):
     from kbert.finetuning.several_runs import finetune_several, seeds
 
     *what, settings = arguments(args)
     changes = seeds(settings.seed, args.seeds)
     report = finetune_several(*what, settings, changes, **keywords(args))
     for name, found in report["runs"].items():
-        scores = shown(args, found["scores"]) or found["error"]
+        scores = _shown(args, found["scores"]) or found["error"]
         print(f"{name:<10}{scores}{'  (failed)' if found['failed'] else ''}")
-    print(f"{'mean':<10}{shown(args, report['mean'])}")
+    print(f"{'mean':<10}{_shown(args, report['mean'])}")
     if len(report["runs"]) > 1:
-        print(f"{'deviation':<10}{shown(args, report['standard_deviation'])}")
+        print(f"{'deviation':<10}{_shown(args, report['standard_deviation'])}")
     runs, trivial = len(report["runs"]), report["trivial_score"]
     print(f"{report['failed']} of {runs} failed: no better than {trivial:.4f}, without the text")
     print(f"best by {report['metric']}: {report['best']}; wrote {args.output}")
@@ -144,7 +148,7 @@ def keywords(args):
     }
 
 
-def shown(args, scores):
+def _shown(args, scores):
     """The scores that are single numbers, in a line."""
     from kbert.tasks import TASKS
 

@@ -15,11 +15,14 @@ Prints the configuration, the options of the tokenizer, the task, and a table
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.config import PublishedSize
     from kbert.settings import add_options
 
@@ -27,7 +30,8 @@ def add_arguments(parser):
     add_options(parser, PublishedSize)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.checkpoints import inspection
     from kbert.config import BertConfig, PublishedSize
     from kbert.errors import UsageError
@@ -42,11 +46,11 @@ def run(args):
     else:
         config, settings, layers = inspection.inspect_checkpoint(args.checkpoint)
     for title, values in {"configuration": config.to_dict(), **settings}.items():
-        print_values(title, values)
+        _print_values(title, values)
     print(inspection.format_counts(config, layers))
 
 
-def print_values(title, values):
+def _print_values(title, values):
     print(title)
     for name, value in values.items():
         print(f"  {name:<22}{value}")

@@ -8,11 +8,14 @@ PAIRS is a file of JSON lines, plain or .gz, .xz or .zst: {"good": "...", "bad":
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.inference.settings import ComputeSettings
     from kbert.settings import add_options
 
@@ -22,7 +25,8 @@ def add_arguments(parser):
     add_options(parser, ComputeSettings, without=["batch_size"])
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     import keras
 
     from kbert.checkpoints.formats import load_any

@@ -24,14 +24,17 @@ in the order of the labels.
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 # Options that say where the right answers are, or how they are scored.
 OF_LABELS = ("label_column", "tag_column", "rules")
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.inference.settings import ComputeSettings
     from kbert.settings import add_options
     from kbert.tasks import reading_fields
@@ -47,7 +50,8 @@ def add_arguments(parser):
     add_options(parser, reading_fields(), without=OF_LABELS, unset="as in training")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     import contextlib
     import os
 

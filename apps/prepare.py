@@ -15,13 +15,16 @@ was stopped continues when the same command is given again. At the end it prints
 
 import os
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 SHOWN_PROBLEMS = 20
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.corpus.settings import PreparationSettings, Recipe
     from kbert.settings import add_options
 
@@ -35,7 +38,8 @@ def add_arguments(parser):
         add_options(parser, settings)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     # Text needs no GPU, and TensorFlow would take all of its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from kbert.corpus.prepare import prepare
@@ -48,12 +52,12 @@ def run(args):
     result = prepare(args.inputs, args.output, args.vocabulary, **options)
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")
-    print_summary(result)
+    _print_summary(result)
     if recipe.validation_share and not result["splits"]["validation"]["documents"]:
         print("No document fell into validation: raise --validation-share to measure progress.")
 
 
-def print_summary(result):
+def _print_summary(result):
     summary = result["summary"]
     for split, counts in result["splits"].items():
         sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
@@ -61,13 +65,13 @@ def print_summary(result):
     print(f"[UNK]:       {100 * summary['unknown_rate']:.3g} % of the tokens")
     megabytes = summary["bytes"] / 1e6
     print(f"text:        {megabytes:,.1f} MB, {summary['bytes_per_token']:.2f} bytes a token")
-    print_problems(summary["problems"])
+    _print_problems(summary["problems"])
     if not result["already_finished"]:
         rate = result["megabytes_per_second"]
         print(f"time:        {result['seconds']:.1f} s, {rate:.1f} MB of text a second")
 
 
-def print_problems(problems):
+def _print_problems(problems):
     listed, unlisted = problems["listed"], problems["unlisted"]
     if not listed:
         print("problems:    none")

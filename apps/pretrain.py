@@ -9,13 +9,17 @@ checkpoint for fill-mask, finetune and export. More steps are another run that s
     kbert pretrain store --from runs/mini --output runs/mini-2 --seed 1 --num-steps 5000
 """
 
-import dataclasses
 import sys
+from argparse import Namespace
 
-from kbert.errors import DataError, UsageError
+from kbert.errors import UsageError
+
+from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
     from kbert.settings import add_options
 
@@ -28,7 +32,8 @@ def add_arguments(parser):
         add_options(parser, settings)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
     from kbert.settings import from_options
 
@@ -37,33 +42,15 @@ def run(args):
     if args.start is not None and hasattr(args, "preset"):
         raise UsageError("--preset is not allowed with --from, which has a size.")
     from kbert.corpus.store import TokenStore
+    from kbert.pretraining.first_model import first_model
     from kbert.pretraining.run import pretrain
 
     store = TokenStore(args.store)
-    config, start = model_of(args, new, store)
+    config, start = first_model(store, new, args.start)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
     print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
 
 
-def model_of(args, new, store):
-    """The configuration of the model, and the trained model that it starts from, if any."""
-    from kbert.checkpoints.directory import load_model, load_pieces
-    from kbert.config import BertConfig
-
-    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
-    try:
-        if args.start is None:
-            return BertConfig.preset(new.preset, len(store.vocabulary), **dropout), None
-        if load_pieces(args.start) != store.vocabulary:
-            raise DataError(f"{args.start} and {args.store} must have the same vocabulary.")
-        start, config, _ = load_model(args.start)
-        return dataclasses.replace(config, **dropout), start
-    except ValueError as error:
-        raise DataError(str(error)) from error
-
-
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("pretrain", sys.argv[1:]))

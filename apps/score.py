@@ -12,11 +12,14 @@ columns are the right and the found tag; glue the right answers as distributed a
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.metrics.settings import ConllSettings, NullOddsSettings
     from kbert.settings import add_options
 
@@ -43,7 +46,8 @@ def add_arguments(parser):
     glue.add_argument("predictions", metavar="PREDICTIONS", help="TSV: index, prediction")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.files import as_json
 
     score = {"squad": _squad, "cmrc": _cmrc, "conll": _conll, "glue": _glue}[args.rules]

@@ -11,9 +11,14 @@ The newest version in the folder is served.
 """
 
 import sys
+from argparse import Namespace
+
+from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.serving.settings import ServingSettings
     from kbert.settings import add_options
 
@@ -21,7 +26,8 @@ def add_arguments(parser):
     add_options(parser, ServingSettings)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.serving.instances import example_instance
     from kbert.serving.predictor import Predictor
     from kbert.serving.server import PredictionServer
@@ -35,7 +41,7 @@ def run(args):
     example = example_instance(predictor.fields)
     predictor.predict([example])
     with PredictionServer(predictor, name, settings.host, settings.port) as server:
-        print_invitation(server, predictor, example)
+        _print_invitation(server, predictor, example)
         server.serve_forever()
 
 
@@ -47,7 +53,7 @@ def model_name(directory):
     return folder.parent.name if folder.name.isdecimal() else folder.name
 
 
-def print_invitation(server, predictor, example):
+def _print_invitation(server, predictor, example):
     import json
     import urllib.parse
 
@@ -59,6 +65,4 @@ def print_invitation(server, predictor, example):
 
 
 if __name__ == "__main__":
-    from .cli import run_command
-
     sys.exit(run_command("serve", sys.argv[1:]))

@@ -6,11 +6,14 @@ Prints the cosine, from -1 to 1. The options are those of `kbert embed`.
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from .embed import add_encoder_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="any model with an encoder")
@@ -19,7 +22,8 @@ def add_arguments(parser):
     add_encoder_options(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     import numpy as np
 
     from .embed import text_encoder

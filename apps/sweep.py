@@ -12,12 +12,15 @@ are missing. Prints a table, the best run first, and keeps that run's checkpoint
 
 import dataclasses
 import sys
+from argparse import Namespace
 
 from .cli import run_command
 from .finetune import add_tasks, arguments, keywords
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.finetuning.settings import Grid
     from kbert.settings import add_options
 
@@ -26,7 +29,8 @@ def add_arguments(parser):
         add_options(own, Grid)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.finetuning.settings import Grid
     from kbert.finetuning.several_runs import finetune_several, grid, rank
     from kbert.settings import from_options

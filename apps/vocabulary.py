@@ -10,11 +10,14 @@ Writes one piece a line, the special tokens first, and prints:
 """
 
 import sys
+from argparse import Namespace
 
 from .cli import run_command
+from .parsing import Parser
 
 
-def add_arguments(parser):
+def add_arguments(parser: Parser) -> None:
+    """Add what the command is given."""
     from kbert.corpus.settings import VocabularySettings
     from kbert.settings import add_options
 
@@ -27,7 +30,8 @@ def add_arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Do what the arguments say."""
     from kbert.corpus.settings import VocabularySettings
     from kbert.corpus.vocabulary import learn_vocabulary
     from kbert.files import check_writable, locked
@@ -49,10 +53,10 @@ def run(args):
             output=args.output,
         )
         save_vocabulary(args.output, trained.pieces)
-    print_summary(args, trained)
+    _print_summary(args, trained)
 
 
-def print_summary(args, trained):
+def _print_summary(args, trained):
     megabytes = trained.num_bytes / 1e6
     print(
         f"{args.output}: {len(trained.pieces):,} pieces ({'cased' if args.cased else 'uncased'}), "

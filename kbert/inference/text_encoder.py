@@ -1,6 +1,7 @@
 """Vectors of texts: pooled hidden states of an encoder."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights
+from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
 from kbert.inference.answering import predict_features
@@ -135,3 +137,26 @@ def _join(row, mode) -> np.ndarray:
     if mode == "max":
         return np.max(vectors, axis=0)
     return np.average(vectors, axis=0, weights=[length for _, length in row])
+
+
+def load_text_encoder(
+    path: str | os.PathLike, vectors: VectorSettings, compute: ComputeSettings
+) -> TextEncoder:
+    """The encoder in a folder of any format. What `vectors` leaves open is as the folder says.
+
+    Sets Keras's policy. Raises `DataError` for a folder without an encoder, and for vectors that it
+    does not have.
+    """
+    given = {
+        "mode": vectors.pooling,
+        "layers": vectors.layers,
+        "combination": vectors.combination,
+        "normalize": vectors.normalize,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    keras.config.set_dtype_policy(compute.precision)
+    pooling = dataclasses.replace(pooling_of(path) or Pooling(), **given)
+    checkpoint = load_any(path)
+    return TextEncoder(
+        checkpoint, pooling, vectors.sequence_length, vectors.long, compute.batch_size
+    )

@@ -1,4 +1,4 @@
-"""Files of vectors: NumPy's, JSON lines, and the folder that TensorBoard's projector reads."""
+"""Files of texts and of vectors: NumPy, JSON lines, the folder of the projector in TensorBoard."""
 
 import pathlib
 from collections.abc import Callable, Sequence
@@ -7,9 +7,24 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.files import as_json, check_folder_writable, check_writable, replacing
+from kbert.tasks.readers.lines import decoded_lines
+from kbert.tasks.readers.tables import read_rows
 
 # One line of projector_config.pbtxt names one file.
 _PROJECTOR = 'embeddings {\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n}\n'
+
+
+def read_texts(path: str, column: str) -> list[str]:
+    """A text on each line of a .txt file, or in a column of a file of rows.
+
+    Raises `DataError` for a file that does not fit, and for one without texts.
+    """
+    if not path.endswith(".txt"):
+        return [row.cells["text"] for row in read_rows(path, {"text": column})]
+    texts = [line.removesuffix("\n").removesuffix("\r") for _, line in decoded_lines(path)]
+    if not texts:
+        raise DataError(f"{path}: expected a text on each line, found none.")
+    return texts
 
 
 def vectors_writer(output: str) -> Callable[[Sequence[str], np.ndarray], None]:

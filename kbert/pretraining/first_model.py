@@ -1,0 +1,34 @@
+"""The model that a run begins with: a new one of a published size, or one that is trained."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING
+
+from kbert.checkpoints.directory import load_model
+from kbert.config import BertConfig
+from kbert.corpus.store import TokenStore
+from kbert.errors import DataError
+from kbert.pretraining.settings import NewModel
+from kbert.text.vocabulary import load_vocabulary
+
+if TYPE_CHECKING:
+    import keras
+
+
+def first_model(
+    store: TokenStore, new: NewModel, start: str | os.PathLike | None = None
+) -> "tuple[BertConfig, keras.Model | None]":
+    """The configuration of the model, and the trained model of the checkpoint `start`, if any.
+
+    Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
+    """
+    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
+    try:
+        if start is None:
+            return BertConfig.preset(new.preset, len(store.vocabulary), **dropout), None
+        if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
+            raise DataError(f"{start} and {store.path} must have the same vocabulary.")
+        model, config, _ = load_model(start)
+        return dataclasses.replace(config, **dropout), model
+    except ValueError as error:
+        raise DataError(str(error)) from error
