@@ -1,5 +1,6 @@
 """How a command ends: its exit code, one sentence for an error, what it printed in UTF-8."""
 
+import errno
 import os
 import signal
 import sys
@@ -64,5 +65,8 @@ def _write_utf8() -> None:
 def _sentence(error: Exception) -> str:
     """An error as a sentence: an OSError's own text hides the file behind its number."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
+        text = f"{error.strerror}: {error.filename}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += ". What was there before is whole. Free some space, then run the command again."
+        return text
     return str(error)

@@ -44,6 +44,8 @@ _ACTIVATION_NAMES = {
 }
 GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", **_ACTIVATION_NAMES}
 HUGGINGFACE_ACTIVATIONS = {"gelu": "gelu_erf", **_ACTIVATION_NAMES}
+# Sizes of tensors are numbers of 32 bits.
+_LARGEST = 1 << 31
 # Fields that only Hugging Face writes.
 _HUGGINGFACE_FIELDS = {"model_type", "architectures", "layer_norm_eps", "pad_token_id"}
 
@@ -71,10 +73,14 @@ class BertConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise ValueError(f"`{field.name}` must be a positive integer. Received: {value!r}.")
-            if field.type is float and not (isinstance(value, (int, float)) and value >= 0):
-                raise ValueError(f"`{field.name}` must not be negative. Received: {value!r}.")
+            if field.type is int and (type(value) is not int or not 0 < value < _LARGEST):
+                raise ValueError(
+                    f"`{field.name}` must be a positive integer below 2^31. Received: {value!r}."
+                )
+            if field.type is float and (type(value) not in (int, float) or not 0 <= value <= 1):
+                raise ValueError(
+                    f"`{field.name}` must be a number from 0 to 1. Received: {value!r}."
+                )
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "

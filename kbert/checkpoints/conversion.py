@@ -15,7 +15,7 @@ from kbert.checkpoints.formats import (
     writer,
 )
 from kbert.errors import DataError
-from kbert.files import check_folder_writable, replacing_folder
+from kbert.files import check_folder_writable, locked, replacing_folder
 from kbert.settings import Settings, setting
 
 
@@ -58,12 +58,18 @@ def convert(
 ) -> Conversion:
     """Read a folder of any format and write it in another, as the same numbers.
 
-    Raises `DataError` for an output that is not empty, for a source that is no BERT, and for what
-    the format of the output cannot hold.
+    Raises `DataError` for an output that is not empty, or that another process is writing, for a
+    source that is no BERT, and for what the format of the output cannot hold.
     """
+    with locked(output):
+        return _convert(source, pathlib.Path(output), settings)
+
+
+def _convert(
+    source: str | os.PathLike, output: pathlib.Path, settings: ConversionSettings
+) -> Conversion:
     from kbert.checkpoints.directory import Checkpoint, encoder_of
 
-    output = pathlib.Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or an empty folder.")
     check_folder_writable(output)

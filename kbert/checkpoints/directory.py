@@ -182,6 +182,11 @@ def load_task(path: str | os.PathLike) -> Task | None:
     if not isinstance(name, str) or name not in TASKS:
         raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
     task = TASKS[name].from_json(values, str(file))
+    labels = getattr(task, "labels", None)
+    if labels is not None and len(set(labels)) < len(labels):
+        raise DataError(f"{file} must name each label once. Received: {list(labels)}.")
+    if labels == ():
+        raise DataError(f"{file} must have labels. It has none.")
     longest = load_config(path).max_sequence_length
     if task.sequence_length > longest:
         raise DataError(

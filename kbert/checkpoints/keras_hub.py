@@ -13,6 +13,7 @@ from kbert.checkpoints.published_vocabulary import fitted
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
+from kbert.checkpoints.weights import check_size
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object
@@ -46,11 +47,14 @@ def from_keras_hub(path: str | os.PathLike) -> Checkpoint:
     tokenizer = _read_tokenizer(path, config)
     if (path / "task.json").is_file():
         warnings.warn(f"{path} has a task with a head, which is not read.", stacklevel=2)
+    weights = path / "model.weights.h5"
+    if weights.is_file():  # A byte is no weight: of more weights than bytes the file has not all.
+        check_size(weights, [(weights.stat().st_size,)], config)
     backbone = _backbone(config)
     try:
-        backbone.load_weights(path / "model.weights.h5")
+        backbone.load_weights(weights)
     except Exception as error:  # Keras and h5py raise a different class for nearly every damage.
-        raise DataError(f"{path / 'model.weights.h5'} cannot be read: {error}") from error
+        raise DataError(f"{weights} cannot be read: {error}") from error
     with blank_weights():
         model = build_encoder(config)
     fill(model, _places(config), _source(path, backbone))

@@ -27,6 +27,7 @@ from kbert.checkpoints.published_vocabulary import is_cased, read_vocabulary
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
+from kbert.checkpoints.weights import check_size
 from kbert.config import GOOGLE_ACTIVATIONS, PUBLISHED_NAMES, BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
@@ -69,6 +70,7 @@ def from_google(
     config = read_config(file, fields, GOOGLE_ACTIVATIONS)
     pieces = read_vocabulary(path / "vocab.txt", config)
     source = _open(_checkpoint_prefix(path))
+    check_size(source.path, source.shapes.values(), config)
     places, known = list(_places(config)), set()
     if _GRAPH in source.shapes:
         graph = _object_graph(source)

@@ -37,7 +37,7 @@ from kbert.checkpoints.huggingface.weights import (
 )
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_names import all_names
-from kbert.checkpoints.weights import write_arrays
+from kbert.checkpoints.weights import check_size, write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
@@ -69,6 +69,7 @@ def from_huggingface(
     fields = read_object(file)
     config, architecture = read_architecture(file, fields)
     source = without_copies(plainly_named(open_weights(path)))
+    check_size(source.path, source.shapes.values(), config)
     if architecture not in (*_PRETRAINED, *ARCHITECTURES):
         raise DataError(
             f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."

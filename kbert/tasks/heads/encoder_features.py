@@ -14,6 +14,8 @@ from kbert.settings import setting
 LAYER = "encoder_features"
 WEIGHTED = "weighted-sum-last-four"
 _LAST_FOUR = 4
+# A wider LSTM has more weights than BERT-base; a damaged task.json can ask for anything.
+_WIDEST = 4096
 # Title of the options of this approach.
 GROUP = "feature-based: a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
 
@@ -49,7 +51,9 @@ def features_setting():
 
 def lstm_size_setting(text: str):
     """The field `lstm_size` of a task; None for the encoder's width."""
-    return setting(None, text, unset="the encoder's width", group=GROUP, at_least=1)
+    return setting(
+        None, text, unset="the encoder's width", group=GROUP, at_least=1, at_most=_WIDEST
+    )
 
 
 def token_vectors(encoder, features: str | None):
