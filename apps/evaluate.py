@@ -34,7 +34,7 @@ def run(args: Namespace) -> None:
     """Do what the arguments say."""
     import keras
 
-    from kbert.checkpoints.directory import load_finetuned
+    from kbert.checkpoints.formats import load_finetuned
     from kbert.files import check_writable, write_json
     from kbert.finetuning.evaluate import evaluate
     from kbert.inference.settings import ComputeSettings

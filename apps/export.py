@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.checkpoints.directory import load
+    from kbert.checkpoints.formats import load_any
     from kbert.serving.export import check_version, export_saved_model
     from kbert.serving.predictor import Predictor
     from kbert.serving.settings import ExportSettings
@@ -40,7 +40,7 @@ def run(args: Namespace) -> None:
     version = from_options(ExportSettings, args).version
     # Before the model is loaded, which takes seconds.
     check_version(args.output, version)
-    folder = export_saved_model(args.output, load(args.checkpoint), version)
+    folder = export_saved_model(args.output, load_any(args.checkpoint), version)
     predictor = Predictor(folder)
     outputs = ", ".join(predictor.outputs)
     print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")

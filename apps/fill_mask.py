@@ -31,13 +31,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.checkpoints.directory import load
+    from kbert.checkpoints.formats import load_any
     from kbert.inference.fill_mask import fill_mask
     from kbert.inference.settings import FillMaskSettings
     from kbert.settings import from_options
 
     top = from_options(FillMaskSettings, args).top
-    filled = fill_mask(load(args.checkpoint), args.texts, top)
+    filled = fill_mask(load_any(args.checkpoint), args.texts, top)
     show = _print_json if args.json else _print_table
     for text, masks in zip(args.texts, filled, strict=True):
         for number, candidates in enumerate(masks, 1):

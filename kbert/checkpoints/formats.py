@@ -36,7 +36,7 @@ _POOLINGS = {
 def format_of(path: str | os.PathLike) -> str:
     """One of `FORMATS`, by the configuration in the folder. Raises `DataError` for none."""
     path = pathlib.Path(path)
-    check_folder(path)
+    _check_folder(path)
     config = current(path, "config.json")
     # Some folders of Hugging Face hold Google's description beside their own.
     if (path / "bert_config.json").is_file():
@@ -55,7 +55,7 @@ def format_of(path: str | os.PathLike) -> str:
     return "keras-hub" if "class_name" in fields else "huggingface"
 
 
-def check_folder(path: pathlib.Path) -> None:
+def _check_folder(path: pathlib.Path) -> None:
     """Raise `DataError` if there is no such folder."""
     if not path.exists():
         raise DataError(f"There is no folder {path}.")
@@ -76,6 +76,14 @@ def writer(name: str) -> Callable[..., None]:
 def load_any(path: str | os.PathLike) -> "Checkpoint":
     """Read a folder of any format."""
     return reader(format_of(path))(path)
+
+
+def load_finetuned(path: str | os.PathLike) -> "Checkpoint":
+    """Read a fine-tuned model of any format. Raises `DataError` for one without a task."""
+    checkpoint = load_any(path)
+    if checkpoint.task is None:
+        raise DataError(f"{path} is not fine-tuned: expected what `kbert finetune` wrote.")
+    return checkpoint
 
 
 def pooling_of(path: str | os.PathLike) -> "Pooling | None":

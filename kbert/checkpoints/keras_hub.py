@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.published_config import config_of
+from kbert.checkpoints.published_config import check_understood, check_values, config_of
 from kbert.checkpoints.published_vocabulary import fitted
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
@@ -26,6 +26,17 @@ from kbert.text.vocabulary import load_vocabulary
 _ACTIVATION, _EPSILON = "gelu_tanh", 1e-12
 _FIELDS = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 _FIELDS += ("dropout", "max_sequence_length", "num_segments")
+# Of every Keras layer.
+_OF_LAYERS = ("name", "trainable", "dtype")
+# Of a tokenizer: what has one value in BERT's, if it is said.
+_TOKENIZER = {
+    "split_on_cjk": (True,),
+    "split": (True,),
+    "suffix_indicator": ("##",),
+    "oov_token": ("[UNK]",),
+    "special_tokens_in_strings": (False,),
+    "special_tokens": (None,),
+}
 _VOCABULARY = pathlib.Path("assets", "tokenizer", "vocabulary.txt")
 
 
@@ -41,7 +52,9 @@ def from_keras_hub(path: str | os.PathLike) -> Checkpoint:
     name = described.get("class_name")
     if name != "BertBackbone" or not isinstance(described.get("config"), dict):
         raise DataError(f"{file} must be of keras-hub's BertBackbone. Received: {name!r}.")
-    fields = {key: value for key, value in described["config"].items() if key in _FIELDS}
+    fields = dict(described["config"])
+    check_understood(file, fields, (*_FIELDS, *_OF_LAYERS))
+    fields = {key: value for key, value in fields.items() if key in _FIELDS}
     fields["attention_dropout"] = fields.get("dropout", 0.1)
     config = config_of(file, {**fields, "activation": _ACTIVATION})
     tokenizer = _read_tokenizer(path, config)
@@ -144,6 +157,9 @@ def _read_tokenizer(path: pathlib.Path, config: BertConfig) -> WordPieceTokenize
     name, fields = described.get("class_name"), described.get("config")
     if name != "BertTokenizer" or not isinstance(fields, dict):
         raise DataError(f"{file} must be of keras-hub's BertTokenizer. Received: {name!r}.")
+    options = ("lowercase", "strip_accents", "vocabulary", "config_file", "sequence_length")
+    check_understood(file, fields, (*options, *_TOKENIZER, *_OF_LAYERS))
+    check_values(file, fields, _TOKENIZER)
     pieces = fitted(path / _VOCABULARY, load_vocabulary(path / _VOCABULARY), config)
     lowercase = bool(fields.get("lowercase", False))
     strip_accents = bool(fields.get("strip_accents", False))

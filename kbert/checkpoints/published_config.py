@@ -22,7 +22,9 @@ POOLER_FIELDS = frozenset(
 )
 
 
-def check_understood(file: str | pathlib.Path, fields: Mapping, understood: Collection[str]):
+def check_understood(
+    file: str | pathlib.Path, fields: Mapping, understood: Collection[str]
+) -> None:
     """Raise `DataError` for a field that is on and not among those `understood`.
 
     Args:
@@ -36,7 +38,9 @@ def check_understood(file: str | pathlib.Path, fields: Mapping, understood: Coll
             )
 
 
-def check_values(file: str | pathlib.Path, fields: Mapping, allowed: Mapping[str, Collection]):
+def check_values(
+    file: str | pathlib.Path, fields: Mapping, allowed: Mapping[str, Collection]
+) -> None:
     """Raise `DataError` for a field that is there with a value that is not `allowed`."""
     for name, values in allowed.items():
         if name in fields and fields[name] not in values:

@@ -32,7 +32,7 @@ def open_model(
     # Needs Keras, but not TensorFlow.
     import keras
 
-    from kbert.checkpoints.directory import load_finetuned
+    from kbert.checkpoints.formats import load_finetuned
     from kbert.inference.answering import answer_examples
 
     keras.config.set_dtype_policy(precision)

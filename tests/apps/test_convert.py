@@ -133,3 +133,17 @@ def test_what_embed_refuses(tmp_path, capsys, monkeypatch, arguments, said):
     assert kbert("embed", "a", *arguments) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "v.npy").exists()
+
+
+def test_commands_read_other_formats(tmp_path, capsys):
+    save(tmp_path / "ours", make("task"))
+    to_huggingface(tmp_path / "theirs", make("task"))
+    (tmp_path / "rows.tsv").write_text("text\tlabel\nw7 w8\tno\nw9\tyes\n")
+    answers = []
+    for name in ("ours", "theirs"):
+        for command in ("evaluate", "predict"):
+            assert kbert(command, tmp_path / name, tmp_path / "rows.tsv") == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] and "accuracy" in answers[0]
+    assert kbert("evaluate", tmp_path / "none", tmp_path / "rows.tsv") == 1
+    assert "There is no folder" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,3 +97,21 @@ def test_a_preset_of_another_model(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(DataError, match="BertBackbone. Received: 'GPT2Backbone'"):
         from_keras_hub(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("config.json", {"position_type": "rotary"}),
+        ("tokenizer.json", {"suffix_indicator": "@@"}),
+        ("tokenizer.json", {"split": False}),
+        ("tokenizer.json", {"split_on_cjk": False}),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(preset, tmp_path, name, fields):
+    shutil.copytree(preset, tmp_path / "bert")
+    described = json.loads((preset / name).read_text())
+    described["config"] |= fields
+    (tmp_path / "bert" / name).write_text(json.dumps(described))
+    with pytest.raises(DataError, match=f"{name}.*{next(iter(fields))}"):
+        from_keras_hub(tmp_path / "bert")

@@ -38,9 +38,12 @@ from kbert.text.vocabulary import save_vocabulary
 PREFIX = "bert_model.ckpt"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _TF2_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+# What an interrupted training would need: slots of optimizers, moving averages, counters.
 _STATE = re.compile(
     rf"^{_GRAPH}$|OPTIMIZER_SLOT|(^|/)keras_api/metrics/"
-    r"|(^|/)(adam_m|adam_v|global_step|save_counter|optimizer)(/|$)"
+    r"|(^|/)(global_step|save_counter|optimizer|beta[12]_power|loss_scale|good_steps)(/|$)"
+    r"|/(adam_[mv]|Adam(_1)?|AdamW(_1)?|lamb_[mv]|LAMB(_1)?|Momentum|RMSProp(_1)?|v[cr]?"
+    r"|ExponentialMovingAverage)$"
 )
 _FIELDS = frozenset([*PUBLISHED_NAMES, *POOLER_FIELDS, "hidden_act", "embedding_size"])
 # Where our weights begin that only a pre-training model has.
@@ -76,7 +79,7 @@ def from_google(
         graph = _object_graph(source)
         places, known = list(object_places(graph, config)), known_keys(graph, config)
         source = _with_merged_heads(source)
-    source = _without_state(source)
+    source = without_state(source)
     heads = any(place.weight.startswith(_HEADS) for place in places if place.name in source.shapes)
     # A head that is not in the file begins as a new one.
     with contextlib.nullcontext() if allow_missing_heads else blank_weights():
@@ -179,7 +182,7 @@ def _with_merged_heads(source: Source) -> Source:
     return Source(source.path, shapes, lambda name: source.read(name).reshape(shapes[name]))
 
 
-def _without_state(source: Source) -> Source:
+def without_state(source: Source) -> Source:
     """The source without what an interrupted training would need."""
     shapes = {name: shape for name, shape in source.shapes.items() if not _STATE.search(name)}
     return source._replace(shapes=shapes)

@@ -151,7 +151,7 @@ def write_sentence_transformers(path: str | os.PathLike, pooling: Pooling) -> No
     Raises `DataError` for layers but the last, which sentence-transformers has no place for.
     """
     path = pathlib.Path(path)
-    check_holds(pooling)
+    _check_holds(pooling)
     hidden_dim = read_object(path / "config.json")["hidden_size"]
     kinds = {Dense: "Dense", LayerNorm: "LayerNorm", Normalize: "Normalize"}
     following = [*pooling.modules, *([Normalize()] if pooling.normalize else [])]
@@ -174,7 +174,7 @@ def write_sentence_transformers(path: str | os.PathLike, pooling: Pooling) -> No
     write_json(path / "modules.json", entries)
 
 
-def check_holds(pooling: Pooling) -> None:
+def _check_holds(pooling: Pooling) -> None:
     """Raise `DataError` for a pooling that sentence-transformers has no place for."""
     if pooling.layers != (-1,):
         raise DataError(

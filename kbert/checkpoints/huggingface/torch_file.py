@@ -3,6 +3,12 @@
 Such a file is a zip archive: `data.pkl` says which tensors there are, `data/0`, `data/1` ... hold
 their bytes. A pickle can name any function to call, so only the handful that describe tensors is
 let through.
+
+Why not `torch.load(..., weights_only=True)`, as an extra: it would bring the whole of PyTorch for
+one function, and its unpickler, which knows many more names and calls functions of tensors, could
+be made to run code (CVE-2025-32434, before 2.6). Here Python's own unpickler is given two functions
+and the names of dtypes, none of which computes: a tensor stays a description until its bytes are
+read, memory-mapped, with its size compared first.
 """
 
 import collections

@@ -1,6 +1,7 @@
 """Weights of a Hugging Face directory under the names of today's transformers."""
 
 import pathlib
+import re
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from kbert.errors import DataError
 
 # What the file may hold besides: constants, and copies of weights that stand elsewhere.
 CONSTANTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+# Of DataParallel and of torch.compile.
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
@@ -30,10 +33,10 @@ def open_weights(path: pathlib.Path) -> Source:
 
 def plainly_named(source: Source) -> Source:
     """The same arrays under today's names: with "bert." before the body, weight and bias in norms
-    instead of gamma and beta."""
+    instead of gamma and beta, without what torch's wrappers put before all."""
     originals = {}
     for name in source.shapes:
-        plain = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        plain = _WRAPPERS.sub("", name).replace("LayerNorm.gamma", "LayerNorm.weight")
         plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
         if plain.startswith(("embeddings.", "encoder.", "pooler.")):
             plain = "bert." + plain

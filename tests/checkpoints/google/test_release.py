@@ -251,3 +251,19 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"num_hidden_layers": 1}))
     with pytest.raises(DataError, match="bert/encoder/layer_1/.* is no weight of this model"):
         from_google(tmp_path)
+
+
+def test_the_state_of_training_is_passed_over():
+    """Of Google's, LAMB's, Keras's and plain TensorFlow 1's optimizers."""
+    import pathlib
+
+    from kbert.checkpoints.google.release import without_state
+    from kbert.checkpoints.weight_files import Source
+
+    weight = "bert/encoder/layer_0/output/dense/kernel"
+    slots = "adam_m adam_v Adam Adam_1 lamb_m lamb_v LAMB_1 Momentum v vc vr"
+    state = [f"{weight}/{slot}" for slot in [*slots.split(), "ExponentialMovingAverage"]]
+    state += ["global_step", "beta1_power", "beta2_power", "loss_scale", "good_steps"]
+    shapes = dict.fromkeys([weight, *state, "bert/embeddings/v_table"], ())
+    left = without_state(Source(pathlib.Path("x"), shapes, None)).shapes
+    assert set(left) == {weight, "bert/embeddings/v_table"}

@@ -1,0 +1,49 @@
+"""Which format a folder has, and what is said of one that has none."""
+
+import json
+
+import pytest
+
+from kbert.checkpoints.formats import FORMATS, format_of, pooling_of, pooling_writer
+from kbert.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"config.json": {"format": 1}}, "kbert"),
+        ({"config.json": {"model_type": "bert"}}, "huggingface"),
+        ({"config.json": {"vocab_size": 9}}, "huggingface"),
+        ({"modules.json": []}, "huggingface"),
+        ({"config.json": {"class_name": "BertBackbone"}}, "keras-hub"),
+        ({"bert_config.json": {}}, "google"),
+        ({"bert_config.json": {}, "config.json": {}, "bert_model.ckpt.index": {}}, "google"),
+        # Older tools kept Google's description beside Hugging Face's.
+        ({"bert_config.json": {}, "config.json": {"model_type": "bert"}}, "huggingface"),
+    ],
+)
+def test_format_of(tmp_path, files, expected):
+    for name, value in files.items():
+        (tmp_path / name).write_text(json.dumps(value))
+    assert format_of(tmp_path) == expected
+
+
+def test_what_is_no_folder_with_a_bert(tmp_path):
+    with pytest.raises(DataError, match="There is no folder .*nope"):
+        format_of(tmp_path / "nope")
+    with pytest.raises(DataError, match="must be a folder with a BERT: config.json"):
+        format_of(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="must be a folder with a BERT. Received: a file"):
+        format_of(tmp_path / "file")
+
+
+def test_poolings(tmp_path):
+    (tmp_path / "bert_config.json").write_text("{}")
+    assert pooling_of(tmp_path) is None
+    for name in FORMATS:
+        if name in ("kbert", "huggingface"):
+            assert callable(pooling_writer(name))
+        else:
+            with pytest.raises(DataError, match=f"The format {name} has no place.*--encoder-only"):
+                pooling_writer(name)
