@@ -55,10 +55,10 @@ _TOKENS = ("never_split", "additional_special_tokens", "extra_special_tokens")
 _MORE_SPECIAL = ("bos_token", "eos_token")
 # Of calls, of text made from ids, and where the files were.
 _WITHOUT_EFFECT = """
-    backend clean_up_tokenization_spaces init_inputs is_local local_files_only max_len max_length
-    model_max_length name_or_path pad_to_multiple_of padding processor_class
-    special_tokens_map_file split_special_tokens stride tokenizer_file truncation
-    truncation_strategy use_fast verbose vocab_file
+    added_tokens_file backend clean_up_tokenization_spaces full_tokenizer_file init_inputs is_local
+    local_files_only max_len max_length model_max_length model_type name_or_path pad_to_multiple_of
+    padding processor_class special_tokens_map_file split_special_tokens stride tokenizer_file
+    truncation truncation_strategy use_fast verbose vocab_file
 """.split()
 _UNDERSTOOD = frozenset(
     [*_SPECIAL, *_OPTIONS, *_FIXED, *_TOKENS, *_MORE_SPECIAL, *_WITHOUT_EFFECT]

@@ -38,7 +38,7 @@ def read_pipeline(file: pathlib.Path) -> tuple[list[str], dict]:
     parts = read_object(file)
     known = {"added_tokens", "normalizer", "pre_tokenizer", "model", "post_processor"}
     check_understood(file, parts, known | _WITHOUT_EFFECT)
-    pieces = _pieces(file, _part(file, parts, "model", "WordPiece"))
+    pieces = _pieces(file, _part(file, _with_kind(parts), "model", "WordPiece"))
     options = _options(file, _part(file, parts, "normalizer", "BertNormalizer"))
     check_understood(
         f"pre_tokenizer in {file}", _part(file, parts, "pre_tokenizer", "BertPreTokenizer"), _TYPE
@@ -67,6 +67,14 @@ def check_added(file: str | pathlib.Path, tokens: Mapping, pieces: list[str]) ->
 
 
 _TYPE = ("type",)
+
+
+def _with_kind(parts: dict) -> dict:
+    """With the kind of a model that has none: first versions saw it by the fields."""
+    model = parts.get("model")
+    if isinstance(model, dict) and "type" not in model and "max_input_chars_per_word" in model:
+        return {**parts, "model": {"type": "WordPiece", **model}}
+    return parts
 
 
 def _part(file, parts, name, kind) -> dict:

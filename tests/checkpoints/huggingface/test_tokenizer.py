@@ -108,6 +108,16 @@ def test_what_is_berts_in_other_words(tmp_path, name):
     assert_same_ids(ours, theirs)
 
 
+def test_a_file_of_the_first_versions(tmp_path):
+    """Those of Google's models on the hub do not name the kind of their model."""
+    pipeline(**ORDINARY["TemplateProcessing"]).save(str(tmp_path / "tokenizer.json"))
+    described = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert described["model"].pop("type") == "WordPiece"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(described))
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert_same_ids(read_tokenizer(tmp_path, BertConfig(ROWS)), theirs)
+
+
 N, P = normalizers, pre_tokenizers
 OTHER = {
     "no normalizer": {"normalizer": None},
