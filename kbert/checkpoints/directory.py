@@ -229,11 +229,14 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def _description(path: str | os.PathLike) -> dict:
     """What config.json holds, each value of the type that it must have."""
     file = current(path, "config.json")
+    if not pathlib.Path(path).exists():
+        raise DataError(f"There is no folder {path}.")
+    others = f"kbert convert {path} --output FOLDER reads what other tools wrote"
     if not file.is_file():
-        raise DataError(f"{path} must be a checkpoint directory; it has no config.json.")
+        raise DataError(f"{path} must be a checkpoint directory; it has no config.json ({others}).")
     values = read_checked(file)
     if values.get("format") != FORMAT:
-        raise DataError(f"{file} must be a kbert configuration of format {FORMAT}.")
+        raise DataError(f"{file} must be a kbert configuration of format {FORMAT} ({others}).")
     kinds = [*BUILDERS, "task"]
     if values.get("model") not in kinds:
         raise DataError(

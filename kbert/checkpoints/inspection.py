@@ -1,7 +1,7 @@
 """How many parameters a BERT has, layer by layer: by the usual formula and exactly.
 
-Nothing is built for it: the counts come from a configuration, or from the shapes in a checkpoint's
-file of weights.
+The counts come from a configuration, or from the shapes of a checkpoint's weights; for kbert's no
+model is built.
 """
 
 import dataclasses
@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kbert.checkpoints.directory import checked, load_config, load_options, load_task
-from kbert.checkpoints.weights import stored_shapes
+from kbert.checkpoints.formats import format_of, load_any
+from kbert.checkpoints.weights import model_weights, stored_shapes
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import current, read_object
@@ -35,32 +36,43 @@ class Inspection(NamedTuple):
 
 
 def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
-    """Read a checkpoint directory without building its model.
+    """Read a folder with a BERT: kbert's without building its model, others through it.
 
     Raises `DataError` for what is no checkpoint.
     """
     path = pathlib.Path(path)
+    if format_of(path) != "kbert":
+        model, tokenizer, config, task = load_any(path)
+        settings = {"tokenizer": tokenizer.options}
+        if task is not None:
+            settings["task"] = {"name": task.name, **task.to_json()}
+        shapes = {name: tuple(weight.shape) for name, weight in model_weights(model).items()}
+        return Inspection(config, settings, _count(config, shapes, path))
     config = load_config(path)
     settings = {"tokenizer": dataclasses.asdict(load_options(path))}
     if load_task(path) is not None:
         settings["task"] = read_object(checked(path, "task.json"))
     # Not `checked`: for the shapes alone the weights need not be read.
-    return Inspection(config, settings, count_stored(config, current(path, "model.safetensors")))
+    file = current(path, "model.safetensors")
+    if not file.is_file():
+        raise DataError(f"{file} is not there: the checkpoint is not whole.")
+    return Inspection(config, settings, _count(config, stored_shapes(file), file))
 
 
-def count_stored(config: BertConfig, path: pathlib.Path) -> list[LayerCount]:
-    """The layers in a file of weights, from its shapes alone: embedding, blocks, pooler, heads."""
-    if not path.is_file():
-        raise DataError(f"{path} is not there: the checkpoint is not whole.")
+def _count(
+    config: BertConfig, shapes: Mapping[str, tuple[int, ...]], where: pathlib.Path
+) -> list[LayerCount]:
+    """The layers of weights of these shapes: embedding, blocks, pooler, heads."""
     exact: dict[str, int] = {}
-    for name, shape in stored_shapes(path).items():
+    for name, shape in shapes.items():
         layer = name.split("/")[0]
         exact[layer] = exact.get(layer, 0) + math.prod(shape)
-    encoder = list(_by_layer(config, config.exact_parts()))
-    heads = sorted(set(exact) - set(encoder))
+    # Some tasks have no use for the pooler.
+    encoder = [name for name in _by_layer(config, config.exact_parts()) if name != "pooler"]
     missing = sorted(set(encoder) - set(exact))
     if missing:
-        raise DataError(f"{path} has no weights of {', '.join(missing)}.")
+        raise DataError(f"{where} has no weights of {', '.join(missing)}.")
+    heads = sorted(set(exact) - set(encoder), key=lambda name: (name != "pooler", name))
     return _with_formula(config, {layer: exact[layer] for layer in [*encoder, *heads]})
 
 

@@ -113,7 +113,7 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
         ("evaluate {folder}/start {folder}/dev.tsv", "is not fine-tuned"),
         ("predict {out} {folder}/none.txt", "No such file or directory: "),
         ("predict {out} {folder}/blank.txt", "blank.txt, line 2: expected a text. It is empty"),
-        ("predict {folder}/none {folder}/dev.tsv", "must be a checkpoint directory"),
+        ("predict {folder}/none {folder}/dev.tsv", "There is no folder"),
         (
             "finetune classification --from {folder}/start --train {folder}/train.tsv "
             "--output {folder}/new --label-column x",

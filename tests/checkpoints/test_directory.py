@@ -358,7 +358,7 @@ def test_damage_is_named(unchecked, damage, message):
 
 
 def test_a_wrong_path(tmp_path):
-    with pytest.raises(DataError, match="nowhere must be a checkpoint directory"):
+    with pytest.raises(DataError, match="There is no folder .*nowhere"):
         load(tmp_path / "nowhere")
 
 

@@ -12,12 +12,14 @@ from kbert import (
     build_encoder,
     build_pretraining_model,
     save,
+    to_huggingface,
 )
 from kbert.checkpoints.inspection import count_encoder, format_counts, inspect_checkpoint
 from kbert.checkpoints.weights import write_arrays
 from kbert.config import PRESETS
 from kbert.errors import DataError
 from kbert.tasks.classification import ClassificationTask
+from tests.checkpoints.published_models import TASKS, make
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
 CONFIGS = [
@@ -90,7 +92,7 @@ def test_table():
 
 
 def test_checkpoints_that_cannot_be_read(tmp_path):
-    with pytest.raises(DataError, match="must be a checkpoint directory"):
+    with pytest.raises(DataError, match="must be a folder with a BERT"):
         inspect_checkpoint(tmp_path)
     write(tmp_path, build_encoder(CONFIGS[0]))
     weights = tmp_path / "model.safetensors"
@@ -98,11 +100,23 @@ def test_checkpoints_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="is not a whole safetensors file"):
         inspect_checkpoint(tmp_path)
     write_arrays(weights, {"embedding/token_table": build_encoder(CONFIGS[0]).weights[0].numpy()})
-    with pytest.raises(DataError, match="has no weights of block_0, block_1, pooler"):
+    with pytest.raises(DataError, match="has no weights of block_0, block_1"):
         inspect_checkpoint(tmp_path)
     weights.unlink()
     with pytest.raises(DataError, match="model.safetensors is not there"):
         inspect_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["classification", "tagging"])
+def test_other_formats_and_models_without_a_pooler(tmp_path, name):
+    checkpoint = make("task", task=TASKS[name])
+    save(tmp_path / "ours", checkpoint)
+    to_huggingface(tmp_path / "theirs", checkpoint)
+    ours, theirs = (inspect_checkpoint(tmp_path / name) for name in ("ours", "theirs"))
+    assert {count.layer: count.exact for count in ours.layers} == counted(checkpoint.model)
+    assert ours.layers == theirs.layers and ours.config == theirs.config
+    assert ours.settings["tokenizer"] == theirs.settings["tokenizer"]
+    assert ours.settings["task"]["name"] == theirs.settings["task"]["name"] == name
 
 
 def test_command(tmp_path, capsys):
@@ -135,4 +149,4 @@ def test_command_refuses_options(arguments, expected, capsys):
 
 def test_command_refuses_what_is_not_there(capsys):
     assert run_command("inspect", ["nowhere"]) == 1
-    assert "nowhere must be a checkpoint directory" in capsys.readouterr().err
+    assert "There is no folder nowhere" in capsys.readouterr().err

@@ -140,4 +140,4 @@ def test_command(tmp_path, capsys):
     assert run_command("fill-mask", [str(tmp_path), "no mask"]) == 1
     assert "Expected a text with [MASK]" in capsys.readouterr().err
     assert run_command("fill-mask", [str(tmp_path / "none"), text]) == 1
-    assert "must be a checkpoint directory" in capsys.readouterr().err
+    assert "There is no folder" in capsys.readouterr().err

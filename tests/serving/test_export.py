@@ -216,7 +216,7 @@ def test_command(single, tmp_path, capsys):
     assert run_command("export", [*arguments, "--version", "3"]) == 1
     assert "is already there" in capsys.readouterr().err
     assert run_command("export", [str(tmp_path), "--output", str(tmp_path / "other")]) == 1
-    assert "must be a checkpoint directory" in capsys.readouterr().err
+    assert "must be a folder with a BERT" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert run_command("export", [arguments[0], "--output", str(tmp_path / "file")]) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
