@@ -25,6 +25,7 @@ from kbert.corpus.shard_encoder import ShardEncoder
 from kbert.corpus.store import SPLITS
 from kbert.corpus.store_writer import StoreWriter
 from kbert.errors import DataError
+from kbert.files import DISK_FULL
 from kbert.text.vocabulary import load_vocabulary
 
 TASK_CHARACTERS = 4 << 20
@@ -82,6 +83,13 @@ def prepare(
                 working = time.monotonic()
                 text_bytes = _write_shards(writer, reader, pool, progress)
             _finish(writer, reader, pieces, recipe)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise DataError(
+                f"There is no room left on the disk of {output}. Make some, and give the same "
+                "command again: it goes on from what is written."
+            ) from error
         finally:
             writer.close()
     ended = time.monotonic()

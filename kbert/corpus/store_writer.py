@@ -177,12 +177,13 @@ class _NpyFile:
         return self
 
     def write(self, array: np.ndarray) -> None:
-        array.astype(self._dtype, copy=False).tofile(self._file)
+        # Not `tofile`, which loses the end without a word where the disk is full.
+        self._file.write(np.ascontiguousarray(array, self._dtype).data)
         self._missing -= len(array)
 
     def __exit__(self, error_type, error, traceback):
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
         if error is None and self._missing:
             raise RuntimeError(f"{self._path} lacks {self._missing} numbers: shards do not add up.")

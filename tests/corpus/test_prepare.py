@@ -1,5 +1,6 @@
 """From text to token store: what it holds, how it is interrupted, what it refuses."""
 
+import errno
 import itertools
 import json
 import lzma
@@ -18,7 +19,7 @@ from kbert.corpus import prepare as corpus
 from kbert.corpus.documents import TextReader
 from kbert.corpus.prepare import prepare
 from kbert.corpus.store import TokenStore
-from kbert.corpus.store_writer import StoreWriter
+from kbert.corpus.store_writer import StoreWriter, _NpyFile
 from kbert.errors import DataError
 from kbert.text.sentences import split_sentences
 from kbert.text.tokenizer import WordPieceTokenizer
@@ -249,6 +250,38 @@ def test_interrupted_while_the_arrays_are_written(tmp_path, vocabulary, text_fil
     assert content_of(tmp_path / "store") == content_of(tmp_path / "whole")
     [problem] = TokenStore(tmp_path / "store").summary["problems"]["listed"]
     assert (problem["problem"], problem["count"]) == ("empty file", 1)
+
+
+@pytest.mark.parametrize("stage", ["write", "_write_split"])
+def test_a_full_disk_is_a_sentence_and_the_run_goes_on(
+    tmp_path, vocabulary, text_file, monkeypatch, stage
+):
+    small_shards(monkeypatch)
+    prepare([text_file], tmp_path / "whole", vocabulary, progress=False)
+    owner = corpus.ShardEncoder if stage == "write" else StoreWriter
+    works, calls = getattr(owner, stage), []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return works(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, stage, fails)
+        with pytest.raises(DataError, match="no room left on the disk of .*store"):
+            prepare([text_file], tmp_path / "store", vocabulary, processes=1, progress=False)
+    assert not list((tmp_path / "store").rglob("*.tmp"))
+    prepare([text_file], tmp_path / "store", vocabulary, progress=False)
+    assert content_of(tmp_path / "store") == content_of(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("length", [3, 1_000_000])
+def test_an_array_that_does_not_fit_on_the_disk(length):
+    with pytest.raises(OSError, match="No space left"):
+        with _NpyFile("/dev/full", np.dtype(np.int64), length) as file:
+            file.write(np.zeros(length, np.int64))
 
 
 def test_a_finished_store_is_left_alone(tmp_path, vocabulary, text_file):
