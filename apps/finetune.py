@@ -4,7 +4,8 @@
         --output DIRECTORY
 
 Shows a progress bar, scores the validation rows after every epoch and keeps the best epoch in
-DIRECTORY, with finetune.json (settings and scores) and TensorBoard logs. `kbert finetune
+DIRECTORY, with finetune.json (settings and scores) and TensorBoard logs. Stopped at any moment, the
+same command goes on, from DIRECTORY.unfinished. `kbert finetune
 classification --help` lists the task's options. GLUE's files need no options of columns, and any
 others say where theirs are:
 
@@ -94,6 +95,8 @@ def run(args: Namespace) -> None:
         rows, cut = summary[f"{part}_rows"], summary[f"{part}_rows_cut"]
         print(f"{part}: {rows} rows, {cut} of them cut{counts}")
     print_bad_rows(summary)
+    if summary["output_layer"] == "of the checkpoint":
+        print(f"the output layer of {args.checkpoint} was trained further: same task, same labels")
     scores = _shown(args, summary["scores"]) or "not scored"
     print(f"epoch {summary['best_epoch']} of {summary['epochs']} kept: {scores}")
     print(f"{summary['steps']} steps in {summary['seconds']} s; wrote {args.output}")
@@ -144,7 +147,6 @@ def keywords(args):
         "validation_path": args.validation,
         "from_random": args.from_random,
         "overwrite": args.overwrite,
-        "verbose": 1 if sys.stdout.isatty() else 2,
     }
 
 

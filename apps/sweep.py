@@ -31,8 +31,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
+    from kbert.finetuning.best_epoch import rank
     from kbert.finetuning.settings import Grid
-    from kbert.finetuning.several_runs import finetune_several, grid, rank
+    from kbert.finetuning.several_runs import finetune_several, grid
     from kbert.settings import from_options
 
     changes = grid(vars(from_options(Grid, args)))
@@ -41,7 +42,7 @@ def run(args: Namespace) -> None:
     metric = report["metric"]
 
     def order(found):
-        return rank(found["scores"].get(metric, float("nan")), metric)
+        return rank(found["scores"], metric)
 
     scores = [name for name in report["mean"] if name != metric]
     print("  ".join(f"{name:>13}" for name in (*first, "best_epoch", metric, *scores)))

@@ -111,6 +111,7 @@ OTHERS = (
     "pretraining/masking/test_token.py",
     "inference/test_answering.py",
     "engine/test_optimizers.py",
+    "finetuning/remedies/test_adversarial.py",
     "pretraining/objectives/test_masked_lm_next_sentence.py",
 )
 LAYERS = sorted(f"layers/{file.name}" for file in (ROOT / "tests/layers").glob("test_*.py"))

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
+from kbert import BertConfig, Checkpoint, build_encoder, finetune, save
 from kbert.finetuning.settings import FinetuningSettings
 
 WORDS = "the film was good bad music and we saw it very long short on a day".split()
@@ -14,6 +14,8 @@ NEUTRAL = [word for word in WORDS if word not in ("good", "bad")]
 
 def write_checkpoint(path, words=WORDS, max_sequence_length=32):
     """An encoder without dropout: the rows are few, and a test should not depend on luck."""
+    from kbert import WordPieceTokenizer  # Needs TensorFlow, which those who fine-tune may lack.
+
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     config = BertConfig(
         len(vocabulary),
@@ -44,8 +46,6 @@ def write_rows(path, rows, seed):
 
 def finetune_with(task, *files, **values):
     """`finetune` with settings and keywords side by side."""
-    from kbert import finetune  # Needs TensorFlow, which those who want a checkpoint may lack.
-
     names = {field.name for field in dataclasses.fields(FinetuningSettings)} & set(values)
     settings = FinetuningSettings(**{name: values.pop(name) for name in names})
     return finetune(task, *files, settings, **values)

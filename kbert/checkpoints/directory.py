@@ -119,8 +119,11 @@ def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
 
 def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     """The tokenizer of a checkpoint directory. Raises `DataError` for pieces of another model."""
-    # Here, because a model loads without TensorFlow, and its tokenizer does not.
-    from kbert.text.tokenizer import WordPieceTokenizer
+    # Each answers with the same ids, in its own kind of tensors.
+    if keras.backend.backend() == "tensorflow":
+        from kbert.text.tokenizer import WordPieceTokenizer as Tokenizer
+    else:
+        from kbert.text.python_tokenizer import PythonTokenizer as Tokenizer
 
     vocabulary, size = load_pieces(path), load_config(path).vocabulary_size
     if len(vocabulary) != size:
@@ -128,7 +131,7 @@ def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
             f"{current(path, 'vocab.txt')} must have the {size} pieces of the model. "
             f"Received: {len(vocabulary)}."
         )
-    return WordPieceTokenizer(vocabulary, **dataclasses.asdict(load_options(path)))
+    return Tokenizer(vocabulary, **dataclasses.asdict(load_options(path)))
 
 
 def load_options(path: str | os.PathLike) -> TokenizerOptions:

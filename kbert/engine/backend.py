@@ -1,6 +1,7 @@
 """What trains under which Keras backend: TensorFlow, or JAX on a machine without TensorFlow."""
 
 import importlib
+import types
 
 import keras
 
@@ -10,7 +11,7 @@ _ENGINES = {
 }
 
 
-def engine():
+def engine() -> types.ModuleType:
     """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices`,
     `compile_whole_step` and `xla_clusters`; each means the same under both."""
     return importlib.import_module(_ENGINES[keras.backend.backend()])

@@ -67,11 +67,14 @@ class TrainingModel(BaseTrainingModel):
     def synchronise(self) -> None:
         self.jax_state_sync()
 
-    def _batch(self, trainable, data, number, scale):
-        """The batch's sums of gradients and of the objective, one microbatch after another."""
+    def _batch(self, trainable, data, number, scale, *move):
+        """The batch's sums of gradients and of the objective, one microbatch after another.
+
+        `move` is handed on to `_moved`.
+        """
         differentiate = jax.grad(self._microbatch, has_aux=True)
         if self.accumulate == 1:
-            return differentiate(trainable, data, number, scale)
+            return differentiate(trainable, data, number, scale, *move)
 
         # Every n-th row, so that a microbatch lies on all devices as the batch does.
         def split(array):
@@ -82,17 +85,20 @@ class TrainingModel(BaseTrainingModel):
 
         def add(index, totals):
             part = jax.tree.map(lambda array: array[index], parts)
-            return jax.tree.map(
-                jnp.add, totals, differentiate(trainable, part, number + index, scale)
-            )
+            found = differentiate(trainable, part, number + index, scale, *move)
+            return jax.tree.map(jnp.add, totals, found)
 
-        first = differentiate(trainable, jax.tree.map(lambda a: a[0], parts), number, scale)
+        first = differentiate(trainable, jax.tree.map(lambda a: a[0], parts), number, scale, *move)
         return jax.lax.fori_loop(1, self.accumulate, add, first)
 
-    def _microbatch(self, trainable, data, number, scale):
+    def _sum_over_devices(self, values):
+        """As they are: a value of the global batch is the sum already."""
+        return values
+
+    def _microbatch(self, trainable, data, number, scale, *move):
         inputs, targets, weights = data
-        weights_now = zip(self.trainable_variables, trainable, strict=True)
-        with keras.StatelessScope([*weights_now, *self._states(number)]):
+        states = [*zip(self.trainable_variables, trainable, strict=True), *self._states(number)]
+        with keras.StatelessScope([*states, *self._moved(trainable, *move)]):
             sums = self.objective(self.model(inputs, training=True), targets, weights)
         return sums["loss"] * scale, sums
 
@@ -108,9 +114,18 @@ class TrainingModel(BaseTrainingModel):
 
 
 class Batches(keras.utils.PyDataset):
-    """`batch(start)` and the `num_batches - 1` after it, in order, drawn ahead by threads."""
+    """`batch(start)` and the `num_batches - 1` after it, in order, drawn ahead by threads.
 
-    def __init__(self, batch: Callable[[int], tuple], num_batches: int, start: int = 0):
+    Whether the shapes of batches are fixed makes no difference: XLA compiles each.
+    """
+
+    def __init__(
+        self,
+        batch: Callable[[int], tuple],
+        num_batches: int,
+        start: int = 0,
+        fixed_shapes: bool = True,
+    ):
         super().__init__(workers=2, max_queue_size=4)
         self.batch, self.length, self.start = batch, num_batches, start
 

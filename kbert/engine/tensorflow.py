@@ -39,9 +39,7 @@ class TrainingModel(BaseTrainingModel):
         super().compile(optimizer, jit_compile=False)
 
     def train_step(self, data):
-        replica = tf.distribute.get_replica_context()
-        gradients, sums = self._batch(data, replica)
-        gradients, sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, (gradients, sums))
+        gradients, sums = self._sum_over_devices(self._batch(data))
         norm = tf.linalg.global_norm(gradients) / self.loss_scale
         finite = tf.math.is_finite(norm)
         scale = 1 / self.loss_scale
@@ -53,14 +51,20 @@ class TrainingModel(BaseTrainingModel):
             "loss_scale": tf.identity(self.loss_scale.value),
             "learning_rate": tf.cast(self.optimizer.learning_rate, "float32"),
         }
-        replica.merge_call(self._update, args=(gradients, scale, finite))
+        tf.distribute.get_replica_context().merge_call(
+            self._update, args=(gradients, scale, finite)
+        )
         self._count(finite)
         return logs
 
     def test_step(self, data):
         inputs, targets, weights = data
         sums = self.objective(self.model(inputs, training=False), targets, weights)
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        return self._sum_over_devices(sums)
+
+    def _sum_over_devices(self, values):
+        replica = tf.distribute.get_replica_context()
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def evaluate_sums(self, dataset) -> dict[str, float]:
         """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
@@ -72,11 +76,12 @@ class TrainingModel(BaseTrainingModel):
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
 
-    def _batch(self, data, replica, *move):
+    def _batch(self, data, *move):
         """This replica's sums of gradients and of the objective, one microbatch after another.
 
-        `move` is handed on to `_states`.
+        `move` is handed on to `_moved`.
         """
+        replica = tf.distribute.get_replica_context()
         number = tf.cast(replica.replica_id_in_sync_group, "int64") * self.accumulate
         number += self.data_step.value * self.accumulate * replica.num_replicas_in_sync
         if self.accumulate == 1:
@@ -103,8 +108,11 @@ class TrainingModel(BaseTrainingModel):
     def _microbatch(self, data, number, loss_scale, *move):
         inputs, targets, weights = data
         variables = [variable.value for variable in self.model.trainable_variables]
-        with tf.GradientTape() as tape, keras.StatelessScope(self._states(number, *move)):
-            sums = self.objective(self.model(inputs, training=True), targets, weights)
+        with tf.GradientTape() as tape:
+            # Within the tape: a moved weight is a function of the weight.
+            states = [*self._states(number), *self._moved(variables, *move)]
+            with keras.StatelessScope(states):
+                sums = self.objective(self.model(inputs, training=True), targets, weights)
             loss = sums["loss"] * loss_scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums

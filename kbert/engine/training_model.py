@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kbert.errors import DataError
+
 _FIRST_LOSS_SCALE = 2.0**15
 GROWTH_STEPS = 2000  # without an overflow, before the loss scale doubles
 _MOST_GENERATORS, _MOST_DRAWS = 2**16, 2**10  # of a model, and of a generator in one pass
@@ -70,6 +72,14 @@ class BaseTrainingModel(keras.Model):
     def synchronise(self) -> None:
         """Write the state of a running `fit` into the variables, if the backend keeps it apart."""
 
+    def _moved(self, values):
+        """(weight, value) of each weight that a pass sees otherwise than it is: none.
+
+        Args:
+            values: of all trainable weights.
+        """
+        return []
+
     def _states(self, number):
         """(variable, value) of each dropout generator, from (seed, generator, number of the pass).
 
@@ -84,3 +94,12 @@ class BaseTrainingModel(keras.Model):
             values = [ops.convert_to_tensor(first, "uint32"), ops.cast(second, "uint32")]
             states.append((state, ops.cast(ops.stack(values), state.dtype)))
         return states
+
+
+def check_divides(batch_size: int, accumulate: int, devices: int) -> None:
+    """Raises `DataError` for a batch that devices and microbatches cannot share evenly."""
+    if batch_size % (devices * accumulate):
+        raise DataError(
+            "The batch size must be a multiple of devices x accumulate = "
+            f"{devices} x {accumulate}. Received: {batch_size}."
+        )

@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from kbert.inference.batches import bucket_length
+from kbert.inference.forward import SHAPES_COST
 from kbert.tasks.features import MULTIPLE, Arrays, Feature, pad_batch
 
 # Batches a window in which texts are sorted by length. More would pad less, but put the same texts
@@ -12,7 +14,12 @@ WINDOW = 50
 
 
 def padded_length(length: int, limit: int) -> int:
-    """`length` rounded up to a multiple of `MULTIPLE`, but not above `limit`."""
+    """`length` rounded up to a multiple of `MULTIPLE`, but not above `limit`.
+
+    To one of few sizes where every shape is compiled for itself.
+    """
+    if SHAPES_COST:
+        return bucket_length(length, limit)
     return min(-(-length // MULTIPLE) * MULTIPLE, limit)
 
 
@@ -69,7 +76,14 @@ class TrainingBatches:
         length = padded_length(longest, self.limit)
         return pad_batch(chosen, length, self.batch_size, self.token_targets)
 
+    def num_tokens(self, number: int) -> int:
+        """How many positions of a batch are no padding."""
+        epoch, index = divmod(int(number), len(self))
+        masks = (self.features[i].inputs["padding_mask"] for i in self.plan(epoch)[index])
+        return sum(np.count_nonzero(mask) for mask in masks)
+
     def plan(self, epoch: int) -> list[np.ndarray]:
+        """`plan_epoch` of these rows."""
         planned, plan = self._plan
         if planned != epoch:
             lengths = [feature.length for feature in self.features]

@@ -1,78 +1,126 @@
 """The callback of fine-tuning: scores each epoch, keeps the best, stops when none gets better."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import keras
+from tqdm import tqdm
 
-from kbert.errors import TrainingError
+from kbert.engine.callbacks import Counter, described
+from kbert.engine.logs import LogWriter
+from kbert.finetuning.settings import EpochChoice
 
-# What a step reports as it is; of all other numbers the epoch so far is averaged.
-_NOT_AVERAGED = ("learning_rate", "loss_scale")
+
+class Best(NamedTuple):
+    """An epoch, counted from 1, and its scores on held-out rows."""
+
+    epoch: int
+    scores: dict
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Stands before the progress bar and TensorBoard, which show what it adds to the logs.
+    """At each epoch's end, and the run's: scores in TensorBoard, in a line, and compared.
 
     Args:
+        counter: of the run.
+        steps_per_epoch: batches of all rows.
         score: -> scores of the model as it is, or None: then the last epoch is the best.
-        keep: saves the model as it is.
-        metric: the score that is compared; "loss" is better when lower, others when higher.
-        patience: stop after so many epochs in a row without a better one; None never stops.
+        keep: saves the model as it is, the best so far.
+        choice: the metric that is compared (see `rank`), and the patience: stop after so many
+            epochs in a row without a better one.
+        writer: of the run's log folder.
+        best: so far, of a run that is resumed.
+        silent: print no lines.
 
     Attributes:
-        epoch: the best one, counted from 1; None before the first.
-        scores: of that epoch.
+        best: the best epoch; None before the first.
     """
 
     def __init__(
         self,
+        counter: Counter,
+        steps_per_epoch: int,
         score: Callable[[], dict] | None,
-        keep: Callable[[], None],
-        metric: str,
-        patience: int | None = None,
+        keep: Callable[[Best], None],
+        choice: EpochChoice,
+        *,
+        writer: LogWriter,
+        best: Best | None = None,
+        silent: bool = False,
     ):
         super().__init__()
+        self.counter = counter
+        self.steps_per_epoch = steps_per_epoch
         self.score = score
         self.keep = keep
-        self.metric = metric
-        self.patience = patience
-        self.epoch: int | None = None
-        self.scores: dict = {}
-        self._sums: dict[str, float] = {}
+        self.choice = choice
+        self.writer = writer
+        self.best = best
+        self.silent = silent
+        self._start()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._sums = {}
+    def _start(self):
+        self._sums, self._count = {}, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"The loss became {logs['loss']} in batch {batch + 1} of the epoch. "
-                "A lower learning rate or float32 may help."
-            )
-        for name in logs:
-            if name not in _NOT_AVERAGED:
-                self._sums[name] = self._sums.get(name, 0.0) + float(logs[name])
-                logs[name] = self._sums[name] / (batch + 1)
-        self._last = dict(logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs.update(self._last)
-        if self.score is None:
-            self.epoch = epoch + 1
+        self._count += 1
+        for name, value in logs.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        if not self.counter.due(self.steps_per_epoch):
             return
-        scores = self.score()
-        logs.update({f"val_{k}": v for k, v in scores.items() if isinstance(v, float)})
-        if self.epoch is None or self._better(scores[self.metric]):
-            self.epoch, self.scores = epoch + 1, scores
-            self.keep()
-        elif self.patience is not None and epoch + 1 - self.epoch >= self.patience:
+        epoch = -(-self.counter.step // self.steps_per_epoch)
+        scores = {} if self.score is None else self.score()
+        self._report(epoch, scores)
+        self._start()
+        if self.score is None:
+            self._keep_at_the_end(epoch)
+        elif self.best is None or self._is_better(scores):
+            self.best = Best(epoch, scores)
+            self.keep(self.best)
+        if self.is_over():
             self.model.stop_training = True
 
-    def on_train_end(self, logs=None):
-        if self.score is None:
-            self.keep()
+    def is_over(self) -> bool:
+        """Whether no step is left, or patience is; a run that is resumed may find it so."""
+        step, patience = self.counter.step, self.choice.patience
+        if step == self.counter.end_step:
+            return True
+        if self.best is None or patience is None or self.score is None:
+            return False
+        return step // self.steps_per_epoch - self.best.epoch >= patience
 
-    def _better(self, value: float) -> bool:
-        best = self.scores[self.metric]
-        return value < best if self.metric == "loss" else value > best
+    def _keep_at_the_end(self, epoch):
+        self.best = Best(epoch, {})
+        if self.counter.step == self.counter.end_step:
+            self.keep(self.best)
+
+    def _is_better(self, scores):
+        return rank(scores, self.choice.metric) > rank(self.best.scores, self.choice.metric)
+
+    def _report(self, epoch, scores):
+        numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
+        points = {f"held_out/{name}": value for name, value in numbers.items()}
+        self.writer.scalars(self.counter.step, points)
+        if self.silent:
+            return
+        means = {name: value / self._count for name, value in self._sums.items()}
+        line = f"epoch {epoch}: {', '.join(described(means))}"
+        if numbers:
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+            line += f"; held out: {shown}"
+        tqdm.write(line)
+
+
+def rank(scores: Mapping[str, float], metric: str) -> tuple[float, float]:
+    """What compares two epochs or runs: the greater is the better one.
+
+    "loss" is better when lower, all other metrics when higher; of two equal ones that with the
+    lower loss; NaN is the worst.
+    """
+    loss = -_number(scores.get("loss", math.inf), math.inf)
+    return (loss if metric == "loss" else _number(scores.get(metric, math.nan), -math.inf)), loss
+
+
+def _number(value: float, instead: float) -> float:
+    return instead if math.isnan(value) else value

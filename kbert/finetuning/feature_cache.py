@@ -74,7 +74,7 @@ def as_vectors(
     config: BertConfig,
     cache: Cache,
     batch_size: int,
-    verbose: int,
+    silent: bool,
 ) -> list[Feature]:
     """The features with the extractor's vectors, (sequence, width), in the place of token ids.
 
@@ -87,16 +87,16 @@ def as_vectors(
     shape = (ends[-1], extractor.output[TOKEN_VECTORS].shape[-1])
     if cache.folder is None:
         array = np.empty(shape, cache.dtype)
-        fill(array, extractor, features, config, batch_size, verbose)
+        _write_vectors(array, extractor, features, config, batch_size, silent)
     else:
-        path = cache.folder / f"{digest(extractor, features, config, cache.dtype)}.npy"
-        array = opened(path, shape)
+        path = cache.folder / f"{_digest(extractor, features, config, cache.dtype)}.npy"
+        array = _cached(path, shape)
         if array is None:
             with replacing(path) as temporary:
                 array = np.lib.format.open_memmap(temporary, "w+", cache.dtype, shape)
-                fill(array, extractor, features, config, batch_size, verbose)
+                _write_vectors(array, extractor, features, config, batch_size, silent)
                 array.flush()
-            array = opened(path, shape)
+            array = _cached(path, shape)
     return [
         feature._replace(
             inputs={
@@ -108,7 +108,7 @@ def as_vectors(
     ]
 
 
-def opened(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
+def _cached(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
     """The vectors in a file, mapped into memory; None where there are none, or not all of them."""
     try:
         array = np.load(path, mmap_mode="r")
@@ -117,24 +117,24 @@ def opened(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
     return array if array.shape == shape else None
 
 
-def fill(
+def _write_vectors(
     array: np.ndarray,
     extractor: keras.Model,
     features: Sequence[Feature],
     config: BertConfig,
     batch_size: int,
-    verbose: int,
+    silent: bool,
 ) -> None:
     """Write the vectors of all tokens into (tokens, width)."""
-    start = 0
-    with tqdm(total=len(array), desc="features", unit=" tokens", disable=verbose != 1) as bar:
-        for feature, vectors in computed(extractor, features, config, batch_size):
+    start, hidden = 0, True if silent else None  # None: where there is no terminal.
+    with tqdm(total=len(array), desc="features", unit=" tokens", disable=hidden) as bar:
+        for feature, vectors in _computed(extractor, features, config, batch_size):
             array[start : start + feature.length] = vectors[: feature.length]
             start += feature.length
             bar.update(feature.length)
 
 
-def computed(
+def _computed(
     extractor: keras.Model, features: Sequence[Feature], config: BertConfig, batch_size: int
 ) -> Iterator[tuple[Feature, np.ndarray]]:
     """Each feature with its vectors, (sequence or longer, width)."""
@@ -145,7 +145,7 @@ def computed(
             yield feature, output[TOKEN_VECTORS]
 
 
-def digest(
+def _digest(
     extractor: keras.Model, features: Sequence[Feature], config: BertConfig, dtype: str
 ) -> str:
     """Of all that the vectors are a function of: weights, architecture, precision, tokens."""

@@ -1,18 +1,20 @@
 """What a fine-tuning run learns from and is scored on: read, checked, split and encoded once."""
 
+import hashlib
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from kbert.checkpoints.directory import load_config, load_tokenizer
+from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
 from kbert.finetuning.feature_cache import Cache, cache_of
 from kbert.finetuning.settings import FeatureSettings, FinetuningSettings, RowSettings
 from kbert.tasks.base import Example, Task
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
+from kbert.text.piece_ids import PieceIds
 
 
 class FinetuningRows(NamedTuple):
@@ -42,10 +44,19 @@ class FinetuningRows(NamedTuple):
             "sequence_length": self.task.sequence_length,
         }
 
+    def digest(self) -> str:
+        """Of all that is learned from and scored on."""
+        found = hashlib.sha256()
+        for feature in (*self.train_features, *self.validation_features):
+            for part in (feature.inputs, feature.targets, feature.weights):
+                for name in sorted(part):
+                    found.update(np.ascontiguousarray(part[name]))
+        return found.hexdigest()[:32]
+
 
 def read_rows(
     task: Task,
-    checkpoint: str | pathlib.Path,
+    start: Checkpoint,
     train_path: str | pathlib.Path,
     *,
     validation_path: str | pathlib.Path | None = None,
@@ -70,19 +81,20 @@ def read_rows(
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
         validation = task.read_examples(validation_path, bad=bad)
-    longest = load_config(checkpoint).max_sequence_length
+    longest = start.config.max_sequence_length
     if task.sequence_length > longest:
         raise DataError(
             f"The checkpoint knows {longest} positions. "
             f"Received: a sequence length of {task.sequence_length}."
         )
-    tokenizer = load_tokenizer(checkpoint)
-    features = encode(task, train, tokenizer, bad)
-    held_out = encode(task, validation, tokenizer, bad)
+    features = encode(task, train, start.tokenizer, bad)
+    held_out = encode(task, validation, start.tokenizer, bad)
     return FinetuningRows(task, train_path, train, features, validation, held_out, bad, cache)
 
 
-def encode(task: Task, examples: Sequence[Example], tokenizer, bad: BadRows) -> list[Feature]:
+def encode(
+    task: Task, examples: Sequence[Example], tokenizer: PieceIds, bad: BadRows
+) -> list[Feature]:
     """The features of labelled examples; one from which nothing can be learned is a bad row."""
     features = task.encode(examples, tokenizer)
     for error in task.feature_errors(examples, features):

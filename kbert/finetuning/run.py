@@ -1,25 +1,26 @@
-"""Fine-tuning an encoder on a task, and scoring the result: the same code for every task."""
+"""Fine-tuning an encoder on a task: the same code for every task and every backend."""
 
 import dataclasses
 import pathlib
 import time
 
-import keras
-
-from kbert.checkpoints.directory import Checkpoint, encoder_of, load, save
-from kbert.engine.devices import strategy
-from kbert.engine.fused_adam import FusedBertAdam
+from kbert.checkpoints.directory import Checkpoint, load
+from kbert.engine.backend import engine
+from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.logs import LogWriter
-from kbert.engine.optimizers import WarmupLinearDecay
-from kbert.engine.precision import set_precision
-from kbert.engine.tensorflow import TrainingModel, as_dataset
+from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.errors import DataError
-from kbert.files import write_json
-from kbert.finetuning.batches import TrainingBatches
-from kbert.finetuning.best_epoch import BestEpoch
-from kbert.finetuning.feature_cache import as_vectors, split
-from kbert.finetuning.remedies.adversarial import AdversarialTraining
-from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
+from kbert.files import locked
+from kbert.finetuning.best_epoch import Best, BestEpoch
+from kbert.finetuning.output import (
+    LOGS,
+    best_so_far,
+    check_output,
+    claim_run,
+    finish,
+    keep_best,
+    unfinished,
+)
 from kbert.finetuning.rows import FinetuningRows, read_rows
 from kbert.finetuning.settings import (
     EpochChoice,
@@ -27,13 +28,10 @@ from kbert.finetuning.settings import (
     FinetuningSettings,
     RowSettings,
 )
+from kbert.finetuning.training import Plan, Run, build_run
 from kbert.inference.answering import answer_features
-from kbert.models import build_encoder
 from kbert.tasks.base import Task
 from kbert.tasks.readers.bad_rows import BadRowSettings
-
-SUMMARY = "finetune.json"
-LOGS = "logs"
 
 
 def finetune(
@@ -57,9 +55,13 @@ def finetune(
 ) -> dict:
     """Train a checkpoint's encoder with the task's output layer; keep the best epoch.
 
-    All input is read and checked before the first step. Writes to `output`: the checkpoint of the
-    best epoch, `finetune.json` (what is returned) and TensorBoard's `logs`. On one device the same
-    arguments give the same weights.
+    All input is read and checked before the first step. Writes to `output`, at the end: the
+    checkpoint of the best epoch, `finetune.json` (what is returned) and TensorBoard's `logs`. Until
+    then the run works in `output` + ".unfinished", and goes on from there when it is called again
+    with the same arguments. On one device the same arguments give the same weights, interrupted or
+    not.
+
+    From a model of the same task and labels its output layer is trained further, too.
 
     Args:
         task: with what its files look like; labels and the like are found in the training file.
@@ -76,178 +78,172 @@ def finetune(
         feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
             other runs; None computes them for this one, in memory.
         feature_type: as which they are kept: float32, or float16 in half of the room.
-        overwrite: allow an `output` that is not empty.
+        overwrite: allow an `output` that holds another fine-tuning; it is replaced at the end.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
-        verbose: Keras's: 0 is silent, 1 shows a progress bar, 2 a line an epoch.
+        verbose: 0 is silent; otherwise there are a line an epoch and, on a terminal, a bar.
 
     Returns:
         Settings, counts and the kept epoch's scores, ready for JSON.
 
-    Raises DataError for input that does not fit, TrainingError for a loss that becomes NaN.
+    Raises DataError for input that does not fit, and where another process writes the same output;
+    TrainingError for a loss that becomes NaN; Stopped after the save that SIGTERM or Ctrl-C asked
+    for.
     """
     settings = settings or FinetuningSettings()
     choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
-    rows = read_rows(
-        task,
-        checkpoint,
-        train_path,
-        validation_path=validation_path,
-        validation_share=validation_share,
-        limit=limit,
-        seed=settings.seed,
-        skip_bad=skip_bad,
-        feature_cache=feature_cache,
-        feature_type=feature_type,
-    )
-    return finetune_on(rows, checkpoint, output, settings, choice, from_random, verbose)
+    with locked(output):
+        start = load(checkpoint)
+        rows = read_rows(
+            task,
+            start,
+            train_path,
+            validation_path=validation_path,
+            validation_share=validation_share,
+            limit=limit,
+            seed=settings.seed,
+            skip_bad=skip_bad,
+            feature_cache=feature_cache,
+            feature_type=feature_type,
+        )
+        plan = Plan(str(checkpoint), choice, from_random, overwrite, silent=not verbose)
+        return finetune_on(rows, start, output, settings, plan)
 
 
 def finetune_on(
     rows: FinetuningRows,
-    checkpoint: str | pathlib.Path,
+    start: Checkpoint,
     output: pathlib.Path,
     settings: FinetuningSettings,
-    choice: EpochChoice,
-    from_random: bool = False,
-    verbose: int = 1,
+    plan: Plan,
 ) -> dict:
-    """`finetune` on rows that have been read."""
-    task = rows.task
-    if task.features is not None and settings.adversary is not None:
-        raise DataError("An adversary moves the embeddings, which `features` freeze.")
-    keras.utils.set_random_seed(settings.seed)
-    set_precision(settings.precision)
-    devices = strategy()
-    with devices.scope():
-        start = with_dropout(load(checkpoint), settings.encoder_dropout)
-        check_layers(start.config, settings)
-        encoder = first_encoder(start, settings, from_random)
-        model = task.build_model(encoder)
-        trained = model
-        if task.features is not None:
-            extractor, trained = split(model)
-    features, held_out = rows.train_features, rows.validation_features
-    if task.features is not None:
-        features, held_out = (
-            as_vectors(extractor, part, start.config, rows.cache, settings.batch_size, verbose)
-            for part in (features, held_out)
-        )
-    batches = TrainingBatches(
-        features, settings.batch_size, settings.seed, task.sequence_length, task.token_targets
-    )
-    with devices.scope():
-        factors = rate_factors(encoder, start.config, settings.layer_decay)
-        trainer = trainer_of(trained, encoder, task, settings)
-        trainer.compile(optimizer_of(settings, settings.epochs * len(batches), factors))
-
-    def score() -> dict:
-        nonlocal task
-        answers = answer_features(task, trained, held_out, rows.validation, settings.batch_size)
-        task = task.tune(answers, rows.validation)
-        return task.metrics(answers, rows.validation)
-
-    def keep() -> None:
-        save(output, start._replace(model=model, task=task))
-
-    output.mkdir(parents=True, exist_ok=True)
-    best = BestEpoch(score if rows.validation else None, keep, choice.metric, choice.patience)
+    """`finetune` on rows that have been read, from a checkpoint that has been loaded."""
+    run = build_run(rows, start, settings, plan)
+    claim_run(output, _request(rows, settings, plan), plan.overwrite)
+    first_step, complaints = resume(unfinished(output), run.trainer)
+    for complaint in complaints:
+        print(complaint)
     began = time.monotonic()
-    fit(trainer, batches, settings.epochs, [best, board(output)], verbose)
+    with LogWriter(unfinished(output) / LOGS) as writer:
+        best = _train(run, output, settings, plan, first_step, writer)
+        _log_result(writer, best, settings, rows.task)
     summary = {
-        "task": task.name,
-        "from": "random weights" if from_random else str(checkpoint),
+        "task": rows.task.name,
+        "from": "random weights" if plan.from_random else plan.checkpoint,
+        "output_layer": run.models.output_layer,
         **rows.summary(),
         **dataclasses.asdict(settings),
-        "steps": settings.epochs * len(batches),
+        "first_step": first_step,
+        "steps": steps_done(run.trainer),
         "seconds": round(time.monotonic() - began, 1),
-        "chosen_by": choice.metric if rows.validation else "last epoch",
+        "chosen_by": plan.choice.metric if rows.validation else "last epoch",
         "best_epoch": best.epoch,
         "scores": best.scores,
     }
-    log_result(output / LOGS, summary, settings, task)
-    write_json(output / SUMMARY, summary)
+    finish(output, summary)
     return summary
 
 
-def first_encoder(
-    start: Checkpoint, settings: FinetuningSettings, from_random: bool
-) -> keras.Model:
-    """The encoder before the first step."""
-    encoder = build_encoder(start.config) if from_random else encoder_of(start)
-    if settings.reinitialize is not None:
-        reinitialize(encoder, start.config, settings.reinitialize)
-    freeze(encoder, settings.freeze_embeddings, settings.freeze_layers)
-    return encoder
+def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> dict:
+    """What two runs must agree in, so that one can go on where the other stopped."""
+    values = dataclasses.asdict(settings)
+    del values["log_every"]
+    return {
+        "run": {"from": plan.checkpoint, "from_random": plan.from_random, **vars(plan.choice)},
+        "rows": {"digest of the rows": rows.digest()},
+        "task": {"task": rows.task.name, **rows.task.to_json()},
+        "settings": values,
+    }
 
 
-def trainer_of(
-    model: keras.Model, encoder: keras.Model, task: Task, settings: FinetuningSettings
-) -> TrainingModel:
-    """The model with its train step, which an adversary makes longer."""
-    # Not compiled by XLA, which would take many seconds for each length of batches.
-    if settings.adversary is None:
-        return TrainingModel(model, task.objective, seed=settings.seed)
-    steps = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
-    return AdversarialTraining(
-        model,
-        task.objective,
-        encoder.get_layer("embedding").token_table,
-        settings.adversary_radius,
-        **(steps if settings.adversary == "pgd" else {}),
-        seed=settings.seed,
+def _train(
+    run: Run,
+    output: pathlib.Path,
+    settings: FinetuningSettings,
+    plan: Plan,
+    first_step: int,
+    writer: LogWriter,
+) -> Best:
+    """From a step to the end."""
+    counter, steps_per_epoch = Counter(first_step, run.num_steps), len(run.batches)
+    model, tokens_of = _Model(run, output, settings.batch_size, writer), run.batches.num_tokens
+    best = BestEpoch(
+        counter,
+        steps_per_epoch,
+        model.score if run.rows.validation else None,
+        model.keep,
+        plan.choice,
+        writer=writer,
+        best=best_so_far(output),
+        silent=plan.silent,
     )
+    saves = Saves(model.save, counter, steps_per_epoch)
+    callbacks = [
+        counter,
+        StopAtNaN(counter, model.last_save),
+        Progress(counter, "finetune", run.num_steps, settings.batch_size, tokens_of, plan.silent),
+        Curves(writer, counter, settings.log_every, tokens_of),
+        best,
+        saves,
+    ]
+    if not best.is_over():
+        with saves.listening():
+            _fit(run, counter, callbacks)
+    return best.best
 
 
-def optimizer_of(
-    settings: FinetuningSettings, steps: int, factors: dict[str, float]
-) -> FusedBertAdam:
-    """Adam for a run of so many steps; `factors` are those of `rate_factors`."""
-    warmup = round(settings.warmup_share * steps)
-    return FusedBertAdam(
-        WarmupLinearDecay(settings.learning_rate, warmup, steps),
-        settings.weight_decay,
-        bias_correction=not settings.original_adam,
-        rate_factors=factors,
-    )
+class _Model:
+    """The model of a run as it is, with its task as the last scores have tuned it."""
+
+    def __init__(self, run: Run, output: pathlib.Path, batch_size: int, writer: LogWriter):
+        self.run = run
+        self.output = output
+        self.batch_size = batch_size
+        self.writer = writer
+        self.task = run.rows.task
+
+    def score(self) -> dict:
+        """The scores on the held-out rows, on which the task is tuned."""
+        self.run.trainer.synchronise()
+        rows, model = self.run.rows, self.run.models.trained
+        answers = answer_features(
+            rows.task, model, self.run.held_out, rows.validation, self.batch_size
+        )
+        self.task = rows.task.tune(answers, rows.validation)
+        return self.task.metrics(answers, rows.validation)
+
+    def keep(self, best: Best) -> None:
+        """Write the model as the best so far."""
+        self.run.trainer.synchronise()
+        keep_best(self.output, self._checkpoint(self.run.models.model), best)
+
+    def save(self) -> None:
+        """Write what the run goes on from."""
+        self.writer.flush()
+        checkpoint = self._checkpoint(self.run.models.trained)
+        save_step(unfinished(self.output), self.run.trainer, checkpoint, keep=1)
+
+    def last_save(self) -> str:
+        """Where the last save is, for messages."""
+        saves = saved_steps(unfinished(self.output))
+        return str(saves[-1]) if saves else "none: the run had not saved yet"
+
+    def _checkpoint(self, model):
+        return self.run.models.start._replace(model=model, task=self.task)
 
 
-def fit(
-    trainer: TrainingModel, batches: TrainingBatches, epochs: int, callbacks: list, verbose: int
-) -> None:
-    trainer.fit(
-        as_dataset(batches, epochs * len(batches), fixed_shapes=False),
-        epochs=epochs,
-        steps_per_epoch=len(batches),
-        shuffle=False,
-        callbacks=callbacks,
-        verbose=verbose,
-    )
+def _fit(run: Run, counter: Counter, callbacks: list) -> None:
+    first, last = counter.first_step, counter.end_step
+    steps = engine().as_dataset(run.batches, last - first, first, fixed_shapes=False)
+    run.trainer.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
 
 
-def board(output: pathlib.Path) -> keras.callbacks.TensorBoard:
-    return keras.callbacks.TensorBoard(str(output / LOGS), write_graph=False)
-
-
-def log_result(
-    folder: pathlib.Path, summary: dict, settings: FinetuningSettings, task: Task
-) -> None:
+def _log_result(writer: LogWriter, best: Best, settings: FinetuningSettings, task: Task) -> None:
     """A row of TensorBoard's HParams page: the settings, and the scores that are single numbers."""
-    writer = LogWriter(folder)
     writer.hyperparameters(dataclasses.asdict(settings))
-    found = {name: summary["scores"].get(name) for name in task.metric_names}
+    found = {name: best.scores.get(name) for name in task.metric_names}
     kept = {f"kept/{name}": value for name, value in found.items() if value is not None}
-    writer.scalars(summary["best_epoch"], kept)
-    writer.close()
-
-
-def with_dropout(checkpoint: Checkpoint, rate: float) -> Checkpoint:
-    """The checkpoint with another dropout in its configuration. Raises DataError for no rate."""
-    try:
-        config = dataclasses.replace(checkpoint.config, dropout=rate, attention_dropout=rate)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    return checkpoint._replace(config=config)
+    writer.scalars(best.epoch, kept)
 
 
 def checked_metric(task: Task, metric: str | None) -> str:
@@ -256,17 +252,3 @@ def checked_metric(task: Task, metric: str | None) -> str:
     if metric not in task.metric_names:
         raise DataError(f"Expected a metric of {', '.join(task.metric_names)}. Received: {metric}.")
     return metric
-
-
-def check_output(
-    output: str | pathlib.Path, checkpoint: str | pathlib.Path, overwrite: bool
-) -> pathlib.Path:
-    """Raises DataError for an output that would destroy something, before any work is done."""
-    output = pathlib.Path(output)
-    if output.resolve() == pathlib.Path(checkpoint).resolve():
-        raise DataError(f"The output {output} is the checkpoint to start from.")
-    if output.exists() and not output.is_dir():
-        raise DataError(f"The output {output} is a file; expected a directory.")
-    if not overwrite and output.exists() and any(output.iterdir()):
-        raise DataError(f"The output {output} is not empty. Choose another, or overwrite it.")
-    return output

@@ -65,6 +65,12 @@ class FinetuningSettings(Settings):
 
     epochs: int = setting(3, "times through the training rows", at_least=1)
     batch_size: int = setting(32, "rows of a step, over all devices", at_least=1)
+    accumulate: int = setting(
+        1, "microbatches of a step, one after another, to save memory", at_least=1
+    )
+    max_steps: int | None = setting(
+        None, "stop after N steps, if the epochs have more", unset="none", at_least=1
+    )
     learning_rate: float = setting(
         5e-5, "at the end of the warm-up; falls to 0 in a line", at_least=0
     )
@@ -80,6 +86,7 @@ class FinetuningSettings(Settings):
         "float32", "of the computation; weights are float32", choices=PRECISIONS
     )
     seed: int = setting(0, "of weights, order and dropout", at_least=0, at_most=2**32 - 1)
+    log_every: int = setting(10, "steps between points of the training curves", at_least=1)
     layer_decay: float = setting(
         1.0,
         "rate of a layer over that of the one above it; the output layer and the pooler have the "

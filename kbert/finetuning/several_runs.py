@@ -3,6 +3,8 @@
 OUTPUT                  the best run's checkpoint and its finetune.json
 OUTPUT/runs.json        what was asked for, each run's scores, their mean and deviation
 OUTPUT/runs/NAME        of each run its finetune.json and TensorBoard's logs, with HParams
+
+Until the last run is done, OUTPUT.unfinished holds runs.json and runs/, and OUTPUT is as it was.
 """
 
 import dataclasses
@@ -14,15 +16,23 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 
-from kbert.checkpoints.directory import FILES, copy
+from kbert.checkpoints.directory import FILES, Checkpoint, copy, load
 from kbert.errors import DataError, TrainingError
-from kbert.files import read_object, write_json
+from kbert.files import locked, read_object, replacing_folder, write_json
+from kbert.finetuning.best_epoch import rank
+from kbert.finetuning.output import (
+    REPORT,
+    RUNS,
+    SUMMARY,
+    check_output,
+    finish,
+    unfinished,
+)
 from kbert.finetuning.rows import FinetuningRows, read_rows
-from kbert.finetuning.run import SUMMARY, check_output, checked_metric, finetune_on
+from kbert.finetuning.run import checked_metric, finetune_on
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
+from kbert.finetuning.training import Plan
 from kbert.tasks.base import Task
-
-RUNS, REPORT = "runs", "runs.json"
 
 
 def seeds(first: int, count: int) -> dict[str, dict]:
@@ -56,6 +66,7 @@ def finetune_several(
 ) -> dict:
     """`finetune` once for each of `changes`, as `seeds` or `grid` give them; keep the best run.
 
+    Of two runs with the same metric the one with the lower loss is the better.
     All runs learn from the same rows and are scored on the same held-out rows, whatever their
     seeds. Called again with the same arguments after it was stopped, or with more `changes`, it
     does the runs that are missing. A run whose loss becomes NaN has failed, and so has one that
@@ -71,116 +82,142 @@ def finetune_several(
     Raises DataError for input that does not fit, and for an output that holds other runs;
     TrainingError where no run has a score.
     """
-    metric = EpochChoice(checked_metric(task, metric), patience).metric
+    choice = EpochChoice(checked_metric(task, metric), patience)
     request = {
         "task": {"name": task.name, **task.to_json()},
         "from": str(checkpoint),
         "train": str(train_path),
         **{name: value if value is None else str(value) for name, value in which_rows.items()},
-        "metric": metric,
-        "patience": patience,
+        **vars(choice),
         "from_random": from_random,
-        **common_settings(settings, changes),
+        **_common_settings(settings, changes),
         "rows_drawn_by": settings.seed,
     }
     request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
-    output = open_output(output, checkpoint, request, overwrite)
-    rows = read_rows(task, checkpoint, train_path, seed=settings.seed, **which_rows)
-    if not rows.validation:
-        raise DataError("Runs are compared on held-out rows: expected a validation file or share.")
-    write_json(output / REPORT, {"request": request})
-    for name, change in changes.items():
-        if not (output / RUNS / name / SUMMARY).exists():
-            own = dataclasses.replace(settings, **change)
-            run(rows, checkpoint, output / RUNS / name, own, metric, patience, from_random, verbose)
-        report = keep_best(output, request, rows, metric)
-    if report["best"] is None:
-        raise TrainingError(f"None of {len(report['runs'])} runs has a score; see {output / RUNS}.")
-    return report
+    output = check_output(output, checkpoint, overwrite or _is_report(output))
+    with locked(output):
+        start = load(checkpoint)
+        rows = read_rows(task, start, train_path, seed=settings.seed, **which_rows)
+        if not rows.validation:
+            raise DataError(
+                "Runs are compared on held-out rows: expected a validation file or share."
+            )
+        _claim_runs(output, request, overwrite)
+        plan = Plan(str(checkpoint), choice, from_random, silent=not verbose)
+        for name, change in changes.items():
+            folder = unfinished(output) / RUNS / name
+            if not (folder / SUMMARY).exists():
+                _run(rows, start, folder, dataclasses.replace(settings, **change), plan)
+            _drop_but_best(output, choice.metric)
+        return _finish(output, request, rows, choice.metric)
 
 
-def run(
+def _run(
     rows: FinetuningRows,
-    checkpoint: str | pathlib.Path,
+    start: Checkpoint,
     folder: pathlib.Path,
     settings: FinetuningSettings,
-    metric: str,
-    patience: int | None,
-    from_random: bool,
-    verbose: int,
+    plan: Plan,
 ) -> None:
-    """One run. Its finetune.json comes last, and stands for a run that is done."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """One run. Its folder is there when it is done."""
     try:
-        finetune_on(
-            rows, checkpoint, folder, settings, EpochChoice(metric, patience), from_random, verbose
-        )
+        finetune_on(rows, start, folder, settings, plan)
     except TrainingError as error:
         failure = {"error": str(error), **dataclasses.asdict(settings), "scores": {}}
-        write_json(folder / SUMMARY, failure)
+        finish(folder, failure, kept=False)
 
 
-def common_settings(settings: FinetuningSettings, changes: Mapping[str, dict]) -> dict:
+def _common_settings(settings: FinetuningSettings, changes: Mapping[str, dict]) -> dict:
     """The settings that all runs have."""
     varied = {name for change in changes.values() for name in change}
     values = dataclasses.asdict(settings)
     return {name: value for name, value in values.items() if name not in varied}
 
 
-def open_output(
-    output: str | pathlib.Path, checkpoint: str | pathlib.Path, request: dict, overwrite: bool
-) -> pathlib.Path:
-    """Raises DataError for an output that holds something else than runs of this request."""
-    output = pathlib.Path(output)
-    if overwrite:
-        shutil.rmtree(output / RUNS, ignore_errors=True)
-    known = (output / REPORT).is_file()
-    output = check_output(output, checkpoint, overwrite or known)
-    if not any(output.glob(f"{RUNS}/*/{SUMMARY}")):
-        return output
-    earlier = read_object(output / REPORT).get("request") if known else None
+def _is_report(folder: str | pathlib.Path) -> bool:
+    return (pathlib.Path(folder) / REPORT).is_file()
+
+
+def _claim_runs(output: pathlib.Path, request: dict, overwrite: bool) -> None:
+    """Begin the runs, or go on with those that an interrupted or a finished call has done.
+
+    Raises DataError for runs of another request; `overwrite` begins anew then.
+    """
+    work = unfinished(output)
+    if work.exists() and overwrite and not _is_asked_for(work, request):
+        shutil.rmtree(work)
+    if not work.exists() and not overwrite and _is_report(output):
+        _check_request(output, request)
+        # Without the best run's checkpoint, which stays in the output until there is a better one.
+        with replacing_folder(work) as folder:
+            shutil.copytree(output / RUNS, folder / RUNS)
+            write_json(folder / REPORT, {"request": request})
+    if work.exists():
+        _check_request(work, request)
+    else:
+        write_json(work / REPORT, {"request": request})
+
+
+def _is_asked_for(folder: pathlib.Path, request: dict) -> bool:
+    try:
+        _check_request(folder, request)
+    except (DataError, OSError):
+        return False
+    return True
+
+
+def _check_request(folder: pathlib.Path, request: dict) -> None:
+    """Raises DataError for a folder that does not hold runs of this request."""
+    earlier = read_object(folder / REPORT).get("request")
     if not isinstance(earlier, dict):
-        raise DataError(f"{output / REPORT} does not say what runs these are.")
+        raise DataError(f"{folder / REPORT} does not say what runs these are.")
     other = [name for name in earlier | request if earlier.get(name) != request.get(name)]
     if other:
         raise DataError(
-            f"{output} holds runs with another {', '.join(other)}. "
-            "Choose another output, or overwrite it."
+            f"{folder} holds runs with another {', '.join(other)}. "
+            "Choose another output, or --overwrite it."
         )
-    return output
 
 
-def keep_best(output: pathlib.Path, request: dict, rows: FinetuningRows, metric: str) -> dict:
-    """Write runs.json; move the best run's checkpoint to the output, and drop those of others.
+def _found(output: pathlib.Path) -> dict[str, dict]:
+    """Name of a run that is done -> its finetune.json."""
+    files = sorted((unfinished(output) / RUNS).glob(f"*/{SUMMARY}"))
+    return {file.parent.name: read_object(file) for file in files}
 
-    May be stopped anywhere and done again.
-    """
-    found = {
-        file.parent.name: read_object(file) for file in sorted((output / RUNS).glob(f"*/{SUMMARY}"))
-    }
+
+def _best(found: Mapping[str, dict], metric: str) -> str | None:
     scored = [name for name in found if found[name]["scores"]]
-    best = max(scored, key=lambda name: rank(found[name]["scores"][metric], metric), default=None)
-    if best is not None:
-        # config.json, the first of FILES, is removed first: where it is, the others are, too.
-        if (output / RUNS / best / FILES[0]).is_file():
-            copy(output / RUNS / best, output)
-        write_json(output / SUMMARY, found[best])
-    for name in found:
+    return max(scored, key=lambda name: rank(found[name]["scores"], metric), default=None)
+
+
+def _drop_but_best(output: pathlib.Path, metric: str) -> None:
+    """Keep the checkpoint of the best run so far alone."""
+    found = _found(output)
+    for name in set(found) - {_best(found, metric)}:
         for file in FILES:
-            (output / RUNS / name / file).unlink(missing_ok=True)
-    report = {"request": request, "metric": metric, "best": best, **statistics_of(found, rows)}
-    write_json(output / REPORT, report)
+            (unfinished(output) / RUNS / name / file).unlink(missing_ok=True)
+
+
+def _finish(output: pathlib.Path, request: dict, rows: FinetuningRows, metric: str) -> dict:
+    """Put what all runs have made in the place of the output; returns what runs.json holds."""
+    work, found = unfinished(output), _found(output)
+    best = _best(found, metric)
+    if best is None:
+        raise TrainingError(f"None of {len(found)} runs has a score; see {work / RUNS}.")
+    report = {"request": request, "metric": metric, "best": best, **_statistics(found, rows)}
+    own = work / RUNS / best
+    with replacing_folder(output) as folder:
+        # The best of an earlier call has its checkpoint in the output only.
+        copy(own if (own / FILES[0]).is_file() else output, folder)
+        ignored = shutil.ignore_patterns(*FILES, unfinished(pathlib.Path("*")).name)
+        shutil.copytree(work / RUNS, folder / RUNS, ignore=ignored)
+        write_json(folder / SUMMARY, found[best])
+        write_json(folder / REPORT, report)
+    shutil.rmtree(work)
     return report
 
 
-def rank(score: float, metric: str) -> float:
-    """Higher is better; what is no number is the worst."""
-    if math.isnan(score):
-        return -math.inf
-    return -score if metric == "loss" else score
-
-
-def statistics_of(found: Mapping[str, dict], rows: FinetuningRows) -> dict:
+def _statistics(found: Mapping[str, dict], rows: FinetuningRows) -> dict:
     """What runs.json says of the runs together."""
     names, trivial = rows.task.metric_names, rows.task.trivial_score(rows.validation)
     shown = {field.name for field in dataclasses.fields(FinetuningSettings)}

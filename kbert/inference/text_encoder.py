@@ -75,7 +75,7 @@ class TextEncoder:
     def _encode(self, texts, first, bar) -> np.ndarray:
         prompted = [self.pooling.prompt + text for text in texts]
         ids = self.checkpoint.tokenizer.tokenize(prompted)
-        splits, flat = ids.row_splits.numpy(), ids.flat_values.numpy()
+        splits, flat = np.asarray(ids.row_splits), np.asarray(ids.flat_values)
         features = []
         for number, (start, end) in enumerate(zip(splits, splits[1:], strict=False)):
             features += self._windows(flat[start:end], number, first)

@@ -53,6 +53,8 @@ class Task(Settings, abc.ABC):
         sequence_length: tokens that a feature has at most, in training and ever after.
         reading_options: fields that say how files are read or scored, and may differ from those of
             training.
+        output_settings: fields that say what the numbers of the output layer mean; where they are
+            the same, a fine-tuned model's output layer can be trained further.
         features: what the output layer sees of a frozen encoder
             (kbert/tasks/heads/encoder_features.py); None where the encoder learns too.
         takes_pairs: whether an example is two texts.
@@ -64,6 +66,7 @@ class Task(Settings, abc.ABC):
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
     reading_options: ClassVar[tuple[str, ...]] = ()
+    output_settings: ClassVar[tuple[str, ...]] = ()
     features: str | None = None
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False

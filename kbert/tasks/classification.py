@@ -35,6 +35,7 @@ class ClassificationTask(TextTask):
 
     name = "classification"
     metric_names = ("accuracy", "f1", "f1_macro", "matthews", "loss")
+    output_settings = ("labels",)
 
     labels: tuple[str, ...] = ()
     class_weights: str | Mapping[str, float] | None = setting(

@@ -35,6 +35,7 @@ class MultiLabelTask(TextTask):
 
     name = "multilabel"
     metric_names = ("f1_micro", "f1_macro", "accuracy", "loss")
+    output_settings = ("labels",)
     labels_are_lists = True
 
     labels: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ class RegressionTask(TextTask):
 
     name = "regression"
     metric_names = ("pearson", "spearman", "loss")
+    output_settings = ("mean", "deviation")
 
     mean: float = 0.0
     deviation: float = 1.0
@@ -90,4 +91,11 @@ class RegressionTask(TextTask):
         from kbert.metrics.regression import regression_scores
 
         gold = [example.label for example in examples]
-        return regression_scores(gold, [answer["value"] for answer in answers])
+        scores = regression_scores(gold, [answer["value"] for answer in answers])
+        # The loss as training has it, so that the two compare; the error in the file's own units.
+        error = scores.pop("loss")
+        return {**scores, "loss": error / self.deviation**2, "squared_error": error}
+
+    def report(self, metrics: Mapping) -> str:
+        error = metrics["squared_error"]
+        return f"{super().report(metrics)}\nsquared error, in the file's units: {error:.4f}"

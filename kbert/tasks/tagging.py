@@ -86,6 +86,7 @@ class TaggingTask(Task):
 
     name = "tagging"
     metric_names = ("f1", "precision", "recall", "accuracy")
+    output_settings = ("labels",)
     token_targets = frozenset(["tags"])
     reading_options = ("word_column", "tag_column", "valid_tags")
 

@@ -17,8 +17,8 @@ import tensorflow_text as tf_text
 
 from kbert.text.joining import join_pieces
 from kbert.text.offsets import CharacterMap, Pieces, align
-from kbert.text.segments import check_sequence_length, num_special_tokens
-from kbert.text.vocabulary import check_vocabulary, load_vocabulary, special_token_ids
+from kbert.text.piece_ids import PLACEHOLDERS, SPECIAL_TOKEN, PieceIds, check_arguments
+from kbert.text.segments import num_special_tokens
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
 
 Tensors = tf.Tensor | tf.RaggedTensor
@@ -39,19 +39,11 @@ _VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10fffe}]*"
 
 # Noncharacters stand for the special tokens inside the graph, because "[MASK]" would be split at
 # its brackets. No text can smuggle one in: they are removed from it first.
-_PLACEHOLDERS = {
-    "[PAD]": "\ufdd0",
-    "[UNK]": "\ufdd1",
-    "[CLS]": "\ufdd2",
-    "[SEP]": "\ufdd3",
-    "[MASK]": "\ufdd4",
-}
 _PLACEHOLDER_CLASS = r"\x{fdd0}-\x{fdd4}"
-_PLACEHOLDER_WORDS = {token: f" {character} " for token, character in _PLACEHOLDERS.items()}
-_SPECIAL_TOKEN = re.compile("(" + "|".join(map(re.escape, _PLACEHOLDERS)) + ")")
+_PLACEHOLDER_WORDS = {token: f" {character} " for token, character in PLACEHOLDERS.items()}
 
 
-class WordPieceTokenizer(tf.Module):
+class WordPieceTokenizer(PieceIds, tf.Module):
     """Text to piece ids, exactly as BERT.
 
     Args:
@@ -75,19 +67,9 @@ class WordPieceTokenizer(tf.Module):
         strip_accents: bool | None = None,
         split_chinese: bool = True,
     ):
-        super().__init__(name="word_piece_tokenizer")
-        if isinstance(vocabulary, str | os.PathLike):
-            pieces = load_vocabulary(vocabulary)
-        else:
-            pieces = list(vocabulary)
-            check_vocabulary(pieces)
-        self.lowercase = lowercase
-        self.strip_accents = strip_accents
-        self.split_chinese = split_chinese
-        # A tuple: tf.Module would wrap a list, and track each of its 30,000 strings.
-        self._pieces = tuple(pieces)
-        self.special_ids = tuple(special_token_ids(pieces).values())
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self.special_ids
+        tf.Module.__init__(self, name="word_piece_tokenizer")
+        PieceIds.__init__(self, vocabulary, lowercase, strip_accents, split_chinese)
+        pieces = self._pieces
         # "un" of "##un": the characters that a piece takes from a word.
         lengths = [len(piece.removeprefix("##")) for piece in pieces]
         self._piece_length = tf.constant(lengths, tf.int32)
@@ -95,32 +77,13 @@ class WordPieceTokenizer(tf.Module):
         self._matcher = tf_text.FastWordpieceTokenizer(
             [_matched_piece(index, piece) for index, piece in enumerate(pieces)],
             token_out_type=tf.int32,
-            unknown_token=_PLACEHOLDERS["[UNK]"],
+            unknown_token=PLACEHOLDERS["[UNK]"],
             no_pretokenization=not split_chinese,
             support_detokenization=False,
             max_bytes_per_word=_NO_LIMIT,
         )
         self._whitespace = tf_text.WhitespaceTokenizer()
         self._character_map = CharacterMap(self._normalize_characters)
-
-    @property
-    def vocabulary(self) -> list[str]:
-        """The pieces; the index of a piece is its id."""
-        return list(self._pieces)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of pieces."""
-        return len(self._pieces)
-
-    @property
-    def options(self) -> dict:
-        """What restores this tokenizer: `WordPieceTokenizer(vocabulary, **options)`."""
-        return {
-            "lowercase": self.lowercase,
-            "strip_accents": self.strip_accents,
-            "split_chinese": self.split_chinese,
-        }
 
     def __call__(
         self,
@@ -147,7 +110,7 @@ class WordPieceTokenizer(tf.Module):
         Raises:
             ValueError: an unknown padding, or a `sequence_length` missing or too small.
         """
-        self._check_arguments(seconds is not None, sequence_length, padding)
+        check_arguments(seconds is not None, sequence_length, padding)
         texts, seconds = ([text] if isinstance(text, str) else text for text in (texts, seconds))
         first = self.tokenize(texts, special_tokens)
         second = None if seconds is None else self.tokenize(seconds, special_tokens)
@@ -193,7 +156,7 @@ class WordPieceTokenizer(tf.Module):
             For each text its `Pieces`: ids, starts, ends, each int32 (pieces,).
         """
         character_map = self._character_map.covering(texts)
-        wholes = (_SPECIAL_TOKEN, _PLACEHOLDER_WORDS) if special_tokens else ()
+        wholes = (SPECIAL_TOKEN, _PLACEHOLDER_WORDS) if special_tokens else ()
         aligned = [align(text, character_map, *wholes) for text in texts]
         normalized = [alignment.normalized for alignment in aligned]
         with tf.device(_DEVICE):
@@ -205,16 +168,6 @@ class WordPieceTokenizer(tf.Module):
             row_ids, row_starts, row_ends = (values[begin:end] for values in flat)
             rows.append(Pieces(row_ids, *alignment.originals(row_starts, row_ends)))
         return rows
-
-    def _check_arguments(self, pair: bool, sequence_length: int | None, padding: str) -> None:
-        if padding not in ("longest", "sequence_length"):
-            raise ValueError(
-                f'`padding` must be "longest" or "sequence_length". Received: {padding!r}.'
-            )
-        if sequence_length is not None:
-            check_sequence_length(sequence_length, pair)
-        elif padding == "sequence_length":
-            raise ValueError('`padding="sequence_length"` needs a `sequence_length`.')
 
     def detokenize(self, ids: Iterable[Iterable[int]] | Tensors) -> list[str]:
         """Texts that read like the originals; what normalisation changed stays changed.
@@ -246,12 +199,11 @@ class WordPieceTokenizer(tf.Module):
     def _normalize_unicode(self, texts: tf.Tensor, keep_placeholders: bool) -> tf.Tensor:
         texts = _replace_invalid(texts)
         removed = _REMOVED if keep_placeholders else _REMOVED + _PLACEHOLDER_CLASS
-        strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
-        if strip_accents:
+        if self.strips_accents:
             texts = tf_text.normalize_utf8(texts, "NFD")
             removed += r"\p{Mn}"
         texts = tf.strings.regex_replace(texts, f"[{removed}]", "")
-        return _lower(texts, has_accents=not strip_accents) if self.lowercase else texts
+        return _lower(texts, has_accents=not self.strips_accents) if self.lowercase else texts
 
     def _normalize_characters(self, characters: list[str]) -> list[str]:
         with tf.device(_DEVICE):
@@ -319,7 +271,7 @@ def _matched_piece(index: int, piece: str) -> str:
     # in a text, but which BERT takes for a space. Nothing inside of brackets is ever found.
     if any(map(str.isspace, piece)):
         return f"[{index}]"
-    return _PLACEHOLDERS.get(piece, piece)
+    return PLACEHOLDERS.get(piece, piece)
 
 
 def as_strings(texts: Texts) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kbert.engine.tensorflow import TrainingModel
+from kbert.engine.backend import engine
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 
 
@@ -87,7 +87,7 @@ def selecting():
 
 
 def trained(model, objective, rate=1.0, **options):
-    training_model = TrainingModel(model, objective, **{"clip_norm": None, **options})
+    training_model = engine().TrainingModel(model, objective, **{"clip_norm": None, **options})
     training_model.compile(keras.optimizers.SGD(rate))
     return training_model
 

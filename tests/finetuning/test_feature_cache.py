@@ -72,7 +72,7 @@ def test_what_is_kept_scores_as_in_training(folder, finished):
 def test_a_second_run_finds_the_features(folder, finished, monkeypatch):
     files = sorted((folder / "cache").iterdir())
     assert [file.suffix for file in files] == [".npy", ".npy"]
-    monkeypatch.setattr(feature_cache, "fill", None)  # Would fail.
+    monkeypatch.setattr(feature_cache, "_write_vectors", None)  # Would fail.
     again = run(folder, "again", feature_cache=folder / "cache")
     assert again["scores"] == finished["scores"]
     with pytest.raises(TypeError):
@@ -127,20 +127,23 @@ def test_the_name_is_of_all_that_the_vectors_depend_on(built):
     start, model, features = built
     extractor, _ = split(model)
     names = {
-        feature_cache.digest(extractor, features, start.config, "float32"),
-        feature_cache.digest(extractor, features, start.config, "float16"),
-        feature_cache.digest(extractor, features[1:], start.config, "float32"),
+        feature_cache._digest(extractor, features, start.config, "float32"),
+        feature_cache._digest(extractor, features, start.config, "float16"),
+        feature_cache._digest(extractor, features[1:], start.config, "float32"),
     }
     weight = model.get_layer("embedding").token_table
     weight.assign(weight + 1)
-    names.add(feature_cache.digest(extractor, features, start.config, "float32"))
+    names.add(feature_cache._digest(extractor, features, start.config, "float32"))
     assert len(names) == 4
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"feature_type": "int8"}, "kept as float32 or float16. Received: int8"),
+        (
+            {"feature_type": "int8"},
+            "must be one of float32, float16. Received: 'int8'",
+        ),
         ({"task": ClassificationTask(), "feature_cache": "x"}, "of use with `features`"),
         ({"adversary": "fgm"}, "the embeddings, which `features` freeze"),
     ],

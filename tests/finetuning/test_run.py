@@ -5,15 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kbert import evaluate, load
 from kbert.checkpoints.directory import load_finetuned
-from kbert.errors import DataError, TrainingError
-from kbert.finetuning.best_epoch import BestEpoch
+from kbert.errors import DataError
 from kbert.finetuning.rows import split_rows
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
@@ -26,6 +24,7 @@ SETTINGS = {
     "warmup_share": 0.1,
     "weight_decay": 0.01,
     "encoder_dropout": 0.0,  # Luck, and other luck on two devices.
+    "validation_share": 0.0,
     "verbose": 0,
 }
 
@@ -126,48 +125,6 @@ def test_same_seed_same_weights(folder, finished):
     assert again["scores"] == finished["scores"]
     pairs = zip(weights(folder / "again"), weights(folder / "finished"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
-
-
-def follow(metric, patience, values):
-    """BestEpoch through epochs with these scores -> (best epoch, epochs kept, epochs run)."""
-    scores = iter(values)
-    kept, epochs = [], 0
-    callback = BestEpoch(
-        lambda: {metric: next(scores)}, lambda: kept.append(epochs), metric, patience
-    )
-    model = SimpleNamespace(stop_training=False)
-    callback.set_model(model)
-    for epoch in range(len(values)):
-        epochs = epoch + 1
-        callback.on_epoch_begin(epoch)
-        callback.on_train_batch_end(0, {"loss": 1.0})
-        callback.on_epoch_end(epoch, {})
-        if model.stop_training:
-            break
-    return callback.epoch, kept, epochs
-
-
-def test_the_best_epoch_is_kept_and_patience_ends():
-    assert follow("accuracy", 2, [0.5, 0.7, 0.7, 0.6, 0.9]) == (2, [1, 2], 4)
-    assert follow("accuracy", None, [0.5, 0.7, 0.7, 0.6, 0.9]) == (5, [1, 2, 5], 5)
-    assert follow("loss", 1, [0.5, 0.4, 0.6, 0.1]) == (2, [1, 2], 3)
-
-
-def test_logs_are_means_of_the_epoch():
-    callback = BestEpoch(None, lambda: None, "accuracy")
-    callback.on_epoch_begin(0)
-    for batch, (loss, rate) in enumerate([(2.0, 0.1), (1.0, 0.2)]):
-        callback.on_train_batch_end(batch, {"loss": loss, "learning_rate": rate})
-    logs = {"loss": 1.0}
-    callback.on_epoch_end(0, logs)
-    assert logs == {"loss": 1.5, "learning_rate": 0.2}
-
-
-def test_a_loss_that_is_no_number_ends_the_run():
-    callback = BestEpoch(None, lambda: None, "accuracy")
-    callback.on_epoch_begin(0)
-    with pytest.raises(TrainingError, match="loss became nan in batch 4"):
-        callback.on_train_batch_end(3, {"loss": float("nan")})
 
 
 def test_rows_are_split_by_the_seed():

@@ -49,7 +49,15 @@ def test_metrics_hold_what_an_epoch_is_chosen_by():
     answers = [{"value": 1.0}, {"value": 2.5}]
     scores = TASK.metrics(answers, [example(1.0), example(2.0)])
     assert set(TASK.metric_names) <= set(scores)
-    assert scores["loss"] == pytest.approx(0.125)
+    assert scores["squared_error"] == pytest.approx(0.125)
+    # The loss of the same answers in training, where numbers count in deviations of 0.5.
+    outputs = {"value": np.array([[-2.0], [1.0]], "float32")}
+    features = TASK.encode([example(1.0), example(2.0)], tokenizer)
+    targets = {"value": np.stack([feature.targets["value"] for feature in features])}
+    trained = TASK.objective(outputs, targets, {"value": np.full(2, 0.5, "float32")})
+    assert [TASK.decode([{"value": row}], None) for row in outputs["value"]] == answers
+    assert scores["loss"] == pytest.approx(float(trained["loss"])) == pytest.approx(0.5)
+    assert "units: 0.1250" in TASK.report(scores)
 
 
 @pytest.mark.parametrize("cell", ["high", "", "nan", "inf"])

@@ -1,11 +1,12 @@
-"""Adversarial training on the token embeddings: FGM and PGD, in the graph of the train step."""
+"""Adversarial training on the token embeddings: FGM and PGD, inside the train step."""
 
-import tensorflow as tf
+import keras
+from keras import ops
 
-from kbert.engine.tensorflow import TrainingModel
+from kbert.engine.backend import engine
 
 
-class AdversarialTraining(TrainingModel):
+class AdversarialTraining(engine().TrainingModel):
     """Learns from each batch as it is, and with the token table moved so that its loss rises.
 
     The move r of the table E is as long as `radius` allows, in the direction of the gradient g of
@@ -29,7 +30,16 @@ class AdversarialTraining(TrainingModel):
         step_size: length of each; not shorter than the radius for FGM.
     """
 
-    def __init__(self, model, objective, table, radius, steps=1, step_size=None, **options):
+    def __init__(
+        self,
+        model: keras.Model,
+        objective,
+        table: keras.Variable,
+        radius: float,
+        steps: int = 1,
+        step_size: float | None = None,
+        **options,
+    ):
         super().__init__(model, objective, **options)
         self.radius = radius
         self.steps = steps
@@ -38,30 +48,31 @@ class AdversarialTraining(TrainingModel):
         paths = [variable.path for variable in model.trainable_variables]
         self.table_index = paths.index(table.path)
 
-    def _batch(self, data, replica):
-        gradients, sums = super()._batch(data, replica)
+    def _batch(self, *batch):
+        gradients, sums = super()._batch(*batch)
         move, found = 0.0, gradients
         for _ in range(self.steps):
-            slope = replica.all_reduce(tf.distribute.ReduceOp.SUM, found[self.table_index])
+            slope = self._sum_over_devices(found[self.table_index])
             move = _within(move + _of_length(slope, self.step_size), self.radius)
-            found, found_sums = super()._batch(data, replica, move)
+            found, found_sums = super()._batch(*batch, move)
         gradients = [plain + moved for plain, moved in zip(gradients, found, strict=True)]
         return gradients, {**sums, "adversarial_loss": found_sums["loss"]}
 
-    def _states(self, number, move=None):
-        states = super()._states(number)
+    def _moved(self, values, move=None):
         if move is None:
-            return states
+            return []
         table = self.model.trainable_variables[self.table_index]
-        return [*states, (table, table.value + move)]
+        return [(table, values[self.table_index] + move)]
 
 
-def _of_length(slope, length):
+def _of_length(slope, length: float):
     """A gradient's direction, `length` long; 0 where it has none, as when float16 overflows."""
-    norm = tf.norm(slope)
-    factor = tf.where(tf.math.is_finite(norm) & (norm > 0), length / norm, 0.0)
-    return tf.math.multiply_no_nan(slope, factor)
+    norm = ops.norm(slope)
+    known = ops.logical_and(ops.isfinite(norm), norm > 0)
+    # The slope itself may hold NaN, which times 0 stays NaN.
+    return ops.where(known, slope * (length / ops.where(known, norm, 1.0)), 0.0)
 
 
-def _within(move, radius):
-    return move * radius / tf.maximum(tf.norm(move), radius)
+def _within(move, radius: float):
+    """A move, shortened to `radius` where it is longer."""
+    return move * (radius / ops.maximum(ops.norm(move), radius))

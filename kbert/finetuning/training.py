@@ -1,0 +1,180 @@
+"""What trains: the models, the batches and the train step of a fine-tuning run."""
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+
+from kbert.checkpoints.directory import Checkpoint, encoder_of
+from kbert.checkpoints.weights import model_weights
+from kbert.engine.backend import engine
+from kbert.engine.optimizers import WarmupLinearDecay
+from kbert.engine.precision import set_precision
+from kbert.engine.training_model import check_divides
+from kbert.errors import DataError
+from kbert.finetuning.batches import TrainingBatches
+from kbert.finetuning.feature_cache import as_vectors, split
+from kbert.finetuning.remedies.adversarial import AdversarialTraining
+from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
+from kbert.finetuning.rows import FinetuningRows
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings
+from kbert.models import build_encoder
+from kbert.tasks.base import Task
+from kbert.tasks.features import Feature
+
+
+class Plan(NamedTuple):
+    """How a run is done, besides its settings: see `finetune`."""
+
+    checkpoint: str
+    choice: EpochChoice
+    from_random: bool = False
+    overwrite: bool = False
+    silent: bool = False
+
+
+class Models(NamedTuple):
+    """The models of a run, which share their layers.
+
+    Attributes:
+        start: the checkpoint that the run starts from, with the run's dropout.
+        encoder: the part of `model` below the task.
+        model: what answers, and is kept.
+        trained: what learns: `model`, or the part of it behind frozen features.
+        extractor: the part that computes the frozen features; None without.
+        output_layer: whether it is "new" or "of the checkpoint".
+    """
+
+    start: Checkpoint
+    encoder: keras.Model
+    model: keras.Model
+    trained: keras.Model
+    extractor: keras.Model | None
+    output_layer: str
+
+
+class Run(NamedTuple):
+    """All that trains.
+
+    Attributes:
+        held_out: what `models.trained` sees of the held-out rows.
+        num_steps: from the first to the last, without an early stop.
+        trainer: `models.trained` with its objective and optimizer.
+    """
+
+    rows: FinetuningRows
+    models: Models
+    batches: TrainingBatches
+    held_out: list[Feature]
+    num_steps: int
+    trainer: keras.Model
+
+
+def build_run(
+    rows: FinetuningRows, start: Checkpoint, settings: FinetuningSettings, plan: Plan
+) -> Run:
+    """Everything before the first step. Raises DataError for settings that do not fit."""
+    task = rows.task
+    if task.features is not None and settings.adversary is not None:
+        raise DataError("An adversary moves the embeddings, which `features` freeze.")
+    devices = engine().devices()
+    check_divides(settings.batch_size, settings.accumulate, devices.num_replicas_in_sync)
+    set_precision(settings.precision)
+    keras.utils.set_random_seed(settings.seed)
+    with devices.scope():
+        models = _models(task, start, settings, plan.from_random)
+    features, held_out = rows.train_features, rows.validation_features
+    if models.extractor is not None:
+        features, held_out = (
+            as_vectors(
+                models.extractor,
+                part,
+                models.start.config,
+                rows.cache,
+                settings.batch_size,
+                plan.silent,
+            )
+            for part in (features, held_out)
+        )
+    batches = TrainingBatches(
+        features, settings.batch_size, settings.seed, task.sequence_length, task.token_targets
+    )
+    num_steps = settings.epochs * len(batches)
+    if settings.max_steps is not None:
+        num_steps = min(num_steps, settings.max_steps)
+    with devices.scope():
+        trainer = _trainer(models, task, settings, num_steps)
+    return Run(rows, models, batches, held_out, num_steps, trainer)
+
+
+def _models(
+    task: Task, start: Checkpoint, settings: FinetuningSettings, from_random: bool
+) -> Models:
+    start = _with_dropout(start, settings.encoder_dropout)
+    check_layers(start.config, settings)
+    encoder = build_encoder(start.config) if from_random else encoder_of(start)
+    if settings.reinitialize is not None:
+        reinitialize(encoder, start.config, settings.reinitialize)
+    freeze(encoder, settings.freeze_embeddings, settings.freeze_layers)
+    model = task.build_model(encoder)
+    kept = not from_random and settings.reinitialize is None
+    kept = kept and _take_output_layer(task, start, encoder, model)
+    extractor, trained = (None, model) if task.features is None else split(model)
+    output_layer = "of the checkpoint" if kept else "new"
+    return Models(start, encoder, model, trained, extractor, output_layer)
+
+
+def _trainer(
+    models: Models, task: Task, settings: FinetuningSettings, num_steps: int
+) -> keras.Model:
+    """The model with its train step, which an adversary makes longer, and its optimizer."""
+    # On TensorFlow not compiled by XLA, which would take many seconds for each length of batches.
+    options = {"accumulate": settings.accumulate, "seed": settings.seed}
+    if settings.adversary is None:
+        trainer = engine().TrainingModel(models.trained, task.objective, **options)
+    else:
+        steps = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
+        trainer = AdversarialTraining(
+            models.trained,
+            task.objective,
+            models.encoder.get_layer("embedding").token_table,
+            settings.adversary_radius,
+            **(steps if settings.adversary == "pgd" else {}),
+            **options,
+        )
+    warmup = round(settings.warmup_share * num_steps)
+    trainer.compile(
+        engine().Adam(
+            WarmupLinearDecay(settings.learning_rate, warmup, num_steps),
+            settings.weight_decay,
+            bias_correction=not settings.original_adam,
+            rate_factors=rate_factors(models.encoder, models.start.config, settings.layer_decay),
+        )
+    )
+    return trainer
+
+
+def _with_dropout(checkpoint: Checkpoint, rate: float) -> Checkpoint:
+    """The checkpoint with another dropout in its configuration. Raises DataError for no rate."""
+    try:
+        config = dataclasses.replace(checkpoint.config, dropout=rate, attention_dropout=rate)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return checkpoint._replace(config=config)
+
+
+def _take_output_layer(
+    task: Task, start: Checkpoint, encoder: keras.Model, model: keras.Model
+) -> bool:
+    """Copy what is above the encoder from a model of the same task and labels, if it is one."""
+    if start.task is None or start.task.name != task.name:
+        return False
+    if any(getattr(start.task, name) != getattr(task, name) for name in task.output_settings):
+        return False
+    found, below = model_weights(start.model), model_weights(encoder)
+    own = {name: weight for name, weight in model_weights(model).items() if name not in below}
+    if any(name not in found or found[name].shape != own[name].shape for name in own):
+        return False
+    for name, weight in own.items():
+        weight.assign(found[name])
+    return True
