@@ -67,7 +67,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
         )
-        mask = None if padding_mask is None else visible(padding_mask)
+        mask = None if padding_mask is None else _visible(padding_mask)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
@@ -100,7 +100,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
 
     def _can_be_fused(self, sequence, training):
         """The kernel drops no probabilities, and has no gradient of odd lengths."""
-        return has_fused_kernel() and (
+        return _has_fused_kernel() and (
             not training or (self.dropout == 0 and (sequence or 0) % 2 == 0)
         )
 
@@ -114,7 +114,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
 
 
 @functools.cache
-def has_fused_kernel() -> bool:
+def _has_fused_kernel() -> bool:
     """Whether one kernel computes softmax(Q K^T) V and keeps no (query, key) in memory.
 
     JAX has one on GPUs, cuDNN's flash attention, which `ops.dot_product_attention` takes in 16 bits
@@ -125,7 +125,7 @@ def has_fused_kernel() -> bool:
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
-def visible(padding_mask):
+def _visible(padding_mask):
     """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key)."""
     query, key = padding_mask[:, None, :, None], padding_mask[:, None, None, :]
     return ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))

@@ -44,7 +44,7 @@ class BiLSTM(keras.layers.Layer):
 
     def call(self, x, padding_mask):
         for forward, backward in zip(self.forward, self.backward, strict=True):
-            behind = reversed_rows(backward(reversed_rows(x, padding_mask)), padding_mask)
+            behind = _reversed_rows(backward(_reversed_rows(x, padding_mask)), padding_mask)
             x = ops.concatenate([forward(x), behind], axis=-1)
         return x
 
@@ -66,18 +66,18 @@ class LastStates(keras.layers.Layer):
 
     def call(self, states, padding_mask):
         size = states.shape[-1] // 2
-        last = ops.maximum(lengths(padding_mask) - 1, 0)
+        last = ops.maximum(_lengths(padding_mask) - 1, 0)
         forward = gather(states[:, :, :size], last[:, None])[:, 0]
         return ops.concatenate([forward, states[:, 0, size:]], axis=-1)
 
 
-def reversed_rows(x, padding_mask):
+def _reversed_rows(x, padding_mask):
     """Each row's tokens from the last to the first; padding stays behind them."""
     places = ops.arange(ops.shape(x)[1], dtype="int32")[None]
-    count = lengths(padding_mask)[:, None]
+    count = _lengths(padding_mask)[:, None]
     return gather(x, ops.where(places < count, count - 1 - places, places))
 
 
-def lengths(padding_mask):
+def _lengths(padding_mask):
     """Tokens of each row, int32 (batch,)."""
     return ops.sum(ops.cast(ops.not_equal(padding_mask, 0), "int32"), axis=1)

@@ -48,16 +48,16 @@ def cmrc_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, str
 
 def cmrc_score(answers: Sequence[str], prediction: str) -> Score:
     """The score of one prediction, 0 to 1: the best over its right answers."""
-    found = stripped(prediction)
+    found = _stripped(prediction)
     if not answers:
         return Score(*[float(not found)] * 2)
-    f1 = max(f1_score(answer, prediction) for answer in answers)
-    return Score(float(found in map(stripped, answers)), f1)
+    f1 = max(_f1_score(answer, prediction) for answer in answers)
+    return Score(float(found in map(_stripped, answers)), f1)
 
 
-def f1_score(answer: str, prediction: str) -> float:
+def _f1_score(answer: str, prediction: str) -> float:
     """F1, 0 to 1, of the longest common run of segments."""
-    right, found = segments(answer), segments(prediction)
+    right, found = _segments(answer), _segments(prediction)
     matcher = difflib.SequenceMatcher(None, right, found, autojunk=False)
     same = matcher.find_longest_match().size
     if same == 0:
@@ -66,35 +66,35 @@ def f1_score(answer: str, prediction: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def stripped(text: str) -> str:
+def _stripped(text: str) -> str:
     """Lower-case and without punctuation; what exact match compares."""
     return "".join(c for c in text.lower().strip() if c not in _PUNCTUATION)
 
 
-def segments(text: str) -> list[str]:
+def _segments(text: str) -> list[str]:
     """Chinese characters one by one, and the words between them; punctuation left out.
 
     "iPhone是苹果" -> ["iphone", "是", "苹", "果"]
     """
     found, run = [], ""
-    for character in stripped(text):
+    for character in _stripped(text):
         # The block that the official script takes for Chinese; rare characters are in others.
         if "\u4e00" <= character <= "\u9fa5":
-            found += [*words(run), character]
+            found += [*_words(run), character]
             run = ""
         else:
             run += character
-    return found + [*words(run)]
+    return found + [*_words(run)]
 
 
 @functools.lru_cache(maxsize=10_000)
-def words(run: str) -> tuple[str, ...]:
+def _words(run: str) -> tuple[str, ...]:
     """The words of a text without Chinese characters, as `nltk.word_tokenize` has them."""
-    return tuple(word_tokenizer()(run)) if run else ()
+    return tuple(_word_tokenizer()(run)) if run else ()
 
 
 @functools.cache
-def word_tokenizer() -> Callable[[str], list[str]]:
+def _word_tokenizer() -> Callable[[str], list[str]]:
     # NLTK takes seconds to import, and many texts are Chinese throughout.
     from nltk.tokenize.destructive import NLTKWordTokenizer
     from nltk.tokenize.punkt import PunktSentenceTokenizer

@@ -20,7 +20,7 @@ from kbert.errors import DataError
 
 OUTSIDE = "O"
 # In the first column it ends a sentence, as a blank line does.
-BOUNDARY = "-X-"
+_BOUNDARY = "-X-"
 # Prefixes of neighbouring tags between which an entity ends, or begins, whatever their types.
 _END = frozenset(["BB", "BO", "IB", "IO", "EE", "EI", "EO"])
 _START = frozenset(["BB", "IB", "OB", "OI", "OE", "EE", "EI"])
@@ -87,7 +87,7 @@ def conll_scores(sentences: Iterable[Sentence]) -> dict:
             )
         tokens += len(gold)
         right += sum(map(str.__eq__, gold, predicted))
-        count_entities(list(map(split_tag, gold)), list(map(split_tag, predicted)), counts)
+        _count_entities(list(map(_split_tag, gold)), list(map(_split_tag, predicted)), counts)
     if not tokens:
         raise DataError("Expected one word at least. Received none.")
     types = sorted(counts.phrases.keys() | counts.found.keys())
@@ -95,19 +95,19 @@ def conll_scores(sentences: Iterable[Sentence]) -> dict:
     return overall | {"types": {name: counts.scores(name) for name in types}}
 
 
-def count_entities(gold: Sequence[Tag], predicted: Sequence[Tag], counts: Counts) -> None:
+def _count_entities(gold: Sequence[Tag], predicted: Sequence[Tag], counts: Counts) -> None:
     """Add the entities of one sentence to `counts`."""
     outside = Tag(OUTSIDE, "")
     last_gold = last_predicted = outside
     alike = False  # Whether an entity is open that has been the same in both so far.
     for tag, guess in zip([*gold, outside], [*predicted, outside], strict=True):
-        end, guess_end = ends(last_gold, tag), ends(last_predicted, guess)
+        end, guess_end = _ends(last_gold, tag), _ends(last_predicted, guess)
         if alike and end and guess_end and last_gold.type == last_predicted.type:
             counts.correct[last_gold.type] += 1
             alike = False
         elif end != guess_end or tag.type != guess.type:
             alike = False
-        start, guess_start = starts(last_gold, tag), starts(last_predicted, guess)
+        start, guess_start = _starts(last_gold, tag), _starts(last_predicted, guess)
         counts.phrases[tag.type] += start
         counts.found[guess.type] += guess_start
         alike |= start and guess_start and tag.type == guess.type
@@ -118,19 +118,19 @@ def count_entities(gold: Sequence[Tag], predicted: Sequence[Tag], counts: Counts
             del counter[name]
 
 
-def ends(before: Tag, tag: Tag) -> bool:
+def _ends(before: Tag, tag: Tag) -> bool:
     """Whether an entity ends between two tags."""
     changes = before.prefix not in _NO_ENTITY and before.type != tag.type
     return before.prefix + tag.prefix in _END or before.prefix in _SINGLE or changes
 
 
-def starts(before: Tag, tag: Tag) -> bool:
+def _starts(before: Tag, tag: Tag) -> bool:
     """Whether an entity begins between two tags."""
     changes = tag.prefix not in _NO_ENTITY and before.type != tag.type
     return before.prefix + tag.prefix in _START or tag.prefix in _SINGLE or changes
 
 
-def split_tag(tag: str) -> Tag:
+def _split_tag(tag: str) -> Tag:
     """Cut at the first hyphen; a type may hold others."""
     prefix, _, name = tag.partition("-")
     return Tag(prefix, name)
@@ -142,7 +142,7 @@ def from_bioes(tags: Sequence[str]) -> list[str]:
     What goes on behind an end ("E" or "S") without a beginning begins an entity.
     """
     bio, ended = [], False
-    for prefix, name in map(split_tag, tags):
+    for prefix, name in map(_split_tag, tags):
         begins = prefix in ("B", "S") or (prefix in ("I", "E") and ended)
         if prefix in ("B", "I", "E", "S"):
             bio.append(f"{'B' if begins else 'I'}-{name}")
@@ -170,7 +170,7 @@ def parse_columns(
         line = line.rstrip("\r\n")
         # Trailing delimiters are no columns, in Perl.
         cells = split(line.strip(" \t") if delimiter is None else line.rstrip(delimiter))
-        if cells == [""] or cells[0] == BOUNDARY:
+        if cells == [""] or cells[0] == _BOUNDARY:
             if gold:
                 yield Sentence(gold, predicted)
             gold, predicted = [], []

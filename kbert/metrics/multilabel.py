@@ -22,7 +22,7 @@ def multilabel_scores(
         accuracy: share of examples all of whose labels are right.
         per_label: label -> precision, recall, f1, support (rows with that label).
     """
-    gold, predicted = indicators(gold, labels), indicators(predicted, labels)
+    gold, predicted = _indicators(gold, labels), _indicators(predicted, labels)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         gold, predicted, average=None, zero_division=0
     )
@@ -47,6 +47,6 @@ def multilabel_scores(
     }
 
 
-def indicators(rows: Sequence[Collection[str]], labels: Sequence[str]) -> np.ndarray:
+def _indicators(rows: Sequence[Collection[str]], labels: Sequence[str]) -> np.ndarray:
     """1 where a row has a label: int (rows, labels)."""
     return np.array([[label in row for label in labels] for row in rows], int)

@@ -17,13 +17,13 @@ def regression_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict
     """
     gold, predicted = np.asarray(gold, "float64"), np.asarray(predicted, "float64")
     return {
-        "pearson": correlation(stats.pearsonr, gold, predicted),
-        "spearman": correlation(stats.spearmanr, gold, predicted),
+        "pearson": _correlation(stats.pearsonr, gold, predicted),
+        "spearman": _correlation(stats.spearmanr, gold, predicted),
         "loss": float(np.mean((gold - predicted) ** 2)),
     }
 
 
-def correlation(of: Callable, gold: np.ndarray, predicted: np.ndarray) -> float:
+def _correlation(of: Callable, gold: np.ndarray, predicted: np.ndarray) -> float:
     if min(len(np.unique(gold)), len(np.unique(predicted))) < 2:
         return 0.0
     with warnings.catch_warnings():

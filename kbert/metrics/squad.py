@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import string
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from kbert.errors import DataError
@@ -43,8 +43,8 @@ def squad1_scores(gold: Mapping[Key, Sequence[str]], predictions: Mapping[Key, s
 
     Raises DataError where there is nothing to score.
     """
-    scores = {key: score1(gold[key], predictions.get(key)) for key in gold}
-    result = means(scores, scores)
+    scores = {key: _score1(gold[key], predictions.get(key)) for key in gold}
+    result = _means(scores, scores)
     missing = len(gold.keys() - predictions.keys())
     return {"exact_match": result["exact"], **result} | ({"missing": missing} if missing else {})
 
@@ -78,28 +78,28 @@ def squad2_scores(
         without = [key for key in gold if key not in null_odds]
         if without:
             raise DataError(f"{len(without)} questions have no null odds; the first: {without[0]}.")
-        check_null_odds(null_odds)
+        _check_null_odds(null_odds)
         if math.isnan(threshold):
             raise DataError("The threshold of null odds must be a number. Received: NaN.")
         scores = {
             key: Score(*[float(not gold[key])] * 2) if null_odds[key] > threshold else score
             for key, score in raw.items()
         }
-    result = means(scores, scores)
+    result = _means(scores, scores)
     for name, has_answer in (("HasAns", True), ("NoAns", False)):
         keys = [key for key, answers in gold.items() if bool(answers) == has_answer]
         if keys:
-            result |= {f"{name}_{key}": value for key, value in means(scores, keys).items()}
+            result |= {f"{name}_{key}": value for key, value in _means(scores, keys).items()}
     if null_odds is not None:
         for name in Score._fields:
             points = {key: getattr(score, name) for key, score in raw.items()}
-            best, at = best_threshold(gold, predictions, points, null_odds)
+            best, at = _best_threshold(gold, predictions, points, null_odds)
             result |= {f"best_{name}": best, f"best_{name}_thresh": at}
     missing = len(gold.keys() - predictions.keys())
     return result | ({"missing": missing} if missing else {})
 
 
-def best_threshold(
+def _best_threshold(
     gold: Mapping[Key, Sequence[str]],
     predictions: Mapping[Key, str],
     points: Mapping[Key, float],
@@ -141,7 +141,7 @@ def tune_threshold(
         unanswered: the score of "" instead of it.
         null_odds: of each question; greater than the threshold they make "" the answer.
     """
-    check_null_odds(null_odds)
+    _check_null_odds(null_odds)
     threshold = min(null_odds.values()) - 1.0
     now = best = 0.0  # more than without any answer
     ordered = sorted(answered, key=null_odds.__getitem__)
@@ -152,14 +152,14 @@ def tune_threshold(
     return threshold
 
 
-def check_null_odds(null_odds: Mapping[Key, float]) -> None:
+def _check_null_odds(null_odds: Mapping[Key, float]) -> None:
     """Raises DataError for odds that are NaN: they are neither above nor below a threshold."""
     for key, odds in null_odds.items():
         if math.isnan(odds):
             raise DataError(f"The null odds of question {key} must be a number. Received: NaN.")
 
 
-def means(scores: Mapping[Key, Score], keys) -> dict:
+def _means(scores: Mapping[Key, Score], keys: Collection[Key]) -> dict:
     """The mean scores of some questions, in percent, and how many they are."""
     total = len(keys)
     if not total:
@@ -171,32 +171,32 @@ def means(scores: Mapping[Key, Score], keys) -> dict:
     }
 
 
-def score1(answers: Sequence[str], prediction: str | None) -> Score:
+def _score1(answers: Sequence[str], prediction: str | None) -> Score:
     """The score of one prediction in version 1.1; words that are all articles never overlap."""
     if prediction is None:
         return Score(0.0, 0.0)
-    found = normalize(prediction)
-    right = [normalize(answer) for answer in answers]
-    return Score(float(found in right), max(overlap(found, answer) for answer in right))
+    found = _normalize(prediction)
+    right = [_normalize(answer) for answer in answers]
+    return Score(float(found in right), max(_overlap(found, answer) for answer in right))
 
 
 def score2(answers: Sequence[str], prediction: str | None) -> Score:
     """The score of one prediction in version 2.0, where nothing equals nothing."""
     if prediction is None:
         return Score(0.0, 0.0)
-    found = normalize(prediction)
+    found = _normalize(prediction)
     # An answer of which normalisation leaves nothing is no answer.
-    right = [answer for answer in map(normalize, answers) if answer] or [""]
-    f1 = max(overlap(found, answer) if found and answer else found == answer for answer in right)
+    right = [answer for answer in map(_normalize, answers) if answer] or [""]
+    f1 = max(_overlap(found, answer) if found and answer else found == answer for answer in right)
     return Score(float(found in right), float(f1))
 
 
-def normalize(text: str) -> str:
+def _normalize(text: str) -> str:
     """Lower-case, without ASCII punctuation and English articles, one space between words."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def overlap(found: str, right: str) -> float:
+def _overlap(found: str, right: str) -> float:
     """F1 of the words of two normalised texts as bags: 0 where they share none."""
     found_words, right_words = found.split(), right.split()
     shared = collections.Counter(found_words) & collections.Counter(right_words)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kbert.layers import attention
-from kbert.layers.attention import MultiHeadSelfAttention, visible
+from kbert.layers.attention import MultiHeadSelfAttention, _visible
 from tests import reference_bert
 from tests.layers.contract import check_layer, dtype_of, numpy
 
@@ -109,7 +109,7 @@ def test_fused_kernel_gives_the_same(layer, x, monkeypatch):
 
     fused = keras.ops.dot_product_attention
     monkeypatch.setattr(attention.ops, "dot_product_attention", counted)
-    monkeypatch.setattr(attention, "has_fused_kernel", lambda: True)
+    monkeypatch.setattr(attention, "_has_fused_kernel", lambda: True)
     real = masks > 0
     np.testing.assert_allclose(numpy(layer(x)), expected[0], atol=1e-5)
     found = numpy(layer(x, masks, training=True))
@@ -151,7 +151,7 @@ def test_visible():
         [0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0],
     ]
-    result = numpy(visible(keras.ops.convert_to_tensor([[1, 1, 2, 0, 0]])))
+    result = numpy(_visible(keras.ops.convert_to_tensor([[1, 1, 2, 0, 0]])))
     np.testing.assert_array_equal(result, np.array([[expected]], bool))
 
 

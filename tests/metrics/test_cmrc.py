@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert.errors import DataError
-from kbert.metrics.cmrc import cmrc_scores, f1_score, segments, stripped
+from kbert.metrics.cmrc import _f1_score, _segments, _stripped, cmrc_scores
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ from kbert.metrics.cmrc import cmrc_scores, f1_score, segments, stripped
     ],
 )
 def test_segments(text, expected):
-    assert segments(text) == expected
+    assert _segments(text) == expected
 
 
 def test_stripped():
-    assert stripped(" 《A-B》:(x) ") == "ab(x)"
+    assert _stripped(" 《A-B》:(x) ") == "ab(x)"
 
 
 def test_by_hand():
@@ -47,13 +47,13 @@ def test_by_hand():
 
 @given(st.text("山水火a ", max_size=9), st.text("山水火a ", max_size=9))
 def test_f1_by_brute_force(answer, prediction):
-    right, found = segments(answer), segments(prediction)
+    right, found = _segments(answer), _segments(prediction)
     runs = [right[i:j] for i in range(len(right)) for j in range(i + 1, len(right) + 1)]
     common = [
         len(run) for run in runs if any(found[k : k + len(run)] == run for k in range(len(found)))
     ]
     expected = 2 * max(common, default=0) / max(1, len(right) + len(found))
-    assert f1_score(answer, prediction) == pytest.approx(expected)
+    assert _f1_score(answer, prediction) == pytest.approx(expected)
 
 
 def test_right_answers_score_all(shared_data):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kbert.errors import DataError
 from kbert.metrics.squad import (
-    best_threshold,
-    normalize,
+    _best_threshold,
+    _normalize,
     squad1_scores,
     squad2_scores,
     tune_threshold,
@@ -58,7 +58,7 @@ def test_equals_the_official_script_of_2(shared_data):
     ],
 )
 def test_normalize(text, expected):
-    assert normalize(text) == expected
+    assert _normalize(text) == expected
 
 
 def test_by_hand():
@@ -109,7 +109,7 @@ def test_best_threshold_by_brute_force(rows, random):
         }
         return 100 * sum(kept.values()) / len(rows)
 
-    best, threshold = best_threshold(gold, found, points, odds)
+    best, threshold = _best_threshold(gold, found, points, odds)
     assert best == pytest.approx(max(map(at, [-10, *odds.values()])))
     # 0.0 stands for "no answer at all", whatever the odds are.
     assert threshold == 0.0 or at(threshold) == pytest.approx(best)

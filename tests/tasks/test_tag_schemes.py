@@ -74,11 +74,11 @@ def test_every_scheme_is_read(scheme, parts):
 
 def by_conlleval(tags):
     """The entities between the places where conlleval sees one begin and end."""
-    steps = list(itertools.pairwise(map(conll.split_tag, ["O", *tags, "O"])))
-    begins = [place for place, step in enumerate(steps) if conll.starts(*step)]
-    ends = [place for place, step in enumerate(steps) if conll.ends(*step)]
+    steps = list(itertools.pairwise(map(conll._split_tag, ["O", *tags, "O"])))
+    begins = [place for place, step in enumerate(steps) if conll._starts(*step)]
+    ends = [place for place, step in enumerate(steps) if conll._ends(*step)]
     return [
-        Entity(begin, end, conll.split_tag(tags[begin]).type)
+        Entity(begin, end, conll._split_tag(tags[begin]).type)
         for begin, end in zip(begins, ends, strict=True)
     ]
 

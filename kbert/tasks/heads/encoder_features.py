@@ -12,7 +12,7 @@ from kbert.settings import setting
 
 # Name of the layer behind which all is learned: (batch, sequence, width).
 LAYER = "encoder_features"
-WEIGHTED = "weighted-sum-last-four"
+_WEIGHTED = "weighted-sum-last-four"
 _LAST_FOUR = 4
 # A wider LSTM has more weights than BERT-base; a damaged task.json can ask for anything.
 _WIDEST = 4096
@@ -20,7 +20,7 @@ _WIDEST = 4096
 GROUP = "feature-based: a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
 
 
-def side_by_side(layers):
+def _side_by_side(layers):
     from keras import ops
 
     return ops.concatenate(layers, axis=-1)
@@ -33,8 +33,8 @@ FEATURES: dict[str, Callable] = {
     "last": lambda states: states[-1],
     "sum-last-four": lambda states: sum(states[-_LAST_FOUR + 1 :], states[-_LAST_FOUR]),
     # The weights are learned, so that the four are what is computed once.
-    WEIGHTED: lambda states: side_by_side(states[-_LAST_FOUR:]),
-    "concat-last-four": lambda states: side_by_side(states[-_LAST_FOUR:]),
+    _WEIGHTED: lambda states: _side_by_side(states[-_LAST_FOUR:]),
+    "concat-last-four": lambda states: _side_by_side(states[-_LAST_FOUR:]),
 }
 
 
@@ -75,7 +75,7 @@ def token_vectors(encoder, features: str | None):
             f"Received: {len(states) - 1}."
         )
     vectors = keras.layers.Identity(name=LAYER)(FEATURES[features](states))
-    if features == WEIGHTED:
+    if features == _WEIGHTED:
         vectors = WeightedSum(_LAST_FOUR, name="weighted_sum")(vectors)
     return vectors
 

@@ -17,29 +17,29 @@ from collections.abc import Callable
 POOLER = "pooler"
 
 
-def pooler(encoder, vectors, lstm_size):
+def _pooler(encoder, vectors, lstm_size):
     return encoder.output["pooled_output"]
 
 
-def mean(encoder, vectors, lstm_size):
+def _mean(encoder, vectors, lstm_size):
     from kbert.layers.pooling import pool
 
     return pool(vectors, encoder.input["padding_mask"], "mean")
 
 
-def largest(encoder, vectors, lstm_size):
+def _largest(encoder, vectors, lstm_size):
     from kbert.layers.pooling import pool
 
     return pool(vectors, encoder.input["padding_mask"], "max")
 
 
-def attention(encoder, vectors, lstm_size):
+def _attention(encoder, vectors, lstm_size):
     from kbert.layers.pooling import AttentionPooling
 
     return AttentionPooling(name="attention_pooling")(vectors, encoder.input["padding_mask"])
 
 
-def bilstm(encoder, vectors, lstm_size):
+def _bilstm(encoder, vectors, lstm_size):
     from kbert.layers.bilstm import BiLSTM, LastStates
 
     padding_mask = encoder.input["padding_mask"]
@@ -47,7 +47,7 @@ def bilstm(encoder, vectors, lstm_size):
     return LastStates(name="last_states")(states, padding_mask)
 
 
-def rcnn(encoder, vectors, lstm_size):
+def _rcnn(encoder, vectors, lstm_size):
     """max_i tanh(W [c_i; h_i] + b), where c_i are the states at token i, itself read too."""
     import keras
     from keras import ops
@@ -62,7 +62,7 @@ def rcnn(encoder, vectors, lstm_size):
     return pool(latent, padding_mask, "max")
 
 
-def block(encoder, vectors, lstm_size):
+def _block(encoder, vectors, lstm_size):
     from kbert.layers.encoder_block import TransformerEncoderBlock
 
     blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
@@ -71,11 +71,11 @@ def block(encoder, vectors, lstm_size):
 
 
 HEADS: dict[str, Callable] = {
-    POOLER: pooler,
-    "mean": mean,
-    "max": largest,
-    "attention": attention,
-    "bilstm": bilstm,
-    "rcnn": rcnn,
-    "block": block,
+    POOLER: _pooler,
+    "mean": _mean,
+    "max": _largest,
+    "attention": _attention,
+    "bilstm": _bilstm,
+    "rcnn": _rcnn,
+    "block": _block,
 }

@@ -58,8 +58,8 @@ def window_features(
     size = sequence_length - num_special_tokens(pair=True) - len(kept)
     windows = cut_windows(len(context.ids), size, stride)
     owner = maximal_context(windows)
-    span = find_answer(example, context)
-    lost = span is not None and not any(holds(window, span) for window in windows)
+    span = _find_answer(example, context)
+    lost = span is not None and not any(_holds(window, span) for window in windows)
     weight = np.asarray(not lost and example.problem is None, "float32")
     offset = len(kept) + 2
     for index, (begin, end) in enumerate(windows):
@@ -69,7 +69,7 @@ def window_features(
         )
         targets = {}
         if example.answers is not None:
-            inside = span is not None and holds((begin, end), span)
+            inside = span is not None and _holds((begin, end), span)
             first, last = (token - begin + offset for token in span) if inside else (0, 0)
             targets = {"start": np.asarray(first, "int32"), "end": np.asarray(last, "int32")}
         yield Feature(
@@ -93,7 +93,7 @@ def window_features(
         )
 
 
-def find_answer(example: Question, context: Pieces) -> tuple[int, int] | None:
+def _find_answer(example: Question, context: Pieces) -> tuple[int, int] | None:
     """The first and last token of the first right answer; None where there is none to be found."""
     if not example.answers or example.problem is not None:
         return None
@@ -101,7 +101,7 @@ def find_answer(example: Question, context: Pieces) -> tuple[int, int] | None:
     return find_tokens(context.starts, context.ends, start, start + len(text))
 
 
-def holds(window: tuple[int, int], span: tuple[int, int]) -> bool:
+def _holds(window: tuple[int, int], span: tuple[int, int]) -> bool:
     """Whether a window [begin, end) has all tokens from the first to the last; a span has some."""
     return window[0] <= span[0] <= span[1] < window[1]
 

@@ -63,17 +63,17 @@ def context(
     """Pieces before the sentence, of each of its words, and behind it; at most `size` around it."""
     before: list[int] = []
     for sentence in reversed(example.document[: example.position]):
-        before = [*flat(sentence, pieces), *before]
+        before = [*_flat(sentence, pieces), *before]
         if len(before) >= size:
             break
     behind: list[int] = []
     for sentence in example.document[example.position + 1 :]:
-        behind += flat(sentence, pieces)
+        behind += _flat(sentence, pieces)
         if len(behind) >= size:
             break
     own = [pieces[word] for word in example.sentence.words]
     return before[-size:], own, behind[:size]
 
 
-def flat(sentence: Sentence, pieces: Mapping[str, list[int]]) -> list[int]:
+def _flat(sentence: Sentence, pieces: Mapping[str, list[int]]) -> list[int]:
     return [piece for word in sentence.words for piece in pieces[word]]
