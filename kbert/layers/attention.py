@@ -6,7 +6,7 @@ import math
 import keras
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE
+from kbert.layers import IMPOSSIBLE, Tensor
 from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import softmax
@@ -67,7 +67,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
         )
-        mask = None if padding_mask is None else _visible(padding_mask)
+        mask = None if padding_mask is None else visible(padding_mask)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
@@ -125,7 +125,7 @@ def _has_fused_kernel() -> bool:
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
-def _visible(padding_mask):
+def visible(padding_mask: Tensor) -> Tensor:
     """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key)."""
     query, key = padding_mask[:, None, :, None], padding_mask[:, None, None, :]
     return ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))

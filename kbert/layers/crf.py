@@ -8,7 +8,7 @@ for its tag and of one learned number for each pair of neighbouring tags.
 import keras
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE
+from kbert.layers import IMPOSSIBLE, Tensor
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -36,7 +36,7 @@ class Transitions(keras.layers.Layer):
         return ops.tile(transitions, (ops.shape(logits)[0], 1, 1))
 
 
-def log_likelihood(logits, transitions, tags, mask):
+def log_likelihood(logits: Tensor, transitions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
     """The logarithm of the probability of each row's tags, among all sequences: float32 (batch,).
 
     Positions without mask are skipped: the tags before and behind them are neighbours. A row

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kbert.layers import Tensor
 from kbert.layers.dense import initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import multiply_by_table
@@ -88,7 +89,7 @@ class BertEmbedding(keras.layers.Layer):
         embedded = (
             ops.take(self.token_table, token_ids, axis=0)
             + ops.take(self.segment_table, segment_ids, axis=0)
-            + ops.take(self.position_table, _positions(padding_mask), axis=0)
+            + ops.take(self.position_table, positions(padding_mask), axis=0)
         )
         normalised = self.norm(ops.cast(embedded, self.compute_dtype))
         return self.output_dropout(normalised, training=training)
@@ -105,7 +106,7 @@ class BertEmbedding(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _positions(padding_mask):
+def positions(padding_mask: Tensor) -> Tensor:
     """How many earlier tokens of the row carry the same number: integers (batch, sequence)."""
     same = ops.equal(padding_mask[:, :, None], padding_mask[:, None, :])
     index = ops.arange(ops.shape(padding_mask)[1])

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kbert.layers import Tensor
 from kbert.layers.dense import ACTIVATIONS, initializer
 from kbert.layers.kernels import add_bias
 
@@ -112,7 +113,7 @@ class VocabularyBias(keras.layers.Layer):
         return ops.reshape(flat, (*axes, vocabulary))
 
 
-def gather(vectors, positions):
+def gather(vectors: Tensor, positions: Tensor) -> Tensor:
     """Rows of each matrix: (batch, sequence, hidden), (batch, n) -> (batch, n, hidden)."""
     batch, sequence, hidden = ops.shape(vectors)
     # One flat lookup: its gradient is one scatter-add, on every backend.

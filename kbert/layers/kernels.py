@@ -10,11 +10,15 @@ from collections.abc import Callable
 
 from keras import ops
 
+from kbert.layers import Tensor
+
 _SCALE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+# A value, and backward(upstream) -> a gradient for each argument.
+_Differentiated = tuple[Tensor, Callable]
 
 
-def _with_gradient(function: Callable) -> Callable:
-    """Of tensors -> (result, backward), where backward(upstream) -> a gradient for each tensor."""
+def _with_gradient(function: Callable[..., _Differentiated]) -> Callable[..., Tensor]:
+    """Called with tensors it gives the value; differentiated, what `backward` says."""
 
     @functools.wraps(function)
     def kernel(*tensors):
@@ -30,7 +34,7 @@ def _with_gradient(function: Callable) -> Callable:
 
 
 @_with_gradient
-def gelu_tanh(x):
+def gelu_tanh(x: Tensor) -> _Differentiated:
     """Google's GELU, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), of any shape.
 
     The slope is computed from x, so that nothing but x is kept for the backward pass.
@@ -42,7 +46,7 @@ def gelu_tanh(x):
 
 
 @_with_gradient
-def gelu_erf(x):
+def gelu_erf(x: Tensor) -> _Differentiated:
     """GELU by its definition, 0.5 x (1 + erf(x / sqrt(2))); otherwise as `gelu_tanh`."""
     return _gelu(x, _erf), lambda upstream: _slope(x, _gelu_erf_slope, upstream)
 
@@ -78,7 +82,7 @@ def _gelu_erf_slope(x):
     return 0.5 * (1 + _erf(x)) + x * density
 
 
-def softmax(scores, dtype: str):
+def softmax(scores: Tensor, dtype: str) -> Tensor:
     """The softmax of float32 (..., key) in another type.
 
     Its gradient needs nothing but its result in that type, so no float32 (batch, heads, query, key)
@@ -98,7 +102,7 @@ def softmax(scores, dtype: str):
     return kernel(scores)
 
 
-def add_bias(x, bias):
+def add_bias(x: Tensor, bias: Tensor) -> Tensor:
     """x (rows, width) + bias (width), in the wider type of both.
 
     The gradient of the bias is a matrix product: a row of ones times what comes from above is the
@@ -122,7 +126,7 @@ def _add_bias(x, bias):
 
 
 @_with_gradient
-def multiply_by_table(vectors, table):
+def multiply_by_table(vectors: Tensor, table: Tensor) -> _Differentiated:
     """(n, hidden), (vocabulary, hidden) -> their products, (n, vocabulary).
 
     The table's gradient is a product that comes out as the table lies. That of a transposed table
@@ -135,7 +139,7 @@ def multiply_by_table(vectors, table):
     return ops.matmul(vectors, ops.transpose(table)), backward
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """In nats, of float32 logits (rows, classes) and int32 targets (rows, 1) -> (rows,).
 
     A row of masked LM is as long as the vocabulary: the gradient of the lookup of its target would

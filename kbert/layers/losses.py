@@ -2,11 +2,13 @@
 
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE
+from kbert.layers import IMPOSSIBLE, Tensor
 from kbert.layers.kernels import cross_entropy
 
 
-def weighted_cross_entropy(logits, targets, weights, smoothing: float = 0.0) -> tuple:
+def weighted_cross_entropy(
+    logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Weighted sums of the cross-entropy in nats, and of 1 where `is_right`.
 
     Args:
@@ -26,7 +28,7 @@ def weighted_cross_entropy(logits, targets, weights, smoothing: float = 0.0) -> 
     return ops.sum(losses * weights), ops.sum(right * weights)
 
 
-def is_right(logits, targets):
+def is_right(logits: Tensor, targets: Tensor) -> Tensor:
     """Whether the target's logit is the highest, and no other is as high: booleans (...).
 
     A model that says the same of all classes has not found the right one.

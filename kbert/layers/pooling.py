@@ -4,11 +4,11 @@ chooses; of a token's hidden layers a learned sum."""
 import keras
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE
+from kbert.layers import IMPOSSIBLE, Tensor
 from kbert.layers.dense import initializer
 
 
-def pool(vectors, padding_mask, mode: str):
+def pool(vectors: Tensor, padding_mask: Tensor, mode: str) -> Tensor:
     """(batch, sequence, hidden), (batch, sequence) -> (batch, hidden), float32.
 
     `mode` is a key of `POOLING`: "mean", "max", "mean_sqrt_length" (the sum divided by the root of

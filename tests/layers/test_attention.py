@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kbert.layers import attention
-from kbert.layers.attention import MultiHeadSelfAttention, _visible
+from kbert.layers.attention import MultiHeadSelfAttention, visible
 from tests import reference_bert
 from tests.layers.contract import check_layer, dtype_of, numpy
 
@@ -151,7 +151,7 @@ def test_visible():
         [0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0],
     ]
-    result = numpy(_visible(keras.ops.convert_to_tensor([[1, 1, 2, 0, 0]])))
+    result = numpy(visible(keras.ops.convert_to_tensor([[1, 1, 2, 0, 0]])))
     np.testing.assert_array_equal(result, np.array([[expected]], bool))
 
 

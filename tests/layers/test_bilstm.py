@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kbert.layers.bilstm import BiLSTM, LastStates
-from kbert.layers.lstm import LSTM
+from kbert.layers.bilstm import LSTM, BiLSTM, LastStates
 from tests.layers.contract import check_layer, numpy
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], "int32")

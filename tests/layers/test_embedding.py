@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbert.layers.embedding import BertEmbedding, _positions
+from kbert.layers.embedding import BertEmbedding, positions
 from tests import reference_bert
 from tests.layers.contract import check_layer, dtype_of, numpy
 
@@ -61,7 +61,7 @@ def test_segments_and_mask_have_defaults(layer):
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), min_size=1, max_size=3))
 def test_positions_count_each_number_from_zero(rows):
-    result = numpy(_positions(np.array(rows, "int32")))
+    result = numpy(positions(np.array(rows, "int32")))
     for row, mask in zip(result, rows, strict=True):
         for number in set(mask):
             places = [p for p, m in zip(row, mask, strict=True) if m == number]

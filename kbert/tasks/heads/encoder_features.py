@@ -6,9 +6,13 @@ once.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
 from kbert.settings import setting
+
+if TYPE_CHECKING:
+    import keras  # It takes seconds to import.
 
 # Name of the layer behind which all is learned: (batch, sequence, width).
 LAYER = "encoder_features"
@@ -56,7 +60,7 @@ def lstm_size_setting(text: str):
     )
 
 
-def token_vectors(encoder, features: str | None):
+def token_vectors(encoder: "keras.Model", features: str | None) -> "keras.KerasTensor":
     """`sequence_output`, or the features of these names: (batch, sequence, width).
 
     Raises DataError for an encoder with too few layers.
@@ -80,6 +84,6 @@ def token_vectors(encoder, features: str | None):
     return vectors
 
 
-def lstm_width(encoder, lstm_size: int | None) -> int:
+def lstm_width(encoder: "keras.Model", lstm_size: int | None) -> int:
     """Of each direction: as wide as the encoder, unless told (768 on BERT-base, as the paper's)."""
     return encoder.output["sequence_output"].shape[-1] if lstm_size is None else lstm_size

@@ -1,6 +1,11 @@
 """What tasks put on the encoder, dropout and one dense layer, and the settings of both."""
 
+from typing import TYPE_CHECKING
+
 from kbert.settings import setting
+
+if TYPE_CHECKING:
+    import keras  # It takes seconds to import.
 
 
 def dropout_setting():
@@ -18,7 +23,7 @@ def label_smoothing_setting():
     )
 
 
-def classifier(x, size: int, dropout: float):
+def classifier(x: "keras.KerasTensor", size: int, dropout: float) -> "keras.KerasTensor":
     """x (..., hidden) -> dropout -> dense -> (..., size), float32 in every precision."""
     import keras
 
@@ -26,7 +31,7 @@ def classifier(x, size: int, dropout: float):
     return output_layer(size)(x)
 
 
-def output_layer(size: int, name: str = "classifier"):
+def output_layer(size: int, name: str = "classifier") -> "keras.layers.Layer":
     """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
     import keras
 

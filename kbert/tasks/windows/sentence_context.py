@@ -29,6 +29,7 @@ class TaggedExample(NamedTuple):
 
 
 def with_documents(sentences: Sequence[Sentence]) -> list[TaggedExample]:
+    """Each sentence of a file with those of its document."""
     examples = []
     for _, group in itertools.groupby(sentences, lambda sentence: sentence.document):
         document = tuple(group)
