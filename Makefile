@@ -8,7 +8,7 @@ OUT := quickstart
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Those that are there, of the benchmarks that need no GPU. Each says what it lacks (docs/benchmarks.md).
-BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing)))
+BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing kernels)))
 
 .PHONY: quickstart test test-all lint bench bench-gpu clean
 

@@ -78,8 +78,8 @@ class LSTM(keras.layers.Layer):
     A long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997), the same as
     `keras.layers.LSTM`. But that multiplies each token with the kernel inside its loop, and adds up
     the kernel's gradient there, token by token; here all tokens are multiplied at once before it.
-    A training step of a two-layer BiLSTM takes Keras's 1.5 times (256 wide) and 1.9 times (768
-    wide) the seconds of a processor (`benchmarks/kernels.py bilstm_256 bilstm_768`).
+    A training step of a two-layer BiLSTM of Keras's takes 1.6 times the seconds of a processor, 256
+    and 768 wide (`benchmarks/kernels.py bilstm_256 bilstm_768`).
 
     Args:
         size: width of the state.
