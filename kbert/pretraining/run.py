@@ -17,6 +17,7 @@ from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
+from kbert.engine.training_model import check_divides
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.pretraining.initialization import start_from_corpus
@@ -58,7 +59,8 @@ def pretrain(
     parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
     set_precision(settings.precision)
     devices = engine().devices()
-    _check_divides(settings, devices.num_replicas_in_sync)
+    for phase in settings.phases():
+        check_divides(phase.batch_size, settings.accumulate, devices.num_replicas_in_sync)
     with locked(run):
         claim(run, store, config, settings)
         keras.utils.set_random_seed(settings.seed)
@@ -108,15 +110,6 @@ def _check(store, config, settings):
             f"Rows must have at most max_sequence_length={config.max_sequence_length} tokens. "
             f"Received: sequence_length={longest}."
         )
-
-
-def _check_divides(settings, replicas):
-    for phase in settings.phases():
-        if phase.batch_size % (replicas * settings.accumulate):
-            raise DataError(
-                f"The batch size must be a multiple of devices x accumulate = {replicas} x "
-                f"{settings.accumulate}. Received: {phase.batch_size}."
-            )
 
 
 def _part(store, objective, settings, phase, schedule) -> _Part:

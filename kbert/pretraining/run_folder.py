@@ -5,11 +5,11 @@ import pathlib
 
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
+from kbert.engine.claim import FILE, differences
+from kbert.engine.claim import claim as claim_folder
 from kbert.errors import DataError
-from kbert.files import read_object, write_json
+from kbert.files import read_object
 from kbert.pretraining.settings import PretrainingSettings
-
-_FILE = "run.json"
 
 
 def claim(
@@ -26,37 +26,18 @@ def claim(
         "settings": dataclasses.asdict(settings),
         "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
     }
-    is_run = (run / _FILE).is_file() and not (run / "task.json").exists()
-    if is_run:
-        _check_same(run, wanted)
-        return
+    is_run = (run / FILE).is_file() and not (run / "task.json").exists()
     # Names with a dot in front are left by the system, or by a process that was killed.
-    if run.exists() and any(not name.name.startswith(".") for name in run.iterdir()):
+    if not is_run and run.exists() and any(not p.name.startswith(".") for p in run.iterdir()):
         raise DataError(
             f"{run} holds files that are not of a pre-training run. Choose another --output."
         )
-    write_json(run / _FILE, wanted)
-
-
-def _check_same(run: pathlib.Path, wanted: dict) -> None:
-    before = read_object(run / _FILE)
-    try:
-        differences = {
-            name: f"{name} was {before[part].get(name)!r}, now {value!r}"
-            for part in wanted
-            for name, value in wanted[part].items()
-            if before[part].get(name) != value
-        }
-    except (KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{run / _FILE} must hold the settings of a run: {error!r}.") from error
-    if set(differences) == {"num_steps"} and (run / "model.safetensors").is_file():
+    finished = is_run and (run / "model.safetensors").is_file()
+    if finished and set(differences(run, wanted)) == {"num_steps"}:
+        num_steps = read_object(run / FILE)["settings"]["num_steps"]
         raise DataError(
-            f"{run} is finished after {before['settings']['num_steps']} steps, and its rate has "
-            f"fallen to 0. Start another run from it, with another --seed for other rows: "
+            f"{run} is finished after {num_steps} steps, and its rate has fallen to 0. Start "
+            "another run from it, with another --seed for other rows: "
             f"--from {run} --output ANOTHER."
         )
-    if differences:
-        raise DataError(
-            f"{run} holds a run with other settings: {'; '.join(differences.values())}. "
-            "Resume it with its own, or choose another --output."
-        )
+    claim_folder(run, wanted)
