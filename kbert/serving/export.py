@@ -28,7 +28,7 @@ import tensorflow as tf
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.errors import DataError
 from kbert.files import check_folder_writable, locked, replacing_folder, write_json
-from kbert.serving.choices import choice_inputs
+from kbert.serving.choice_inputs import choice_inputs
 from kbert.serving.index import write_index
 from kbert.serving.settings import ExportSettings
 from kbert.tasks.base import Named

@@ -12,7 +12,7 @@ from apps.cli import run_command
 from kbert import Predictor
 from kbert.errors import DataError
 from kbert.inference.answering import answer_examples
-from kbert.serving.choices import choice_inputs
+from kbert.serving.choice_inputs import choice_inputs
 from kbert.serving.instances import batches, example_instance
 from kbert.serving.server import PredictionServer
 from kbert.tasks.readers.choice_files import ChoiceExample
