@@ -28,7 +28,6 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.serving.instances import example_instance
     from kbert.serving.predictor import Predictor
     from kbert.serving.server import PredictionServer
     from kbert.serving.settings import ServingSettings
@@ -38,7 +37,7 @@ def run(args: Namespace) -> None:
     name = model_name(args.directory) if settings.name is None else settings.name
     predictor = Predictor(args.directory)
     # TensorFlow prepares the graph at its first call: a second that no client should wait for.
-    example = example_instance(predictor.fields)
+    example = predictor.example_instance
     predictor.predict([example])
     with PredictionServer(predictor, name, settings.host, settings.port) as server:
         _print_invitation(server, predictor, example)

@@ -49,6 +49,8 @@ _HOMES = {
     "evaluate": "kbert.finetuning.evaluate",
     "export_saved_model": "kbert.serving.export",
     "Predictor": "kbert.serving.predictor",
+    "load_answerer": "kbert.serving.checkpoint_or_export",
+    "predict": "kbert.serving.checkpoint_or_export",
 }
 
 __all__ = ["__version__", *_HOMES]

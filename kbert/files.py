@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kbert.errors import DataError
 
@@ -153,9 +153,15 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
-def check_writable(path: str | os.PathLike) -> None:
-    """Raise DataError if no file can be written there; to be known before long work."""
+def check_writable(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:
+    """Raise DataError if no file can be written there; to be known before long work.
+
+    Nor may it be one of the files that are read (`inputs`), under whatever name.
+    """
     path = pathlib.Path(path)
+    for name in inputs:
+        if path.is_file() and os.path.exists(name) and os.path.samefile(path, name):
+            raise DataError(f"{path} would be overwritten, but it is the file to read, {name}.")
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected the name of a file to write.")
     if not path.parent.is_dir():

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from kbert.inference.batches import bucket_length
-from kbert.inference.forward import SHAPES_COST
+from kbert.inference.forward import compiles_shapes
 from kbert.tasks.features import MULTIPLE, Arrays, Feature, pad_batch
 
 # Batches a window in which texts are sorted by length. More would pad less, but put the same texts
@@ -18,7 +18,7 @@ def padded_length(length: int, limit: int) -> int:
 
     To one of few sizes where every shape is compiled for itself.
     """
-    if SHAPES_COST:
+    if compiles_shapes():
         return bucket_length(length, limit)
     return min(-(-length // MULTIPLE) * MULTIPLE, limit)
 

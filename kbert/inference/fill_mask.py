@@ -44,14 +44,14 @@ def fill_mask(
     filled = []
     for start in range(0, len(texts), BATCH_SIZE):
         some = texts[start : start + BATCH_SIZE]
-        for text, scores in zip(some, mask_scores(checkpoint, some), strict=True):
+        for text, scores in zip(some, _mask_scores(checkpoint, some), strict=True):
             filled.append(
-                [candidates(text, number, row, pieces, top) for number, row in enumerate(scores)]
+                [_candidates(text, number, row, pieces, top) for number, row in enumerate(scores)]
             )
     return filled
 
 
-def mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarray]:
+def _mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarray]:
     """For each text the probabilities (its masks, vocabulary), float32, of all pieces."""
     limit = checkpoint.config.max_sequence_length
     inputs = checkpoint.tokenizer(texts, sequence_length=limit, special_tokens=True)
@@ -59,7 +59,7 @@ def mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarray
     is_mask = inputs["token_ids"] == checkpoint.tokenizer.mask_id  # (batch, sequence)
     counts = is_mask.sum(axis=1)
     for text, found in zip(texts, counts, strict=True):
-        check_masks(text, int(found), limit)
+        _check_masks(text, int(found), limit)
     # The positions of the masks come first, in their order; rows with fewer are filled up with
     # positions of other tokens, whose scores are not looked at.
     positions = np.argsort(~is_mask, axis=1, kind="stable")[:, : counts.max()]
@@ -75,7 +75,7 @@ def mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarray
     return [row[:count] for row, count in zip(probabilities, counts, strict=True)]
 
 
-def check_masks(text: str, found: int, limit: int) -> None:
+def _check_masks(text: str, found: int, limit: int) -> None:
     """Raise `DataError` unless all masks of a text, one at least, are among its tokens."""
     expected = text.count(MASK)
     if not expected:
@@ -87,7 +87,7 @@ def check_masks(text: str, found: int, limit: int) -> None:
         )
 
 
-def candidates(
+def _candidates(
     text: str, number: int, probabilities: np.ndarray, pieces: Sequence[str], top: int
 ) -> list[dict]:
     """The `top` likeliest pieces for one mask of a text: `fill_mask`'s dictionaries."""
@@ -96,13 +96,13 @@ def candidates(
         {
             "token": pieces[piece],
             "score": float(probabilities[piece]),
-            "text": filled_text(text, number, pieces[piece]),
+            "text": _filled_text(text, number, pieces[piece]),
         }
         for piece in best
     ]
 
 
-def filled_text(text: str, number: int, piece: str) -> str:
+def _filled_text(text: str, number: int, piece: str) -> str:
     """The text with a piece for its mask of that number; "##s" joins the word before it."""
     parts = text.split(MASK)
     before = MASK.join(parts[: number + 1])

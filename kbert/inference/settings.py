@@ -21,6 +21,13 @@ class ComputeSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class AnswerSettings(Settings):
+    """What stands beside an answer."""
+
+    with_input: bool = setting(False, "put what was asked beside each answer")
+
+
+@dataclasses.dataclass(frozen=True)
 class VectorSettings(Settings):
     """Which vector of an encoder stands for a text; None for what the encoder's folder says."""
 

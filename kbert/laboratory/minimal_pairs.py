@@ -18,8 +18,8 @@ from tqdm import tqdm
 from kbert.checkpoints.directory import Checkpoint
 from kbert.corpus.compression import DAMAGE, decompressed
 from kbert.errors import DataError
-from kbert.inference.forward import compiled_forward
-from kbert.tasks.readers.tables import parse_object
+from kbert.inference.forward import forward_of
+from kbert.tasks.readers.objects import parse_object
 
 # Tokens computed together: see kbert/inference/answering.py.
 _MOST_TOKENS = 4096
@@ -169,7 +169,7 @@ def _scores_of(scorer, token_ids, mask_id) -> np.ndarray:
     positions = np.tile(np.arange(1, length - 1), count)
     targets = copies[np.arange(len(copies)), positions]
     copies[np.arange(len(copies)), positions] = mask_id
-    forward, rows = compiled_forward(scorer), max(1, _MOST_TOKENS // length)
+    forward, rows = forward_of(scorer).run, max(1, _MOST_TOKENS // length)
     found = [
         forward(_inputs(copies[at], positions[at], targets[at]))["log_probability"][:, 0]
         for at in (slice(start, start + rows) for start in range(0, len(copies), rows))

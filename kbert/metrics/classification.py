@@ -1,8 +1,14 @@
 """Scores of a classifier, computed by scikit-learn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from sklearn import metrics
+
+from kbert.metrics.layout import aligned
+
+# Columns of a terminal that a confusion matrix may take.
+WIDEST = 100
 
 
 def classification_scores(
@@ -18,7 +24,7 @@ def classification_scores(
     Returns:
         accuracy: share of right answers (micro-averaged F1 is the same number).
         f1: of the positive class where there are two labels, otherwise `f1_macro`.
-        f1_macro: mean of each label's F1; 0 for a label that is neither in the data nor predicted.
+        f1_macro: mean F1 of the labels that are in the data or predicted.
         matthews: Matthews correlation, -1 to 1; 0 when all predictions are one label.
             With more than two labels Gorodkin's R_K (doi:10.1016/j.compbiolchem.2004.09.006).
         labels: as given; the order of what follows.
@@ -29,7 +35,8 @@ def classification_scores(
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         gold, predicted, labels=labels, zero_division=0
     )
-    f1_macro = float(f1.mean())
+    occurs = np.isin(labels, [*gold, *predicted])
+    f1_macro = float(f1[occurs].mean())
     # With one label throughout, scikit-learn gives 0 too, but warns.
     varied = len({*gold, *predicted}) > 1
     return {
@@ -51,13 +58,16 @@ def classification_scores(
     }
 
 
-def format_confusion_matrix(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """A table: a row for each right label, a column for each predicted one."""
-    cells = [["right \\ predicted", *labels]]
-    cells += [[label, *map(str, row)] for label, row in zip(labels, matrix, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        row[0].ljust(widths[0])
-        + "".join(cell.rjust(w + 2) for cell, w in zip(row[1:], widths[1:], strict=True))
-        for row in cells
-    )
+def format_confusions(scores: Mapping) -> str:
+    """The confusion matrix of `classification_scores`; of many labels a line for each instead."""
+    labels = scores["labels"]
+    pairs = zip(labels, scores["confusion_matrix"], strict=True)
+    matrix = aligned([["right \\ predicted", *labels], *([label, *row] for label, row in pairs)])
+    if all(len(line) <= WIDEST for line in matrix.splitlines()):
+        return matrix
+    header = ("precision", "recall", "f1", "support")
+    rows = [
+        [label, *(f"{values[name]:.4f}" for name in header[:3]), values["support"]]
+        for label, values in scores["per_label"].items()
+    ]
+    return aligned([["", *header], *rows])

@@ -1,6 +1,6 @@
 """A checkpoint as a SavedModel: raw text in, named answers out, the tokenizer inside the graph.
 
-    PATH/VERSION/saved_model.pb     the graph, with two signatures
+    PATH/VERSION/saved_model.pb     the graph, with its signatures
     PATH/VERSION/variables/         the weights, once
     PATH/VERSION/assets/            vocab.txt, config.json (with the checksums of all files) and, of
                                     a fine-tuned model, task.json
@@ -11,10 +11,11 @@ Signatures:
                       context, question: strings (batch,), and choices: strings (batch, choices)
     token_ids         token_ids, segment_ids, padding_mask: int32 (batch, sequence), or
                       (batch, choices, sequence)
+    model_outputs     the same; gives the model's outputs, which `Task.decode` takes
 
-Both answer the same outputs, each with a batch axis: those of `Task.serving_outputs`; of an encoder
-`sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the padding. The
-text of the best `choice` only the strings can give.
+The first two answer the same outputs, each with a batch axis: those of `Task.serving_outputs`; of
+an encoder `sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the
+padding. The text of the best `choice` only the strings can give.
 """
 
 import os
@@ -48,7 +49,7 @@ def export_saved_model(
     target = check_version(path, version)
     with locked(target), tempfile.TemporaryDirectory() as folder:
         check_version(path, version)  # Another process may have written it since.
-        module = ServedModel(checkpoint, pathlib.Path(folder))
+        module = _ServedModel(checkpoint, pathlib.Path(folder))
         # TensorFlow Serving watches the folder and takes every number in it for a whole version.
         with replacing_folder(target) as temporary:
             tf.saved_model.save(module, str(temporary), signatures=module.signatures())
@@ -66,7 +67,7 @@ def check_version(path: str | os.PathLike, version: int) -> pathlib.Path:
     return target
 
 
-class ServedModel(tf.Module):
+class _ServedModel(tf.Module):
     """What the SavedModel keeps: the weights, the tokenizer, the assets.
 
     The Keras model itself stays outside: saved with it, every weight would be stored twice, under
@@ -81,13 +82,16 @@ class ServedModel(tf.Module):
             model = encoder_of(checkpoint)
         self.weights = {weight.path: weight.value for weight in model.weights}
         self.tokenizer = checkpoint.tokenizer
-        self.assets = [tf.saved_model.Asset(str(file)) for file in write_assets(folder, checkpoint)]
+        self.assets = [
+            tf.saved_model.Asset(str(file)) for file in _write_assets(folder, checkpoint)
+        ]
         self._pairs = task is not None and task.takes_pairs
         self._choices = task is not None and task.takes_choices
         self._sequence_length = (
             checkpoint.config.max_sequence_length if task is None else task.sequence_length
         )
-        self._answer = answer_function(model, task)
+        self._answer = _answer_function(model, task)
+        self._model_outputs = lambda inputs: dict(model(inputs, training=False))
 
     def signatures(self) -> dict:
         row = [None, None] if self._choices else [None]
@@ -98,6 +102,7 @@ class ServedModel(tf.Module):
         return {
             "serving_default": self._strings_function(),
             "token_ids": tf.function(self._from_ids, ids),
+            "model_outputs": tf.function(self._outputs_from_ids, ids),
         }
 
     def _strings_function(self):
@@ -117,11 +122,17 @@ class ServedModel(tf.Module):
         return answer | {"choice": tf.gather(choices, answer["label"], batch_dims=1)}
 
     def _from_ids(self, token_ids, segment_ids, padding_mask):
-        names = ("token_ids", "segment_ids", "padding_mask")
-        return self._answer(dict(zip(names, (token_ids, segment_ids, padding_mask), strict=True)))
+        return self._answer(_inputs(token_ids, segment_ids, padding_mask))
+
+    def _outputs_from_ids(self, token_ids, segment_ids, padding_mask):
+        return self._model_outputs(_inputs(token_ids, segment_ids, padding_mask))
 
 
-def answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
+def _inputs(token_ids, segment_ids, padding_mask) -> dict:
+    return {"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": padding_mask}
+
+
+def _answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
     """From the model's inputs to the named outputs of both signatures."""
 
     def answer(inputs):
@@ -130,19 +141,19 @@ def answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
             outputs = {**outputs, "padding_mask": inputs["padding_mask"]}
         else:
             outputs = task.serving_outputs(outputs)
-        return {name: as_tensor(output) for name, output in outputs.items()}
+        return {name: _as_tensor(output) for name, output in outputs.items()}
 
     return answer
 
 
-def as_tensor(output) -> tf.Tensor:
+def _as_tensor(output) -> tf.Tensor:
     """An output of `Task.serving_outputs`: numbers that stand for names become the names."""
     if isinstance(output, Named):
         return tf.gather(tf.constant(output.names), output.numbers)
     return output
 
 
-def write_assets(folder: pathlib.Path, checkpoint: Checkpoint) -> list[pathlib.Path]:
+def _write_assets(folder: pathlib.Path, checkpoint: Checkpoint) -> list[pathlib.Path]:
     """Write the files that describe the model; they are named as in a checkpoint directory."""
     save_vocabulary(folder / "vocab.txt", checkpoint.tokenizer.vocabulary)
     settings = {"encoder": checkpoint.config.to_dict(), "tokenizer": checkpoint.tokenizer.options}

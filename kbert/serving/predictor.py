@@ -1,6 +1,7 @@
 """Answers from an exported SavedModel, without Keras: TensorFlow and tensorflow-text are enough.
 
-The graph does the work, so the answers are those that TensorFlow Serving gives to the same request.
+The graph computes the model's outputs, and the task in the export's assets reads texts and decodes
+outputs as everywhere else: the answers are those of the checkpoint that was exported.
 """
 
 import os
@@ -14,10 +15,20 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401
 
 from kbert.errors import DataError
+from kbert.files import read_object
+from kbert.inference.answerer import Answerer, checked_instances
+from kbert.inference.answering import predict_features
+from kbert.inference.forward import Forward
 from kbert.serving.index import check_index
-from kbert.serving.instances import FIELDS, batches, parse_instances, tensors
+from kbert.tasks import TASKS
+from kbert.tasks.features import Feature
+from kbert.tasks.texts import parse_texts, tokenize
+from kbert.text.tokenizer import WordPieceTokenizer
 
+# The signatures of an export: what TensorFlow Serving answers strings with, and what the model
+# gives for integers, before anything is decoded.
 SIGNATURE = "serving_default"
+MODEL_OUTPUTS = "model_outputs"
 
 
 class Predictor:
@@ -25,21 +36,20 @@ class Predictor:
 
     Args:
         path: what `export_saved_model` was given (the newest version is loaded), or one version.
-        batch_size: texts computed together.
+        batch_size: texts computed together, at most.
 
     Attributes:
         fields: what an instance has: ("text",), ("text", "second"), or ("context", "question",
             "choices").
-        outputs: the names in an answer.
         version: the number of the loaded version; 1 for a folder whose name is no number.
+        answerer: what answers; None for an encoder.
 
-    Raises `DataError` where there is no SavedModel that takes text.
+    Raises `DataError` where there is no SavedModel that `kbert export` wrote.
     """
 
     def __init__(self, path: str | os.PathLike, batch_size: int = 64):
         if batch_size < 1:
             raise DataError(f"A batch size must be at least 1. Received: {batch_size}.")
-        self.batch_size = batch_size
         folder = newest_version(path)
         check_index(folder)
         self.version = int(folder.name) if folder.name.isdecimal() else 1
@@ -49,30 +59,60 @@ class Predictor:
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"{folder} is not a SavedModel that can be loaded: {reason}") from error
-        self.fields = text_fields(self._loaded, folder)
-        self._signature = self._loaded.signatures[SIGNATURE]
-        # Sorted: TensorFlow gives them in another order in every process.
-        self.outputs = tuple(sorted(self._signature.structured_outputs))
+        if MODEL_OUTPUTS not in self._loaded.signatures:
+            raise DataError(
+                f"{folder} has no signature {MODEL_OUTPUTS}: expected what `kbert export` writes."
+            )
+        signature = self._loaded.signatures[MODEL_OUTPUTS]
+        self._batch_size = batch_size
+        self._forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
+        settings = read_object(folder / "assets" / "config.json")
+        self._tokenizer = WordPieceTokenizer(
+            folder / "assets" / "vocab.txt", **settings["tokenizer"]
+        )
+        self._sequence_length = settings["encoder"]["max_sequence_length"]
+        self.fields: tuple[str, ...] = ("text",)
+        self.answerer = None
+        if (folder / "assets" / "task.json").is_file():
+            values = read_object(folder / "assets" / "task.json")
+            task = TASKS[values["name"]].from_json(values)
+            self.fields = task.instance_fields
+            self.answerer = Answerer(task, self._tokenizer, self._forward, batch_size)
+
+    @property
+    def example_instance(self) -> dict:
+        """An instance to show, and to try."""
+        return {name: ["...", "..."] if name == "choices" else "..." for name in self.fields}
 
     def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
-        """The answer to each instance, in order: the graph's outputs by name, ready for JSON.
+        """The answer to each instance, in order, ready for JSON.
+
+        Of an encoder an answer has `sequence_output` (tokens, hidden) and `pooled_output`
+        (hidden,).
 
         Args:
-            instances: texts, or {"text": ...}; for a task on pairs {"text": ..., "second": ...};
-                for multiple choice {"context": ..., "question": ..., "choices": [...]}, maybe
-                without the question.
+            instances: what the task takes: texts, or {"text": ...}; for a task on pairs {"text":
+                ..., "second": ...}; for multiple choice {"context": ..., "question": ...,
+                "choices": [...]}, maybe without the question.
 
         Raises `DataError` for an instance that is something else, naming it by its number.
         """
-        rows = parse_instances(instances, self.fields)
-        answers: list[dict] = [{}] * len(rows)
-        for numbers in batches(rows, self.batch_size):
-            strings = tensors([rows[number] for number in numbers], self.fields)
-            found = self._signature(**strings)
-            outputs = {name: as_json(found[name]) for name in self.outputs}
-            for row, number in enumerate(numbers):
-                answers[number] = {name: values[row] for name, values in outputs.items()}
-        return answers
+        if self.answerer is not None:
+            return self.answerer.predict(instances)
+        texts = [
+            parse_texts(instance, self.fields, where)["text"]
+            for where, instance in checked_instances(instances)
+        ]
+        rows, _ = tokenize(self._tokenizer, texts, None, self._sequence_length)
+        features = [Feature(row, number, {}, {}) for number, row in enumerate(rows)]
+        outputs = predict_features(self._forward, features, self._batch_size, self._sequence_length)
+        return [
+            {
+                "sequence_output": found["sequence_output"][: feature.length].tolist(),
+                "pooled_output": found["pooled_output"].tolist(),
+            }
+            for feature, found in zip(features, outputs, strict=True)
+        ]
 
 
 def newest_version(path: str | os.PathLike) -> pathlib.Path:
@@ -89,21 +129,9 @@ def newest_version(path: str | os.PathLike) -> pathlib.Path:
     return max(found, key=lambda folder: int(folder.name))
 
 
-def text_fields(loaded, folder: pathlib.Path) -> tuple[str, ...]:
-    """The names of the signature's inputs, all of them texts."""
-    if SIGNATURE in loaded.signatures:
-        specs = loaded.signatures[SIGNATURE].structured_input_signature[1]
-        for names in FIELDS:
-            if set(names) == set(specs):
-                return names
-    raise DataError(f"{folder} has no signature {SIGNATURE} that takes text.")
+def _as_tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(values) for name, values in inputs.items()}
 
 
-def as_json(output: tf.Tensor) -> list:
-    """A tensor (batch, ...) as nested lists; strings decoded."""
-    array = output.numpy()
-    if array.dtype == object:
-        # A client's own text may come back, lone surrogates and all (`as_strings`).
-        decode = np.vectorize(lambda value: value.decode("utf-8", "surrogatepass"), otypes=[object])
-        return decode(array).tolist()
-    return array.tolist()
+def _as_arrays(outputs: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: found.numpy() for name, found in outputs.items()}

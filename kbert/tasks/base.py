@@ -71,6 +71,13 @@ class Task(Settings, abc.ABC):
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False
 
+    @property
+    def instance_fields(self) -> tuple[str, ...]:
+        """The keys of an instance that `parse` takes and an exported graph asks for."""
+        if self.takes_choices:
+            return ("context", "question", "choices")
+        return ("text", "second") if self.takes_pairs else ("text",)
+
     # Settings: to and from task.json, and for reading another file.
 
     @classmethod
@@ -107,11 +114,27 @@ class Task(Settings, abc.ABC):
         for an answer that `prepare` did not see in training.
         """
 
+    def holds_lines(self, path: pathlib.Path) -> bool:
+        """Whether a file holds a text for `parse` on each line, and not rows with columns.
+
+        A .txt file does, unless its first line is that of a file that `read_examples` takes.
+        """
+        if path.suffix.lower() != ".txt" or path.is_dir():
+            return False
+        with open(path, "rb") as file:
+            first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+        return not self.begins_rows(first)
+
+    def begins_rows(self, line: str) -> bool:
+        """Whether the first line of a .txt file says that it holds rows, not texts."""
+        return False
+
     @abc.abstractmethod
     def parse(self, instance: str | Mapping, where: str) -> Example:
         """An example without an answer, from one line of text or one JSON object.
 
-        `where` names its place in error messages (DataError).
+        An empty text is answered as any other. `where` names its place in error messages
+        (DataError).
         """
 
     def prepare(self, examples: Sequence[Example], where: str) -> "Task":

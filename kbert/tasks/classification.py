@@ -141,7 +141,6 @@ class ClassificationTask(TextTask):
         return max(counts.values()) / len(examples)
 
     def report(self, metrics: Mapping) -> str:
-        from kbert.metrics.classification import format_confusion_matrix
+        from kbert.metrics.classification import format_confusions
 
-        table = format_confusion_matrix(metrics["labels"], metrics["confusion_matrix"])
-        return f"{super().report(metrics)}\n\n{table}"
+        return f"{super().report(metrics)}\n\n{format_confusions(metrics)}"

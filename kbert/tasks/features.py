@@ -46,6 +46,11 @@ class Feature(NamedTuple):
             return self.inputs[TOKEN_VECTORS].shape[0]
         return self.inputs["token_ids"].shape[-1]
 
+    @property
+    def width(self) -> int:
+        """Sequences that are computed for the feature: as many as it has choices, else one."""
+        return 1 if TOKEN_VECTORS in self.inputs else self.inputs["token_ids"][..., 0].size
+
 
 def single_segment(token_ids: Sequence[int]) -> Arrays:
     """The model's inputs (sequence,) for the tokens of one text."""

@@ -26,6 +26,8 @@ from kbert.tasks.texts import tokenize
 
 # Examples given to the tokenizer at once.
 CHUNK = 256
+# Of one instance, which is computed at once: a request shall not take all memory.
+MOST_CHOICES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,29 +59,38 @@ class MultipleChoiceTask(Task):
         check_any_left(examples, bad, path)
         return examples
 
+    def begins_rows(self, line: str) -> bool:
+        """Always: no line of text is a context with its choices."""
+        return True
+
     def parse(self, instance: str | Mapping, where: str) -> ChoiceExample:
         """A JSON object, or a line with one: {"context", "question", "choices"}."""
         if isinstance(instance, str):
             instance = parse_object(instance, where)
-        keys = {"context", "choices"}
-        if not isinstance(instance, Mapping) or set(instance) - {"question"} != keys:
+        if not isinstance(instance, Mapping) or {*instance, "question"} != {*self.instance_fields}:
             raise DataError(
                 f'{where}: expected {{"context": "...", "choices": [...]}}, maybe with '
                 f'"question". Received: {str(instance)[:80]}'
             )
-        return from_object(instance, where, labelled=False)
+        example = from_object(instance, where, labelled=False)
+        if len(example.choices) > MOST_CHOICES:
+            raise DataError(
+                f"{where}: expected {MOST_CHOICES} choices at most. "
+                f"Received: {len(example.choices)}."
+            )
+        return example
 
     def encode(self, examples: Sequence[ChoiceExample], tokenizer) -> list[Feature]:
         features = []
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             contexts = [e.context for e in chunk for _ in e.choices]
-            rows, cut = tokenize(tokenizer, contexts, seconds_of(chunk), self.sequence_length)
+            rows, cut = tokenize(tokenizer, contexts, _seconds_of(chunk), self.sequence_length)
             first = 0
             for number, example in enumerate(chunk, start):
                 own = slice(first, first + len(example.choices))
                 first = own.stop
-                targets, weights = target(example)
+                targets, weights = _target(example)
                 inputs = {
                     name: stack([row[name] for row in rows[own]], len(example.choices))
                     for name in rows[0]
@@ -159,7 +170,7 @@ class MultipleChoiceTask(Task):
         return max(counts.values()) / len(examples)
 
 
-def seconds_of(examples: Sequence[ChoiceExample]) -> list[str]:
+def _seconds_of(examples: Sequence[ChoiceExample]) -> list[str]:
     """The second text of each choice: the question, where there is one, and the choice."""
     return [
         choice if example.question is None else f"{example.question} {choice}"
@@ -168,7 +179,7 @@ def seconds_of(examples: Sequence[ChoiceExample]) -> list[str]:
     ]
 
 
-def target(example: ChoiceExample) -> tuple[dict, dict]:
+def _target(example: ChoiceExample) -> tuple[dict, dict]:
     """The number of the right choice and its weight, (), of a labelled example."""
     if example.label is None:
         return {}, {}

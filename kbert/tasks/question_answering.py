@@ -24,6 +24,7 @@ from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.readers.squad_files import Question, read_questions
+from kbert.tasks.texts import parse_texts
 from kbert.tasks.windows.question_windows import cut_answer, window_features
 from kbert.tasks.windows.spans import best_spans, score_spans
 from kbert.text.segments import num_special_tokens
@@ -52,7 +53,7 @@ class QuestionAnsweringTask(Task):
     name = "qa"
     metric_names = ("f1", "exact")
     takes_pairs = True
-    reading_options = ("rules",)
+    reading_options = ("rules", "n_best")
 
     sequence_length: int = setting(384, "tokens of a window with its question", at_least=1)
     stride: int = setting(128, "tokens from one window of a long text to the next", at_least=1)
@@ -86,26 +87,21 @@ class QuestionAnsweringTask(Task):
                 bad.add(DataError(f"{question.where}: {question.problem}."))
         return questions
 
+    def begins_rows(self, line: str) -> bool:
+        """SQuAD's JSON, under whatever name."""
+        return line.startswith(("{", "["))
+
     def parse(self, instance: str | Mapping, where: str) -> Question:
         """A line is a question and its context with a tab between.
 
         An object has "question" and "context", or as in an exported model "text" and "second".
         """
-        values = instance
-        if isinstance(instance, str):
-            values = dict(zip(("question", "context"), instance.split("\t", 1), strict=False))
-        elif isinstance(instance, Mapping) and set(instance) == {"text", "second"}:
-            values = {"question": instance["text"], "context": instance["second"]}
-        if (
-            not isinstance(values, Mapping)
-            or set(values) != {"question", "context"}
-            or not all(isinstance(value, str) and value.strip() for value in values.values())
-        ):
-            raise DataError(
-                f'{where}: expected a question and a context with a tab between, or {{"question": '
-                f'"...", "context": "..."}}, none of them empty. Received: {str(instance)[:80]}'
-            )
-        return Question(None, values["question"], values["context"], None, where)
+        keys = ("question", "context")
+        if isinstance(instance, Mapping) and set(instance) == set(self.instance_fields):
+            keys = self.instance_fields
+        values = parse_texts(instance, keys, where)
+        question, context = (values[key] for key in keys)
+        return Question(None, question, context, None, where)
 
     def prepare(self, examples: Sequence[Question], where: str) -> "QuestionAnsweringTask":
         good = [question for question in examples if question.problem is None]
@@ -262,14 +258,14 @@ class QuestionAnsweringTask(Task):
     ) -> "QuestionAnsweringTask":
         """With the threshold that gives the best F1 by the task's rules; as it is if every question
         has an answer."""
-        gold = right_answers(examples)
+        gold = _right_answers(examples)
         if not self.unanswerable or all(gold.values()):
             return self
         score = {"squad": squad.score2, "cmrc": cmrc_score}[self.rules]
-        found = best_texts(answers)
+        found = _best_texts(answers)
         answered = {key: score(gold[key], found[key]).f1 for key in gold}
         unanswered = {key: score(gold[key], "").f1 for key in gold}
-        threshold = squad.tune_threshold(answered, unanswered, null_odds(answers))
+        threshold = squad.tune_threshold(answered, unanswered, _null_odds(answers))
         return dataclasses.replace(self, null_threshold=threshold)
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[Question]) -> dict:
@@ -277,8 +273,8 @@ class QuestionAnsweringTask(Task):
 
         The threshold is the task's, whatever it was when the answers were decoded.
         """
-        gold, found = right_answers(examples), best_texts(answers)
-        odds = null_odds(answers) if self.unanswerable else None
+        gold, found = _right_answers(examples), _best_texts(answers)
+        odds = _null_odds(answers) if self.unanswerable else None
         if self.rules == "cmrc":
             if odds is not None:
                 found = {key: "" if odds[key] > self.null_threshold else found[key] for key in gold}
@@ -291,7 +287,7 @@ class QuestionAnsweringTask(Task):
 
     def trivial_score(self, examples: Sequence[Question]) -> float:
         """The percentage of questions without an answer: F1 of giving none."""
-        gold = right_answers(examples)
+        gold = _right_answers(examples)
         return 100 * sum(not answers for answers in gold.values()) / len(gold)
 
     def report(self, metrics: Mapping) -> str:
@@ -302,14 +298,14 @@ class QuestionAnsweringTask(Task):
         )
 
 
-def right_answers(examples: Sequence[Question]) -> dict[int, list[str]]:
+def _right_answers(examples: Sequence[Question]) -> dict[int, list[str]]:
     return {
         number: [answer.text for answer in example.answers]
         for number, example in enumerate(examples)
     }
 
 
-def best_texts(answers: Sequence[Mapping]) -> dict[int, str]:
+def _best_texts(answers: Sequence[Mapping]) -> dict[int, str]:
     """The best span of each answer, also where the answer is that there is none."""
     return {
         number: answer["nbest"][0]["text"] if answer["nbest"] else ""
@@ -317,5 +313,5 @@ def best_texts(answers: Sequence[Mapping]) -> dict[int, str]:
     }
 
 
-def null_odds(answers: Sequence[Mapping]) -> dict[int, float]:
+def _null_odds(answers: Sequence[Mapping]) -> dict[int, float]:
     return {number: answer["null_score"] for number, answer in enumerate(answers)}

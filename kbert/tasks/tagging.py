@@ -10,6 +10,7 @@ kbert/tasks/readers/conll_files.py.
 
 import collections
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +20,14 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics import conll
+from kbert.metrics.layout import aligned
 from kbert.settings import setting
 from kbert.tasks.base import Named, Task
 from kbert.tasks.features import Feature, single_segment
 from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left, with_known_labels
 from kbert.tasks.readers.conll_files import (
+    DOCUMENT,
     Columns,
     Sentence,
     from_text,
@@ -32,7 +35,7 @@ from kbert.tasks.readers.conll_files import (
     has_plain_tags,
     read_sentences,
 )
-from kbert.tasks.readers.labels import check_column
+from kbert.tasks.readers.labels import check_tag_column
 from kbert.tasks.tag_schemes import (
     OUTSIDE,
     are_plain,
@@ -42,6 +45,7 @@ from kbert.tasks.tag_schemes import (
     valid_transitions,
     viterbi,
 )
+from kbert.tasks.texts import parse_texts
 from kbert.tasks.windows.cutting import maximal_context, plan_windows
 from kbert.tasks.windows.sentence_context import (
     TaggedExample,
@@ -139,36 +143,37 @@ class TaggingTask(Task):
         if self.document_context:
             examples = with_documents(sentences)
         if labelled and self.labels:
-            names = plain_tags_of if self.plain else types_of
+            names = _plain_tags_of if self.plain else _types_of
             examples = with_known_labels(examples, self.labels, names, bad)
         check_any_left(examples, bad, path)
         return examples
 
+    def begins_rows(self, line: str) -> bool:
+        """A document's mark, a table's header, or a word with a tag that the model knows."""
+        cells = line.split("\t") if "\t" in line else line.split()
+        if line.startswith(DOCUMENT) or {"text_a", "label"} <= set(cells):
+            return True
+        if not -len(cells) <= self.tag_column < len(cells) or len(cells) < 2:
+            return False
+        tag = cells[self.tag_column]
+        # Whatever the scheme: S-PER is no tag of BIO, but PER is known.
+        return tag == OUTSIDE or tag in self.labels or tag.partition("-")[2] in self.labels
+
     def parse(self, instance: str | Mapping, where: str) -> TaggedExample:
         """A line is a text; an object has "text", or "tokens" where the words are known."""
-        if isinstance(instance, str):
-            instance = {"text": instance}
         if isinstance(instance, Mapping) and set(instance) == {"tokens"}:
             return TaggedExample(from_words(instance["tokens"], None, where))
-        if (
-            isinstance(instance, Mapping)
-            and set(instance) == {"text"}
-            and isinstance(instance["text"], str)
-        ):
-            return TaggedExample(from_text(instance["text"], self.characters, where))
-        raise DataError(
-            f'{where}: expected {{"text": "..."}} or {{"tokens": [...]}}. '
-            f"Received: {str(instance)[:80]}"
-        )
+        text = parse_texts(instance, self.instance_fields, where)["text"]
+        return TaggedExample(from_text(text, self.characters, where))
 
     def prepare(self, examples: Sequence[TaggedExample], where: str) -> "TaggingTask":
         counts = collections.Counter(tag for e in examples for tag in e.sentence.tags)
         plain = are_plain(counts)
         if plain:
-            check_column(counts, counts.total(), where, f"number {self.tag_column}")
+            check_tag_column(counts, where, self.tag_column)
             labels = set(counts)
         else:
-            labels = set(itertools.chain.from_iterable(map(types_of, examples)))
+            labels = set(itertools.chain.from_iterable(map(_types_of, examples)))
         if not labels:
             raise DataError(f"{where}: expected entities. All tags are O.")
         if "" in labels and len(labels) > 1:
@@ -196,7 +201,7 @@ class TaggingTask(Task):
         size = self.sequence_length - 2  # beside [CLS] and [SEP]
         before, own, behind = context(example, pieces, size)
         ids = [*before, *itertools.chain.from_iterable(own), *behind]
-        lengths = np.array([len(word) for word in own])
+        lengths = np.array([len(word) for word in own], int)
         places = len(before) + np.cumsum(lengths) - lengths  # of each word's first piece
         windows = plan_windows(len(before), len(before) + int(lengths.sum()), len(ids), size)
         chosen = maximal_context(windows)[places]
@@ -268,22 +273,36 @@ class TaggingTask(Task):
         without a text, of those words joined (`kbert.text.joining.join_words`). An entity's score
         is the probability of its least certain tag.
         """
+        if not example.sentence.words:
+            return {"tokens": [], "tags": [], "entities": []}
         emissions = np.zeros((len(example.sentence.words), len(self.tags)))
         for output, feature in zip(outputs, features, strict=True):
             scored: WindowWords = feature.context
             emissions[scored.numbers] = output["logits"][scored.tokens]
+        best, scores = self._best_tags(emissions, outputs)
+        tags = [self.tags[number] for number in best]
+        found = []
+        if not self.plain:
+            found = _named_entities(example.sentence, tags, scores, self.characters)
+        return {"tokens": list(example.sentence.words), "tags": tags, "entities": found}
+
+    def _best_tags(
+        self, emissions: np.ndarray, outputs: Sequence[Mapping]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best tags of a sentence's words and their probabilities, (words,) each."""
+        if not (self.crf or self.valid_tags):
+            # No tag depends on its neighbours.
+            from scipy.special import softmax
+
+            return emissions.argmax(axis=1), softmax(emissions, axis=1).max(axis=1)
         transitions = np.zeros((len(self.tags) + 2, len(self.tags)))
         if self.crf:
             transitions += outputs[0]["transitions"]
         if self.valid_tags:
-            transitions += valid_transitions(self.tags)
+            transitions += _valid_transitions(self.tags)
         best = viterbi(emissions, transitions)
-        scores = np.take_along_axis(marginals(emissions, transitions), best[:, None], 1)[:, 0]
-        tags = [self.tags[number] for number in best]
-        found = []
-        if not self.plain:
-            found = named_entities(example.sentence, tags, scores, self.characters)
-        return {"tokens": list(example.sentence.words), "tags": tags, "entities": found}
+        probabilities = marginals(emissions, transitions)
+        return best, np.take_along_axis(probabilities, best[:, None], 1)[:, 0]
 
     def serving_outputs(self, outputs: Mapping) -> dict:
         """For each piece its likeliest tag and that tag's probability, (batch, sequence).
@@ -299,30 +318,37 @@ class TaggingTask(Task):
         }
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
-        """conlleval's, as shares of 1; "types" holds those of each type.
+        """conlleval's, as _shares of 1; "types" holds those of each type.
 
         Of plain tags every word is a phrase of its own: F1 is the accuracy where none is O.
         """
         gold = [example.sentence.tags for example in examples]
         predicted = [answer["tags"] for answer in answers]
         if self.plain:
-            gold, predicted = map(as_phrases, gold), map(as_phrases, predicted)
+            gold, predicted = map(_as_phrases, gold), map(_as_phrases, predicted)
         found = conll.conll_scores(map(conll.Sentence, gold, predicted))
-        types = {name: shares(scores) for name, scores in found["types"].items()}
-        return shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
+        types = {name: _shares(scores) for name, scores in found["types"].items()}
+        return _shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
 
     def report(self, metrics: Mapping) -> str:
-        lines = [super().report(metrics), ""]
-        width = max(map(len, metrics["types"]), default=0) + 2
-        lines += [
-            f"{name:<{width}}precision {scores['precision']:.4f}  recall {scores['recall']:.4f}  "
-            f"f1 {scores['f1']:.4f}  {scores['phrases']} in the data, {scores['found']} found"
+        header = ("", "precision", "recall", "f1", "in the data", "found")
+        rows = [
+            (
+                name,
+                *(f"{scores[part]:.4f}" for part in header[1:4]),
+                scores["phrases"],
+                scores["found"],
+            )
             for name, scores in metrics["types"].items()
         ]
-        return "\n".join(lines)
+        return f"{super().report(metrics)}\n\n{aligned([header, *rows])}"
 
 
-def shares(scores: Mapping) -> dict:
+# Once for all sentences: there are as many as tags squared.
+_valid_transitions = functools.lru_cache(maxsize=8)(valid_transitions)
+
+
+def _shares(scores: Mapping) -> dict:
     """conlleval's percentages as every other score of kbert is given."""
     return {
         "f1": scores["FB1"] / 100,
@@ -332,21 +358,21 @@ def shares(scores: Mapping) -> dict:
     }
 
 
-def as_phrases(tags: Sequence[str]) -> list[str]:
+def _as_phrases(tags: Sequence[str]) -> list[str]:
     """Plain tags in BIO: every word that is not O is a phrase."""
     return [tag if tag == OUTSIDE else f"B-{tag}" for tag in tags]
 
 
-def plain_tags_of(example: TaggedExample) -> list[str]:
+def _plain_tags_of(example: TaggedExample) -> list[str]:
     return sorted(set(example.sentence.tags))
 
 
-def types_of(example: TaggedExample) -> list[str]:
+def _types_of(example: TaggedExample) -> list[str]:
     """The types of the entities in a sentence."""
     return sorted({entity.type for entity in entities(example.sentence.tags)})
 
 
-def named_entities(
+def _named_entities(
     sentence: Sentence, tags: Sequence[str], scores: np.ndarray, characters: bool
 ) -> list[dict]:
     text, spans = sentence.text, sentence.spans

@@ -140,29 +140,21 @@ class TextTask(Task):
         return examples
 
     def _example(self, row: tables.Row) -> TextExample:
-        where = row.where
         text, second = row.cells["text"], row.cells.get("second")
-        check_texts(text, second, where)
-        label = self.parse_label(row.cells["label"], where) if "label" in row.cells else None
-        return TextExample(text, second, label, where)
+        if "label" not in row.cells:
+            return TextExample(text, second, None, row.where)
+        _check_texts(text, second, row.where)
+        return TextExample(text, second, self.parse_label(row.cells["label"], row.where), row.where)
+
+    def begins_rows(self, line: str) -> bool:
+        """Two column names at least, the text's among them."""
+        cells = line.split("\t")
+        return self.header and len(cells) > 1 and self.text_column in cells
 
     def parse(self, instance: str | Mapping, where: str) -> TextExample:
         """A line is a text, or for pairs two with a tab between; an object has "text", "second"."""
-        keys = ["text"] if self.second_column is None else ["text", "second"]
-        if isinstance(instance, str):
-            values = instance.split("\t") if len(keys) == 2 else [instance]
-            if len(values) != len(keys):
-                raise DataError(f"{where}: expected two texts with one tab between them.")
-            instance = dict(zip(keys, values, strict=True))
-        if (
-            not isinstance(instance, Mapping)
-            or set(instance) != set(keys)
-            or not all(isinstance(value, str) for value in instance.values())
-        ):
-            wanted = ", ".join(f'"{key}": "..."' for key in keys)
-            raise DataError(f"{where}: expected {{{wanted}}}. Received: {str(instance)[:80]}")
-        check_texts(instance["text"], instance.get("second"), where)
-        return TextExample(instance["text"], instance.get("second"), None, where)
+        values = parse_texts(instance, self.instance_fields, where)
+        return TextExample(values["text"], values.get("second"), None, where)
 
     def encode(self, examples: Sequence[TextExample], tokenizer) -> list[Feature]:
         features = []
@@ -189,7 +181,32 @@ class TextTask(Task):
         return keras.Model(encoder.input, outputs, name=self.name)
 
 
-def check_texts(text: str, second: str | None, where: str) -> None:
+def parse_texts(instance: str | Mapping, keys: Sequence[str], where: str) -> Mapping[str, str]:
+    """The texts of an instance by their keys: one text, or two with a tab between, or an object.
+
+    An empty line is a text, or two, without words. Raises DataError, with `where`, for another.
+    """
+    values = instance
+    if isinstance(instance, str):
+        parts = instance.split("\t") if len(keys) > 1 and instance else [instance] * len(keys)
+        values = dict(zip(keys, parts, strict=True)) if len(parts) == len(keys) else None
+    if (
+        not isinstance(values, Mapping)
+        or set(values) != set(keys)
+        or not all(isinstance(value, str) for value in values.values())
+    ):
+        line = "a text" if len(keys) == 1 else "two texts with one tab between them"
+        named = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
+        raise DataError(f"{where}: expected {line} or {named}. Received: {_shortened(instance)}.")
+    return values
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + " ..."
+
+
+def _check_texts(text: str, second: str | None, where: str) -> None:
     """Raises DataError for an empty text."""
     for part, value in (("text", text), ("second text", second)):
         if value is not None and not value.strip():
@@ -200,14 +217,14 @@ def tokenize(
     tokenizer, texts: Sequence[str], seconds: Sequence[str] | None, sequence_length: int
 ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
     """The model's inputs of each text, (sequence,) int32 without padding, and which were cut."""
-    inputs, lengths = arrays(tokenizer, texts, seconds, sequence_length)
+    inputs, lengths = _arrays(tokenizer, texts, seconds, sequence_length)
     cut = lengths == sequence_length
     full = np.flatnonzero(cut)
     if full.size:
         # A text that fills the sequence may just fit. It was cut if a longer sequence is filled.
         some = [texts[i] for i in full]
         pairs = None if seconds is None else [seconds[i] for i in full]
-        cut[full] = arrays(tokenizer, some, pairs, sequence_length + 1)[1] > sequence_length
+        cut[full] = _arrays(tokenizer, some, pairs, sequence_length + 1)[1] > sequence_length
     rows = [
         {name: array[row, :length] for name, array in inputs.items()}
         for row, length in enumerate(lengths)
@@ -215,7 +232,7 @@ def tokenize(
     return rows, cut
 
 
-def arrays(tokenizer, texts, seconds, sequence_length) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _arrays(tokenizer, texts, seconds, sequence_length) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The tokenizer's answer in NumPy, (batch, sequence) each, and the lengths, (batch,)."""
     inputs = tokenizer(texts, seconds, sequence_length=sequence_length)
     inputs = {name: np.asarray(tensor) for name, tensor in inputs.items()}

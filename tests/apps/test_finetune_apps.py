@@ -112,7 +112,7 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
         ("evaluate {out} {folder}/dev.tsv --output {folder}", "is a folder; expected the name"),
         ("evaluate {folder}/start {folder}/dev.tsv", "is not fine-tuned"),
         ("predict {out} {folder}/none.txt", "No such file or directory: "),
-        ("predict {out} {folder}/blank.txt", "blank.txt, line 2: expected a text. It is empty"),
+        ("predict {out} {folder}/latin.txt", "latin.txt, line 2: expected UTF-8. Received"),
         ("predict {folder}/none {folder}/dev.tsv", "There is no folder"),
         (
             "finetune classification --from {folder}/start --train {folder}/train.tsv "
@@ -128,7 +128,7 @@ def test_predict_in_sixteen_bits(folder, checkpoint, capsys, precision):
 )
 def test_bad_input_is_one_sentence(folder, checkpoint, capsys, command, expected):
     (folder / "other.tsv").write_text("text\tlabel\na film\tugly\n")
-    (folder / "blank.txt").write_text("a film\n\na day\n")
+    (folder / "latin.txt").write_bytes(b"a film\nanother \xe9\n")
     capsys.readouterr()
     assert main(command.format(out=checkpoint, folder=folder).split()) == 1
     printed, error = capsys.readouterr()

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 
 from kbert.config import BertConfig
-from kbert.inference import answering, forward
-from kbert.inference.answering import predict_features, read_ahead
-from kbert.inference.forward import compiled_forward
+from kbert.inference import batches
+from kbert.inference.answering import predict_features
+from kbert.inference.batches import padded_batches, read_ahead
+from kbert.inference.forward import Forward, forward_of
 from kbert.models import build_encoder
 from kbert.tasks.features import Feature
 
@@ -51,7 +52,7 @@ def encoder(request):
 
 
 def test_equals_the_model_row_by_row(encoder):
-    """Compiled, TensorFlow melts product, bias and activation: the same numbers nevertheless."""
+    """Compiled, TensorFlow fuses product, bias and activation: the same numbers nevertheless."""
     wanted = features([3, 20, 7, 7, 3, 20, 20, 3, 7])
     found = predict_features(encoder, wanted, batch_size=4, limit=40)
     for output, expected in zip(found, one_by_one(encoder, wanted), strict=True):
@@ -77,9 +78,8 @@ def test_bfloat16_weights_are_cast_once(precision):
 def test_batches_hold_the_features_padded(lengths, batch_size, few_shapes):
     wanted, seen = features(lengths), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answering, "SHAPES_COST", few_shapes)
-        patch.setattr(answering, "MOST_TOKENS", 100)
-        for numbers, batch in answering.padded_batches(wanted, batch_size, limit=40):
+        patch.setattr(batches, "MOST_TOKENS", 100)
+        for numbers, batch in padded_batches(wanted, batch_size, 40, few_shapes):
             assert batch["token_ids"].size <= max(100, 40)
             assert len(numbers) <= len(batch["token_ids"]) <= batch_size
             for row, number in enumerate(numbers):
@@ -87,8 +87,18 @@ def test_batches_hold_the_features_padded(lengths, batch_size, few_shapes):
                 assert np.array_equal(own[:length], wanted[number].inputs["token_ids"])
                 assert not batch["padding_mask"][row, length:].any()
             assert not batch["padding_mask"][len(numbers) :].any()
-            seen += numbers.tolist()
+            seen += numbers
     assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_features_of_several_sequences_count_as_many():
+    """Multiple choice: rows of as many choices share a batch, which has so many texts at most."""
+    wanted = [
+        Feature({"token_ids": np.ones((width, 5), "int32")}, number, {}, {})
+        for number, width in enumerate((2, 3, 2, 9, 2, 3))
+    ]
+    found = [numbers for numbers, _ in padded_batches(wanted, batch_size=4, limit=40)]
+    assert found == [[0, 2], [4], [1], [5], [3]]
 
 
 def test_the_progress_counts_every_feature(encoder):
@@ -110,7 +120,18 @@ def test_errors_of_the_thread_arrive():
     assert list(read_ahead(iter([]))) == []
 
 
-@pytest.mark.skipif(forward.SHAPES_COST, reason="other backends compile each shape")
+def test_whatever_computes_may_answer():
+    """A SavedModel is no Keras model."""
+    forward = Forward(lambda inputs: {"sum": inputs["token_ids"].sum(axis=1)})
+    wanted = features([3, 1, 7])
+    found = predict_features(forward, wanted, batch_size=2, limit=40)
+    assert [int(f["sum"]) for f in found] == [int(f.inputs["token_ids"].sum()) for f in wanted]
+    assert predict_features(forward, [], batch_size=2, limit=40) == []
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="other backends compile each shape"
+)
 def test_traced_once_and_freed_with_its_model():
     traces = []
 
@@ -123,7 +144,7 @@ def test_traced_once_and_freed_with_its_model():
     model = keras.Model({"token_ids": symbol}, {"sum": Counted()(symbol)})
     built = len(traces)
     for shape in ((1, 3), (2, 3), (2, 9), (5, 4)):
-        found = compiled_forward(model)({"token_ids": np.ones(shape, "int32")})
+        found = forward_of(model).run({"token_ids": np.ones(shape, "int32")})
         assert found["sum"].tolist() == [shape[1]] * shape[0]
     assert len(traces) == built + 1
     gone = weakref.ref(model)

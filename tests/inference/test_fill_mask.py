@@ -17,7 +17,7 @@ from kbert import (
 )
 from kbert.errors import DataError
 from kbert.inference import fill_mask as module
-from kbert.inference.fill_mask import fill_mask, filled_text
+from kbert.inference.fill_mask import _filled_text, fill_mask
 
 WORDS = "paris is the capital of france ##s london 今 天 气 很 好 .".split()
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -99,7 +99,7 @@ def test_every_mask_has_the_scores_of_its_place(checkpoint, monkeypatch):
     ],
 )
 def test_the_text_with_the_piece_in_it(text, number, piece, expected):
-    assert filled_text(text, number, piece) == expected
+    assert _filled_text(text, number, piece) == expected
 
 
 @pytest.mark.parametrize(

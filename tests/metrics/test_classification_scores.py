@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kbert.metrics.classification import classification_scores, format_confusion_matrix
+from kbert.metrics.classification import classification_scores, format_confusions
 
 THREE = ["a", "b", "c"]
 
@@ -34,7 +34,7 @@ def test_equals_scikit_learn(pairs):
     assert scores["accuracy"] == pytest.approx(metrics.f1_score(gold, predicted, average="micro"))
     assert scores["f1"] == scores["f1_macro"]
     assert scores["f1"] == pytest.approx(
-        metrics.f1_score(gold, predicted, labels=THREE, average="macro", zero_division=0)
+        metrics.f1_score(gold, predicted, average="macro", zero_division=0)
     )
     if len({*gold, *predicted}) > 1:
         assert scores["matthews"] == pytest.approx(metrics.matthews_corrcoef(gold, predicted))
@@ -46,10 +46,35 @@ def test_one_label_for_all_is_no_correlation():
     assert (scores["matthews"], scores["f1"]) == (0, 0)
 
 
+def test_labels_that_do_not_occur_count_for_nothing():
+    scores = classification_scores(["a", "a"], ["a", "a"], [*THREE, "d"])
+    assert scores["f1"] == scores["f1_macro"] == scores["accuracy"] == 1
+
+
+def scores_of(labels, matrix):
+    places = [
+        (labels[row], labels[column])
+        for (row, column), count in np.ndenumerate(matrix)
+        for _ in range(count)
+    ]
+    return classification_scores(*map(list, zip(*places, strict=True)), labels)
+
+
 def test_confusion_matrix_as_a_table():
-    table = format_confusion_matrix(["no", "yes"], [[10, 2], [0, 345]])
+    table = format_confusions(scores_of(["no", "yes"], [[10, 2], [0, 345]]))
     assert table.splitlines() == [
         "right \\ predicted  no  yes",
         "no                 10    2",
         "yes                 0  345",
     ]
+    # A Chinese character takes two columns of a terminal.
+    table = format_confusions(scores_of(["否", "yes"], [[10, 2], [0, 345]]))
+    assert table.splitlines()[1:] == ["否                 10    2", "yes                 0  345"]
+
+
+def test_many_labels_get_a_line_each():
+    labels = [f"label {number}" for number in range(30)]
+    lines = format_confusions(scores_of(labels, np.eye(30, dtype=int) * 3)).splitlines()
+    assert len(lines) == 31 and max(map(len, lines)) < 60
+    assert lines[0].split() == ["precision", "recall", "f1", "support"]
+    assert lines[-1].split() == ["label", "29", "1.0000", "1.0000", "1.0000", "3"]

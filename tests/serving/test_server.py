@@ -78,7 +78,7 @@ def test_pairs(pairs):
         assert (status, answer) == (200, {"predictions": predictor.predict(instances)})
         status, answer = post(connection, {"instances": ["one"]}, "/v1/models/pairs:predict")
         assert status == 400
-        assert 'expected {"text": "...", "second": "..."}' in answer["error"]
+        assert '{"text": "...", "second": "..."}' in answer["error"]
         connection.close()
         server.shutdown()
         thread.join()

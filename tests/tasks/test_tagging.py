@@ -195,7 +195,8 @@ def test_metrics_are_conllevals_as_shares():
     assert (scores["precision"], scores["recall"]) == pytest.approx((1 / 2, 2 / 3))
     assert scores["accuracy"] == pytest.approx(4 / 6)
     assert set(TASK.metric_names) <= set(scores)
-    assert "PER  precision 0.5000  recall 1.0000" in TASK.report(scores)
+    report = [line.split() for line in TASK.report(scores).splitlines()]
+    assert ["PER", "0.5000", "1.0000"] in [line[:3] for line in report]
     json.dumps(scores)
 
 
@@ -208,12 +209,11 @@ def test_json_gives_back_the_task():
 @pytest.mark.parametrize(
     ("instance", "expected"),
     [
-        ("  ", "here: expected a text. It is empty"),
         ({"tokens": []}, "here: expected a list of words"),
         ({"tokens": ["a", ""]}, "here: expected words that are not empty"),
-        ({"text": 5}, 'here: expected {"text": "..."} or'),
-        ({"words": ["a"]}, 'here: expected {"text": "..."} or'),
-        ([], 'here: expected {"text": "..."} or'),
+        ({"text": 5}, 'here: expected a text or {"text": "..."}. Received'),
+        ({"words": ["a"]}, 'here: expected a text or {"text": "..."}. Received'),
+        ([], 'here: expected a text or {"text": "..."}. Received'),
     ],
 )
 def test_parse_refuses(instance, expected):
@@ -287,5 +287,7 @@ def test_some_tags_with_a_type_and_some_without(tmp_path):
 def test_words_as_tags_are_not_meant(tmp_path):
     rows = "\n".join(f"w{i} t{i}" for i in range(30))
     path = write(tmp_path, f"{rows}\n", "words.conll")
-    with pytest.raises(DataError, match="30 different labels.*; is number -1 the column"):
+    with pytest.raises(
+        DataError, match="30 different tags, 30 of them once; is --tag-column right"
+    ):
         TaggingTask().prepare(TaggingTask().read_examples(path), str(path))

@@ -79,16 +79,16 @@ def with_known_labels(
         if not missing:
             kept.append(example)
         elif bad.skip:
-            bad.add(unknown_labels(dict.fromkeys(missing, example.where), known))
+            bad.add(_unknown_labels(dict.fromkeys(missing, example.where), known))
         else:
             for label in missing:
                 unknown.setdefault(label, example.where)
     if unknown:
-        raise unknown_labels(unknown, known)
+        raise _unknown_labels(unknown, known)
     return kept
 
 
-def unknown_labels(found: dict[str, str], expected: Iterable[str]) -> DataError:
+def _unknown_labels(found: dict[str, str], expected: Iterable[str]) -> DataError:
     """The error for labels -> where each first stands, none of which training had."""
     return DataError(
         f"{next(iter(found.values()))}: found labels that the training file does not have: "
@@ -97,4 +97,5 @@ def unknown_labels(found: dict[str, str], expected: Iterable[str]) -> DataError:
 
 
 def quoted(names: Iterable[str]) -> str:
+    """The names in quotation marks, with commas between."""
     return ", ".join(repr(name) for name in names)

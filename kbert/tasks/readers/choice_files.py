@@ -176,7 +176,7 @@ def _from_passage(value: list, where: str, labelled: bool) -> list[ChoiceExample
 def from_object(values: Mapping, where: str, labelled: bool) -> ChoiceExample:
     """{"context", "question", "choices", "label"}; raises DataError for what does not fit."""
     choices = values.get("choices")
-    if not isinstance(choices, list) or len(choices) < 2:
+    if not isinstance(choices, list | tuple) or len(choices) < 2:
         raise DataError(f"{where}: expected two choices at least. Received: {str(choices)[:60]}.")
     question = values.get("question") or None
     texts = [("context", values.get("context"))]

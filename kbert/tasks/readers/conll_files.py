@@ -2,6 +2,7 @@
 
 - Columns, as of the CoNLL shared tasks (any suffix but those below): a word a line, its columns
   between tabs, or between spaces; a blank line ends a sentence, a line with -DOCSTART- a document.
+  Lines in front of a sentence that begin with "# " and have not its columns are comments.
 - `.tsv`, `.txt` and `.csv` with the columns text_a and label in the first line: a sentence a row,
   its words and its tags between spaces.
 - `.jsonl`, `.ndjson`, `.json`, `.parquet`: objects {"tokens": ["Ann", ...], "tags": ["B-PER",
@@ -105,6 +106,7 @@ def _read_columns(
             document += 1
             block = [(number, raw) for number, raw in block if not raw.startswith(b"-DOCSTART-")]
         try:
+            block = _without_comments(block, path, width)
             lines = [(number, _split_line(raw, path, number)) for number, raw in block]
             if lines and width is None:
                 width = len(lines[0][1])
@@ -124,6 +126,21 @@ def _blocks(path: pathlib.Path) -> Iterator[list[tuple[int, bytes]]]:
         for blank, block in itertools.groupby(numbered, lambda item: not item[1].strip()):
             if not blank:
                 yield list(block)
+
+
+def _without_comments(
+    block: list[tuple[int, bytes]], path: pathlib.Path, width: int | None
+) -> list[tuple[int, bytes]]:
+    """The lines behind the comments. A word may be "#": then it has the columns of all words."""
+    if width is None and block and not block[-1][1].startswith(b"# "):
+        width = len(_split_line(block[-1][1], path, block[-1][0]))
+    for place, (number, raw) in enumerate(block):
+        same = b"\t" in raw or b"\t" not in block[-1][1]
+        if not (
+            raw.startswith(b"# ") and (not same or len(_split_line(raw, path, number)) != width)
+        ):
+            return block[place:]
+    return []
 
 
 def _split_line(raw: bytes, path: pathlib.Path, number: int) -> list[str]:
@@ -187,6 +204,7 @@ def _read_table(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Se
 
 
 def from_words(words: Sequence, tags: Sequence | None, where: str) -> Sentence:
+    """A list of words, and one of tags, as a sentence. Raises DataError for what is none."""
     if not isinstance(words, list) or not words:
         raise DataError(f"{where}: expected a list of words. Received: {str(words)[:60]}.")
     for word in words:
@@ -221,7 +239,11 @@ def _from_object(values: object, where: str, labelled: bool) -> Sentence:
         return from_words(values["tokens"], values["tags"] if labelled else None, where)
     if isinstance(values, Mapping) and isinstance(values.get("text"), str):
         sentence = from_text(values["text"], True, where)
-        return _with_spans(sentence, values.get("label"), where) if labelled else sentence
+        if not labelled:
+            return sentence
+        if not sentence.words:
+            raise DataError(f"{where}: expected a text. It is empty.")
+        return _with_spans(sentence, values.get("label"), where)
     raise DataError(
         f'{where}: expected {{"tokens": [...], "tags": [...]}} or {{"text": "...", "label": '
         f"{{...}}}}. Received: {str(values)[:60]}"
@@ -229,10 +251,8 @@ def _from_object(values: object, where: str, labelled: bool) -> Sentence:
 
 
 def from_text(text: str, characters: bool, where: str) -> Sentence:
-    """A text as a sentence without tags. Raises DataError for one without words."""
+    """A text as a sentence without tags; without words, if the text has none."""
     spans = tuple(word_spans(text, characters))
-    if not spans:
-        raise DataError(f"{where}: expected a text. It is empty.")
     words = tuple(text[start:end] for start, end in spans)
     return Sentence(words, None, where, text=text, spans=spans)
 

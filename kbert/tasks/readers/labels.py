@@ -1,6 +1,6 @@
 """The names of the labels that a training file has."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from kbert.errors import DataError
 
@@ -22,4 +22,14 @@ def check_column(labels: Collection[str], rows: int, where: str, column: str) ->
         raise DataError(
             f"{where}: found {len(labels)} different labels in {rows} rows; "
             f"is {column} the column of labels?"
+        )
+
+
+def check_tag_column(counts: Mapping[str, int], where: str, column: int) -> None:
+    """Raises DataError where the tags look like words: many, of which many come but once."""
+    once = sum(count == 1 for count in counts.values())
+    if len(counts) > MANY and once > len(counts) / 3:
+        raise DataError(
+            f"{where}: found {len(counts)} different tags, {once} of them once; is --tag-column "
+            f"right? It is {column}."
         )

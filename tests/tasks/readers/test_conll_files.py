@@ -39,6 +39,12 @@ def read(path, columns=None, labelled=True, skip=False):
             "Rome NN B-LOC\nwaits VB O\n",
             Columns(-3, 2),
         ),
+        (
+            "a.conllu",
+            "# newdoc id = x\n# text = Ann Lee came .\nAnn\tB-PER\nLee\tI-PER\ncame\tO\n.\tO\n\n"
+            "# text = a b\nRome\tB-LOC\nwaits\tO\n\n# the end of it\n",
+            None,
+        ),
         ("a.tsv", "text_a\tlabel\nAnn Lee came .\tB-PER I-PER O O\nRome waits\tB-LOC O\n", None),
         (
             "a.tsv",
@@ -100,6 +106,13 @@ def test_without_labels_the_word_column_is_enough(tmp_path):
 
 
 word = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r "), min_size=1)
+
+
+def test_a_word_may_be_a_number_sign(tmp_path):
+    content = "# O\n1 O\n\n# an id\n# B-PER\n\n# O\n"
+    sentences, bad = read(write(tmp_path, content, "a.conll"))
+    assert [sentence.words for sentence in sentences] == [("#", "1"), ("#",), ("#",)]
+    assert not bad
 
 
 @given(st.lists(st.lists(word.filter(str.strip), min_size=1, max_size=4), min_size=1, max_size=4))

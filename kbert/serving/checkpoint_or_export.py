@@ -1,0 +1,67 @@
+"""A fine-tuned model in either of its forms: what `finetune` kept, or what was exported."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from kbert.errors import DataError
+from kbert.inference.answerer import Answerer
+
+
+def predict(
+    path: str | os.PathLike,
+    instances: Sequence[str | Mapping],
+    batch_size: int = 64,
+    precision: str = "float32",
+) -> list[dict]:
+    """The answer of the model in a folder to each instance, in order: `kbert predict` in Python.
+
+    Who asks more than once keeps `load_answerer(path)`, and calls its `predict`.
+
+    Args:
+        path: of what `finetune` or `export_saved_model` wrote.
+        instances: texts, or what else the task takes: {"text": ..., "second": ...} for pairs,
+            {"question": ..., "context": ...}, {"context": ..., "choices": [...]}.
+        batch_size, precision: as in `load_answerer`.
+
+    Raises DataError for a folder of another kind, and for an instance that the task does not take.
+    """
+    return load_answerer(path, batch_size, precision).predict(instances)
+
+
+def load_answerer(
+    path: str | os.PathLike, batch_size: int = 64, precision: str = "float32"
+) -> Answerer:
+    """What answers with the model in a folder. Raises DataError for a folder of another kind.
+
+    Args:
+        batch_size: texts computed together, at most.
+        precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
+    """
+    folder = pathlib.Path(path)
+    if any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb")):
+        if precision != "float32":
+            raise DataError(f"{folder} was exported: it computes in the precision that it has.")
+        return _load_export(folder, batch_size)
+    return _load_checkpoint(folder, batch_size, precision)
+
+
+def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:
+    # Needs Keras, but TensorFlow for the tokenizer only.
+    import keras
+
+    from kbert.checkpoints.formats import load_finetuned
+
+    keras.config.set_dtype_policy(precision)
+    checkpoint = load_finetuned(folder)
+    return Answerer(checkpoint.task, checkpoint.tokenizer, checkpoint.model, batch_size)
+
+
+def _load_export(folder: pathlib.Path, batch_size: int) -> Answerer:
+    # Needs TensorFlow, but not Keras.
+    from kbert.serving.predictor import Predictor
+
+    answerer = Predictor(folder, batch_size).answerer
+    if answerer is None:
+        raise DataError(f"{folder} is not fine-tuned: it has no task.json.")
+    return answerer
