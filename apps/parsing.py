@@ -28,6 +28,13 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, _StoreOnce)
         self.register("action", "store", _StoreOnce)
 
+    def parse_args(self, args=None, namespace=None):
+        """Options may stand before, between and behind the files: argparse's own would take
+        `CHECKPOINT --output OUT FILE` for a command without a file."""
+        if self._subparsers is not None:
+            return super().parse_args(args, namespace)
+        return self.parse_intermixed_args(args, namespace)
+
 
 class _StoreOnce(argparse._StoreAction):
     def __call__(self, parser, namespace, values, option_string=None):

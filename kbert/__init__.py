@@ -49,6 +49,10 @@ _HOMES = {
     "evaluate": "kbert.finetuning.evaluate",
     "export_saved_model": "kbert.serving.export",
     "Predictor": "kbert.serving.predictor",
+    "embed": "kbert.inference.text_encoder",
+    "load_text_encoder": "kbert.inference.text_encoder",
+    "convert": "kbert.checkpoints.conversion",
+    "ConversionSettings": "kbert.checkpoints.conversion",
     "load_answerer": "kbert.serving.checkpoint_or_export",
     "predict": "kbert.serving.checkpoint_or_export",
 }

@@ -160,3 +160,18 @@ def load_text_encoder(
     return TextEncoder(
         checkpoint, pooling, vectors.sequence_length, vectors.long, compute.batch_size
     )
+
+
+def embed(path: str | os.PathLike, texts: Sequence[str], **options) -> np.ndarray:
+    """Vectors of texts by the encoder in a folder, float32 (texts, width): `kbert embed` in Python.
+
+    Who asks more than once keeps what `load_text_encoder` returns, and calls its `encode`.
+
+    Args:
+        options: fields of `VectorSettings` and `ComputeSettings`: pooling="cls", say.
+
+    Raises `DataError` for a folder without an encoder, and for a text that is too long.
+    """
+    names = {field.name for field in dataclasses.fields(ComputeSettings)}
+    compute = ComputeSettings(**{name: options.pop(name) for name in names & set(options)})
+    return load_text_encoder(path, VectorSettings(**options), compute).encode(texts)

@@ -7,7 +7,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.files import as_json, check_folder_writable, check_writable, replacing
-from kbert.tasks.readers.lines import decoded_lines
+from kbert.tasks.readers.lines import text_lines
 from kbert.tasks.readers.tables import read_rows
 
 # One line of projector_config.pbtxt names one file.
@@ -21,7 +21,7 @@ def read_texts(path: str, column: str) -> list[str]:
     """
     if not path.endswith(".txt"):
         return [row.cells["text"] for row in read_rows(path, {"text": column})]
-    texts = [line.removesuffix("\n").removesuffix("\r") for _, line in decoded_lines(path)]
+    texts = [line for _, line in text_lines(path)]
     if not texts:
         raise DataError(f"{path}: expected a text on each line, found none.")
     return texts

@@ -206,6 +206,7 @@ def test_answers_as_a_table_beside_what_was_asked(models, tmp_path, capsys):
         assert "line 1: expected UTF-8" in bad["error"] and not bad["label"]
         assert (good["input"], empty["input"]) == ("good film", "")
         assert json.loads(good["probabilities"])[good["label"]] == float(good["score"])
+    capsys.readouterr()
     rows, _ = predict(capsys, models / "story", "--with-input", write_choices(tmp_path))
     assert rows[0]["input"] == {"context": "we", "question": None, "choices": ["saw", "was"]}
     assert "no option n_best" in refused(capsys, models / "topics", "--n-best", 3)

@@ -9,7 +9,7 @@ from kbert import build_encoder, to_huggingface
 from kbert.checkpoints.directory import copy_weights
 from kbert.checkpoints.sentence_vectors import Dense, Pooling
 from kbert.errors import DataError
-from kbert.inference.text_encoder import TextEncoder
+from kbert.inference.text_encoder import TextEncoder, embed
 from kbert.inference.vectors import vectors_writer
 from tests.checkpoints.published_models import make, minilm_folder
 from tests.layers.contract import numpy
@@ -176,11 +176,12 @@ def test_a_wrong_output_is_known_before_the_work(tmp_path, output, said):
         vectors_writer(str(tmp_path / output))
 
 
-def test_any_format(tmp_path, checkpoint):
-    from kbert.checkpoints.formats import load_any
-
+def test_any_format_by_one_call(tmp_path, checkpoint):
     to_huggingface(tmp_path, checkpoint)
     expected = TextEncoder(checkpoint).encode(TEXTS)
-    np.testing.assert_array_equal(TextEncoder(load_any(tmp_path)).encode(TEXTS), expected)
+    np.testing.assert_array_equal(embed(tmp_path, TEXTS), expected)
+    expected = TextEncoder(checkpoint, Pooling("cls")).encode(TEXTS)
+    found = embed(tmp_path, TEXTS, pooling="cls", batch_size=2)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     with pytest.raises(DataError, match="There is no folder"):
-        load_any(tmp_path / "nothing")
+        embed(tmp_path / "nothing", TEXTS)
