@@ -27,13 +27,11 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
+    from kbert.finetuning.settings import Restarts
+    from kbert.settings import add_options
+
     for own in add_tasks(parser):
-        own.add_argument(
-            "--seeds",
-            type=int,
-            metavar="N",
-            help="train with N seeds from --seed on, keep the best",
-        )
+        add_options(own, Restarts)
 
 
 def add_tasks(parser, without=()):
@@ -87,7 +85,7 @@ def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.finetuning.run import finetune
 
-    if args.seeds is not None:
+    if hasattr(args, "seeds"):
         return _run_seeds(args)
     summary = finetune(*arguments(args), **keywords(args))
     for part in ("train", "validation"):

@@ -133,6 +133,15 @@ class FinetuningSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class Restarts(Settings):
+    """How often a run begins anew: on few rows luck decides."""
+
+    seeds: int | None = setting(
+        None, "train with N seeds from --seed on, keep the best", unset="one run", at_least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Grid(Settings):
     """Values of which a sweep tries every combination: those of the paper (appendix A.3)."""
 

@@ -91,8 +91,9 @@ def folder(tmp_path_factory):
 )
 def test_a_task_from_its_file_to_answers(folder, capsys, name, task, file, options, metric):
     out, rows = folder / name, folder / file
+    options = options if "--epochs" in options else f"--epochs 25 {options}"
     command = (
-        f"finetune {task} --from {folder}/start --train {rows} --output {out} --epochs 25 "
+        f"finetune {task} --from {folder}/start --train {rows} --output {out} "
         f"--batch-size 5 --learning-rate 5e-3 --weight-decay 0 --validation-share 0 --dropout 0 "
         f"--encoder-dropout 0 --sequence-length 16 {options}"
     )

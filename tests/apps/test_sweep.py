@@ -63,9 +63,12 @@ def test_another_grid(folder, capsys):
     assert [row.split()[:3] for row in rows] == [["8", "0.0001", "2"], ["8", "0.0001", "1"]]
 
 
-def test_bad_input_is_one_sentence(folder, capsys):
-    assert command(folder, "sweep", "--epochs 0 1") == 1
-    error = capsys.readouterr().err
-    assert error.startswith("kbert sweep: error: Expected one epoch") and error.count("\n") == 1
-    assert command(folder, "finetune", "--seeds 0") == 1
-    assert "one seed at least" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "options"), [("sweep", "--epochs 0 1"), ("finetune", "--seeds 0")]
+)
+def test_numbers_that_cannot_be_are_wrong_usage(folder, capsys, name, options):
+    with pytest.raises(SystemExit) as stop:
+        command(folder, name, options)
+    assert stop.value.code == 2
+    option = options.split()[0]
+    assert f"argument {option}: must be at least 1. Received: 0." in capsys.readouterr().err

@@ -11,6 +11,7 @@ from kbert.finetuning.settings import (
     FeatureSettings,
     FinetuningSettings,
     Grid,
+    Restarts,
     RowSettings,
 )
 from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
@@ -39,6 +40,7 @@ TABLES = {
         RowSettings,
         BadRowSettings,
         EpochChoice,
+        Restarts,
         FeatureSettings,
         GlueFile,
     ),
