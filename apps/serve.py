@@ -1,67 +1,81 @@
-"""Answer HTTP requests from what `kbert export` wrote, as TensorFlow Serving would.
+"""Answer HTTP requests from what `kbert export` wrote.
 
-    kbert serve saved_models/topics
+    kbert serve saved_models/topics saved_models/names
 
-Prints where it listens and a request to try, then a line for each request, until Ctrl-C:
+Speaks TensorFlow Serving's REST, the Open Inference Protocol and, for encoders, OpenAI's
+embeddings. Prints a request to try for each model, then a line for each request, until Ctrl-C or
+SIGTERM, which finish what is held:
 
     topics, version 1: http://127.0.0.1:8501/v1/models/topics
-    Try: curl -d '{"instances": [{"text": "..."}]}' http://127.0.0.1:8501/v1/models/topics:predict
+    Try: curl -d '{"instances": [{"text": "..."}]}' http://127.0.0.1:8501/v1/...:predict
 
-The newest version in the folder is served.
+The newest version in a folder is served, and a newer one when it appears. A SavedModel is a
+program: serve only what you trust.
 """
 
 import sys
-from argparse import Namespace
-
-from .cli import run_command
-from .parsing import Parser
 
 
-def add_arguments(parser: Parser) -> None:
-    """Add what the command is given."""
-    from kbert.serving.settings import ServingSettings
+def add_arguments(parser):
+    from kbert.serving.settings import ServerSettings
     from kbert.settings import add_options
 
-    parser.add_argument("directory", metavar="DIRECTORY", help="what `kbert export` wrote")
-    add_options(parser, ServingSettings)
+    parser.add_argument(
+        "directories", metavar="DIRECTORY", nargs="+", help="what `kbert export` wrote"
+    )
+    parser.add_argument("--name", help="of a single model in the paths (default: the folder's)")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="with the token that clients must send as a bearer"
+    )
+    add_options(parser, ServerSettings)
 
 
-def run(args: Namespace) -> None:
-    """Do what the arguments say."""
-    from kbert.serving.predictor import Predictor
-    from kbert.serving.server import PredictionServer
-    from kbert.serving.settings import ServingSettings
+def run(args):
+    from kbert.serving.http.server import listening, serve, url_of
+    from kbert.serving.models import Models, served_names
+    from kbert.serving.settings import ServerSettings
     from kbert.settings import from_options
 
-    settings = from_options(ServingSettings, args)
-    name = model_name(args.directory) if settings.name is None else settings.name
-    predictor = Predictor(args.directory)
-    # TensorFlow prepares the graph at its first call: a second that no client should wait for.
-    example = predictor.example_instance
-    predictor.predict([example])
-    with PredictionServer(predictor, name, settings.host, settings.port) as server:
-        _print_invitation(server, predictor, example)
-        server.serve_forever()
+    settings = from_options(ServerSettings, args)
+    folders = served_names(args.directories) if args.name is None else named(args)
+    token = None if args.token_file is None else read_token(args.token_file)
+    with listening(settings) as listener:
+        models = Models(folders)
+        print_invitation(models, url_of(listener))
+        serve(models, settings, listener, token)
 
 
-def model_name(directory):
-    """NAME of saved_models/NAME and of saved_models/NAME/VERSION."""
-    import pathlib
+def named(args):
+    from kbert.errors import UsageError
 
-    folder = pathlib.Path(directory).resolve()
-    return folder.parent.name if folder.name.isdecimal() else folder.name
+    if len(args.directories) > 1 or not args.name or set(args.name) & set("/:"):
+        raise UsageError("--name takes a name without / and : in it, for a single folder.")
+    return {args.name: args.directories[0]}
 
 
-def _print_invitation(server, predictor, example):
+def read_token(path):
+    from kbert.errors import DataError
+
+    with open(path, encoding="utf-8") as file:
+        token = file.read().strip()
+    if not token.isascii() or not token:
+        raise DataError(f"{path} must hold a token of ASCII characters.")
+    return token
+
+
+def print_invitation(models, url):
     import json
     import urllib.parse
 
-    name = urllib.parse.quote(server.name)
-    url = f"http://{server.server_address[0]}:{server.server_port}/v1/models/{name}"
-    body = json.dumps({"instances": [example]})
-    print(f"{server.name}, version {predictor.version}: {url}")
-    print(f"Try: curl -d '{body}' {url}:predict", flush=True)
+    for name in models.names:
+        predictor = models.get(name)
+        path = f"{url}/v1/models/{urllib.parse.quote(name)}"
+        body = json.dumps({"instances": [predictor.example_instance]})
+        print(f"{name}, version {predictor.version}: {path}")
+        print(f"Try: curl -d '{body}' {path}:predict", flush=True)
 
 
 if __name__ == "__main__":
+    from .cli import run_command
+
     sys.exit(run_command("serve", sys.argv[1:]))

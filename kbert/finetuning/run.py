@@ -4,8 +4,7 @@ import dataclasses
 import pathlib
 import time
 
-from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.formats import load_any
+from kbert.checkpoints.directory import Checkpoint, load
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.logs import LogWriter
@@ -66,7 +65,7 @@ def finetune(
 
     Args:
         task: with what its files look like; labels and the like are found in the training file.
-        checkpoint: a folder with a BERT of any format, pre-trained or fine-tuned.
+        checkpoint: a checkpoint directory, pre-trained or fine-tuned.
         train_path, validation_path: files that `task.read_examples` reads.
         settings: how it is trained.
         validation_share: share of the training rows to hold out where there is no validation file.
@@ -94,7 +93,7 @@ def finetune(
     choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
     with locked(output):
-        start = load_any(checkpoint)
+        start = load(checkpoint)
         rows = read_rows(
             task,
             start,

@@ -16,8 +16,7 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 
-from kbert.checkpoints.directory import FILES, Checkpoint, copy
-from kbert.checkpoints.formats import load_any
+from kbert.checkpoints.directory import FILES, Checkpoint, copy, load
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
@@ -97,7 +96,7 @@ def finetune_several(
     request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
     output = check_output(output, checkpoint, overwrite or _is_report(output))
     with locked(output):
-        start = load_any(checkpoint)
+        start = load(checkpoint)
         rows = read_rows(task, start, train_path, seed=settings.seed, **which_rows)
         if not rows.validation:
             raise DataError(

@@ -5,7 +5,6 @@ outputs as everywhere else: the answers are those of the checkpoint that was exp
 """
 
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,13 +15,12 @@ import tensorflow_text  # noqa: F401
 
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.inference.answerer import Answerer, checked_instances
-from kbert.inference.answering import predict_features
+from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
+from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
+from kbert.serving.versions import newest_version
 from kbert.tasks import TASKS
-from kbert.tasks.features import Feature
-from kbert.tasks.texts import parse_texts, tokenize
 from kbert.text.tokenizer import WordPieceTokenizer
 
 # The signatures of an export: what TensorFlow Serving answers strings with, and what the model
@@ -39,10 +37,8 @@ class Predictor:
         batch_size: texts computed together, at most.
 
     Attributes:
-        fields: what an instance has: ("text",), ("text", "second"), or ("context", "question",
-            "choices").
         version: the number of the loaded version; 1 for a folder whose name is no number.
-        answerer: what answers; None for an encoder.
+        answerer: what answers.
 
     Raises `DataError` where there is no SavedModel that `kbert export` wrote.
     """
@@ -64,20 +60,20 @@ class Predictor:
                 f"{folder} has no signature {MODEL_OUTPUTS}: expected what `kbert export` writes."
             )
         signature = self._loaded.signatures[MODEL_OUTPUTS]
-        self._batch_size = batch_size
-        self._forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
+        forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
         settings = read_object(folder / "assets" / "config.json")
-        self._tokenizer = WordPieceTokenizer(
-            folder / "assets" / "vocab.txt", **settings["tokenizer"]
-        )
-        self._sequence_length = settings["encoder"]["max_sequence_length"]
-        self.fields: tuple[str, ...] = ("text",)
-        self.answerer = None
+        tokenizer = WordPieceTokenizer(folder / "assets" / "vocab.txt", **settings["tokenizer"])
         if (folder / "assets" / "task.json").is_file():
             values = read_object(folder / "assets" / "task.json")
             task = TASKS[values["name"]].from_json(values)
-            self.fields = task.instance_fields
-            self.answerer = Answerer(task, self._tokenizer, self._forward, batch_size)
+        else:
+            task = EncoderOutputs(settings["encoder"]["max_sequence_length"])
+        self.answerer = Answerer(task, tokenizer, forward, batch_size)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names in an instance: text, maybe second; or context, question, choices."""
+        return self.answerer.task.instance_fields
 
     @property
     def example_instance(self) -> dict:
@@ -87,8 +83,8 @@ class Predictor:
     def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
         """The answer to each instance, in order, ready for JSON.
 
-        Of an encoder an answer has `sequence_output` (tokens, hidden) and `pooled_output`
-        (hidden,).
+        Of an encoder an answer has `sequence_output` (tokens, hidden), `pooled_output` (hidden,),
+        and `embedding` (hidden,), the mean over the tokens.
 
         Args:
             instances: what the task takes: texts, or {"text": ...}; for a task on pairs {"text":
@@ -97,36 +93,7 @@ class Predictor:
 
         Raises `DataError` for an instance that is something else, naming it by its number.
         """
-        if self.answerer is not None:
-            return self.answerer.predict(instances)
-        texts = [
-            parse_texts(instance, self.fields, where)["text"]
-            for where, instance in checked_instances(instances)
-        ]
-        rows, _ = tokenize(self._tokenizer, texts, None, self._sequence_length)
-        features = [Feature(row, number, {}, {}) for number, row in enumerate(rows)]
-        outputs = predict_features(self._forward, features, self._batch_size, self._sequence_length)
-        return [
-            {
-                "sequence_output": found["sequence_output"][: feature.length].tolist(),
-                "pooled_output": found["pooled_output"].tolist(),
-            }
-            for feature, found in zip(features, outputs, strict=True)
-        ]
-
-
-def newest_version(path: str | os.PathLike) -> pathlib.Path:
-    """The folder of the SavedModel: PATH itself, or the highest number in it."""
-    path = pathlib.Path(path)
-    if (path / "saved_model.pb").is_file():
-        return path
-    found = [file.parent for file in path.glob("*/saved_model.pb") if file.parent.name.isdecimal()]
-    if not found:
-        raise DataError(
-            f"{path} must be what `kbert export` wrote: a folder with saved_model.pb in it, or "
-            "with such folders named 1, 2, 3 ..."
-        )
-    return max(found, key=lambda folder: int(folder.name))
+        return self.answerer.predict(instances)
 
 
 def _as_tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:

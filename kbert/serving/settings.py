@@ -2,8 +2,10 @@
 
 import dataclasses
 
-from kbert.errors import DataError
 from kbert.settings import Settings, setting
+
+_BATCHES = "batches"
+_LIMITS = "limits"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,14 +16,33 @@ class ExportSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class ServingSettings(Settings):
-    """Where a server listens, and under which name it answers."""
+class ServerSettings(Settings):
+    """Where a server listens, how it batches, what it refuses."""
 
-    host: str = setting("127.0.0.1", "address; 0.0.0.0 for all of them")
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 or :: for all of them")
     port: int = setting(8501, "0 takes a free one", at_least=0, at_most=65535)
-    name: str | None = setting(None, "of the model in the paths", unset="the folder's name")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.name is not None and (not self.name or set(self.name) & set("/:")):
-            raise DataError(f"name must be one without / and : in it. Received: {self.name!r}.")
+    reload_seconds: float = setting(
+        2.0, "how often folders are looked at for a new version; 0 never", at_least=0
+    )
+    log: str = setting("text", "form of a line a request", choices=("text", "json", "none"))
+    max_batch_tokens: int = setting(
+        4096, "padded tokens of a batch, rows times the longest", group=_BATCHES, at_least=1
+    )
+    max_delay_ms: float = setting(
+        0.0, "how long a batch that is not full waits for more texts", group=_BATCHES, at_least=0
+    )
+    max_queued_texts: int = setting(
+        4096, "texts that may wait; more get status 503", group=_LIMITS, at_least=1
+    )
+    timeout_seconds: float = setting(
+        30.0, "time of a request, its body included; then status 504", group=_LIMITS, above=0
+    )
+    max_body_bytes: int = setting(16 * 2**20, "of a request", group=_LIMITS, at_least=1)
+    max_instances: int = setting(2048, "of a request", group=_LIMITS, at_least=1)
+    max_characters: int = setting(200_000, "of a text", group=_LIMITS, at_least=1)
+    max_connections: int = setting(
+        2048, "open at once; further ones get status 503", group=_LIMITS, at_least=1
+    )
+    stopping_seconds: int = setting(
+        30, "how long a stopping server waits for its last answers", group=_LIMITS, at_least=1
+    )

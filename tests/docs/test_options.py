@@ -17,7 +17,7 @@ from kbert.finetuning.settings import (
 from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
-from kbert.serving.settings import ExportSettings, ServingSettings
+from kbert.serving.settings import ExportSettings, ServerSettings
 from kbert.settings import options_table
 from kbert.tasks import TASKS
 from kbert.tasks.readers.bad_rows import BadRowSettings
@@ -52,7 +52,7 @@ TABLES = {
     "kbert convert": (ConversionSettings,),
     "kbert inspect": (PublishedSize,),
     "kbert export": (ExportSettings,),
-    "kbert serve": (ServingSettings,),
+    "kbert serve": (ServerSettings,),
     "kbert score squad": (NullOddsSettings,),
     "kbert score conll": (ConllSettings,),
 }

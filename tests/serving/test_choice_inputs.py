@@ -1,21 +1,21 @@
 """Multiple choice: the graph, the predictor, the commands and HTTP answer as the Keras model."""
 
-import http.client
 import json
-import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from starlette.testclient import TestClient
 
 from apps.cli import run_command
 from kbert import Predictor
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.serving.choice_inputs import choice_inputs
-from kbert.serving.server import PredictionServer
+from kbert.serving.http.app import application
 from kbert.tasks.readers.choice_files import ChoiceExample
 from kbert.text.tokenizer import as_strings
+from tests.serving.http.served import Models
 
 EXAMPLES = [
     ChoiceExample("the film", None, ("was good", "was bad", "saw it"), None, "here"),
@@ -129,12 +129,9 @@ def test_predict_and_http(choice, predictor, expected, tmp_path, capsys):
     path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     assert run_command("predict", [str(folder), str(path)]) == 0
     check(map(json.loads, capsys.readouterr().out.splitlines()), expected)
-    with PredictionServer(predictor, "story", "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
-        connection.request("POST", "/v1/models/story:predict", json.dumps({"instances": INSTANCES}))
-        check(json.loads(connection.getresponse().read())["predictions"], expected)
-        connection.close()
-        server.shutdown()
-        thread.join()
+    app = application(Models(story=predictor))
+    with TestClient(app) as client:
+        found = client.post(
+            "/v1/models/story:predict", content=json.dumps({"instances": INSTANCES})
+        )
+        check(found.json()["predictions"], expected)

@@ -18,7 +18,7 @@ from kbert import (
 )
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
-from kbert.serving.predictor import newest_version
+from kbert.serving.versions import newest_version
 from tests.serving.conftest import CONFIG, exported
 
 

@@ -1,0 +1,41 @@
+"""What an export without a task answers: the vectors of its encoder."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from kbert.tasks.features import Feature
+from kbert.tasks.texts import parse_texts, tokenize
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderOutputs:
+    """In the place of a task where there is none: reads texts, and decodes an encoder's outputs.
+
+    Args:
+        sequence_length: tokens at most; a longer text is cut.
+    """
+
+    sequence_length: int
+    name = "embedding"
+    instance_fields = ("text",)
+
+    def parse(self, instance: str | Mapping, where: str) -> str:
+        """The text of an instance. Raises `DataError` for anything else."""
+        return parse_texts(instance, self.instance_fields, where)["text"]
+
+    def encode(self, examples: Sequence[str], tokenizer) -> list[Feature]:
+        """The texts as the model sees them."""
+        rows, cut = tokenize(tokenizer, examples, None, self.sequence_length)
+        return [
+            Feature(row, number, {}, {}, bool(was_cut))
+            for number, (row, was_cut) in enumerate(zip(rows, cut, strict=True))
+        ]
+
+    def decode(self, outputs: Sequence[Mapping], example: str, features: Sequence[Feature]) -> dict:
+        """The vectors of the text's tokens, ready for JSON."""
+        vectors = outputs[0]["sequence_output"][: features[0].length]
+        return {
+            "sequence_output": vectors.tolist(),
+            "pooled_output": outputs[0]["pooled_output"].tolist(),
+            "embedding": vectors.mean(axis=0).tolist(),
+        }

@@ -1,0 +1,72 @@
+"""The HTTP server: uvicorn, told what a server of models needs."""
+
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from kbert.errors import DataError
+from kbert.serving.http.app import application
+from kbert.serving.http.logs import logging_to_stderr
+from kbert.serving.models import Models
+from kbert.serving.settings import ServerSettings
+
+_BACKLOG = 2048
+_IDLE_SECONDS = 60  # that a connection between two requests may stay open
+
+
+def listening(settings: ServerSettings) -> socket.socket:
+    """A socket that listens where the settings say. Raises `DataError` where it cannot."""
+    where = f"{settings.host!r}, port {settings.port}"
+    if not settings.host.strip():
+        raise DataError(f"Cannot listen on {where}: expected an address.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"Cannot listen on {where}: {reason}.") from error
+    return found
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://HOST:PORT, with the brackets that IPv6 needs."""
+    host, port = listener.getsockname()[:2]
+    is_v6 = ipaddress.ip_address(host.split("%")[0]).version == 6
+    return f"http://{f'[{host}]' if is_v6 else host}:{port}"
+
+
+def serve(
+    models: Models, settings: ServerSettings, listener: socket.socket, token: str | None = None
+) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; then finish what is held, and refuse what is new."""
+    config = uvicorn.Config(
+        application(models, settings, token),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=settings.stopping_seconds,
+        lifespan="on",
+    )
+    with logging_to_stderr(settings.log), _deaf_to_hangup():
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _deaf_to_hangup() -> Iterator[None]:
+    """A terminal that closes does not end a server."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

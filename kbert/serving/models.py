@@ -1,0 +1,112 @@
+"""The models of a server: loaded, warmed up, replaced by a newer version while they answer."""
+
+import gc
+import logging
+import pathlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from kbert.errors import DataError
+from kbert.serving.versions import newest_version
+
+if TYPE_CHECKING:
+    from kbert.serving.predictor import Predictor
+
+_logger = logging.getLogger("kbert.serving")
+
+
+class UnknownModel(Exception):
+    """No model of that name or version is served. The message says which are."""
+
+
+class Models:
+    """Models by name, each in its newest version.
+
+    Args:
+        folders: name -> what `kbert export` wrote.
+
+    Raises `DataError` for a folder that cannot be served.
+    """
+
+    def __init__(self, folders: Mapping[str, str | pathlib.Path]):
+        self._folders = {name: pathlib.Path(folder) for name, folder in folders.items()}
+        self._served = {name: _loaded(folder) for name, folder in self._folders.items()}
+        self._failed: dict[str, pathlib.Path] = {}
+        self._stopped = threading.Event()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._served)
+
+    def get(self, name: str, version: int | None = None) -> "Predictor":
+        """Raises `UnknownModel` for a name or a version that is not served."""
+        predictor = self._served.get(name)
+        if predictor is not None and version in (None, predictor.version):
+            return predictor
+        wanted = name if version is None else f"{name}, version {version}"
+        served = ", ".join(f"{n} (version {p.version})" for n, p in self._served.items())
+        raise UnknownModel(f"There is no model {wanted}. Served: {served}.")
+
+    def watch(self, seconds: float) -> None:
+        """From now on look for newer versions every so many seconds, in a thread."""
+        threading.Thread(target=self._watch, args=(seconds,), name="versions", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
+    def _watch(self, seconds: float) -> None:
+        while not self._stopped.wait(seconds):
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Load what is newer than what is served.
+
+        A request that holds the old version is answered by it. A version that cannot be loaded is
+        named in the log, once, and the old one stays.
+        """
+        for name, folder in self._folders.items():
+            try:
+                newest = newest_version(folder)
+            except DataError:  # The folder is gone, or being written: the model in memory stays.
+                continue
+            if not newest.name.isdecimal() or int(newest.name) <= self._served[name].version:
+                continue
+            if self._failed.get(name) == newest:
+                continue
+            try:
+                began = time.monotonic()
+                self._served[name] = _loaded(newest)
+                seconds = time.monotonic() - began
+                _logger.info("%s: version %s, loaded in %.1f s", name, newest.name, seconds)
+            except Exception as error:  # Whatever a broken export does, the old one answers.
+                self._failed[name] = newest
+                _logger.error("%s: version %s cannot be served: %s", name, newest.name, error)
+            # A SavedModel is full of cycles: without this its memory comes back much later.
+            gc.collect()
+
+
+def served_names(folders: Iterable[str | pathlib.Path]) -> dict[str, pathlib.Path]:
+    """Names for folders, as paths of the server have them: NAME of NAME and of NAME/VERSION.
+
+    Raises `DataError` for two folders of one name.
+    """
+    named: dict[str, pathlib.Path] = {}
+    for folder in map(pathlib.Path, folders):
+        path = folder.resolve()
+        name = path.parent.name if path.name.isdecimal() else path.name
+        if name in named:
+            raise DataError(f"Two models would be called {name!r}: {named[name]} and {folder}.")
+        named[name] = folder
+    return named
+
+
+def _loaded(folder: pathlib.Path) -> "Predictor":
+    from kbert.serving.predictor import Predictor  # TensorFlow takes seconds to import.
+
+    predictor = Predictor(folder)
+    # TensorFlow prepares a graph at its first call: a second that no client should wait for.
+    predictor.predict([predictor.example_instance])
+    return predictor

@@ -1,0 +1,201 @@
+"""The application: every dialect's shapes, limits and errors, on models that need no TensorFlow."""
+
+import base64
+import json
+import struct
+import threading
+
+import pytest
+from starlette.testclient import TestClient
+
+from kbert.serving.http.app import application
+from kbert.serving.settings import ServerSettings
+from tests.serving.http.served import Embedding, Models, Task, predictor
+
+PREDICT = "/v1/models/topics:predict"
+INFER = "/v2/models/topics/infer"
+LIMITS = ServerSettings(
+    max_instances=5, max_characters=200, max_body_bytes=2000, timeout_seconds=5.0
+)
+
+
+@pytest.fixture(scope="module")
+def client():
+    models = Models(topics=predictor(Task()), vectors=predictor(Embedding()))
+    with TestClient(application(models, LIMITS), raise_server_exceptions=False) as client:
+        yield client
+
+
+def tensor(size, datatype):
+    one = {"name": "text", "shape": [size], "datatype": datatype, "data": ["a"]}
+    return json.dumps({"inputs": [one]}).encode()
+
+
+def answer(text):
+    return {"label": text, "score": len(text) + 1.0, "parts": [text, None]}
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v1/models/topics/versions/3:predict"])
+def test_tensorflow_servings_rows(client, path):
+    instances = ["天气", {"text": "b" * 7}, {"b64": base64.b64encode(b"c").decode()}]
+    found = client.post(path, json={"instances": instances, "signature_name": "serving_default"})
+    assert found.status_code == 200
+    assert found.json() == {"predictions": [answer("天气"), answer("b" * 7), answer("c")]}
+    assert float(found.headers["X-Queue-Time"]) >= 0
+    assert float(found.headers["X-Inference-Time"]) >= 0
+    assert client.post(path, json={"instances": []}).json() == {"predictions": []}
+
+
+@pytest.mark.parametrize("inputs", [{"text": ["a", "bc"]}, ["a", "bc"]])
+def test_tensorflow_servings_columns(client, inputs):
+    found = client.post(PREDICT, json={"inputs": inputs}).json()["outputs"]
+    assert found == {
+        "label": ["a", "bc"],
+        "score": [2.0, 3.0],
+        "parts": [["a", None], ["bc", None]],
+    }
+
+
+def test_tensorflow_servings_status_and_metadata(client):
+    (status,) = client.get("/v1/models/topics").json()["model_version_status"]
+    assert (status["version"], status["state"]) == ("3", "AVAILABLE")
+    assert client.get("/v1/models/topics/versions/3").json()["model_version_status"] == [status]
+    found = client.get("/v1/models/topics/metadata").json()
+    assert found["model_spec"] == {"name": "topics", "signature_name": "", "version": "3"}
+    signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["inputs"]["text"]["dtype"] == "DT_STRING"
+
+
+def test_open_inference(client):
+    for path in ("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/topics/ready"):
+        assert client.get(path).status_code == 200
+    described = client.get("/v2/models/topics/versions/3").json()
+    assert described["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["a", "bc"]}
+    found = client.post(INFER, json={"id": "7", "inputs": [tensor]}).json()
+    assert (found["model_name"], found["model_version"], found["id"]) == ("topics", "3", "7")
+    outputs = {output["name"]: output for output in found["outputs"]}
+    assert outputs["label"]["data"] == ["a", "bc"]
+    assert outputs["score"] == {"name": "score", "datatype": "FP64", "shape": [2], "data": [2, 3]}
+    assert [json.loads(text) for text in outputs["parts"]["data"]] == [["a", None], ["bc", None]]
+    wanted = {"inputs": [tensor], "outputs": [{"name": "score"}]}
+    assert [o["name"] for o in client.post(INFER, json=wanted).json()["outputs"]] == ["score"]
+
+
+def test_openais_embeddings(client):
+    body = {"model": "vectors", "input": ["a", "bc"]}
+    found = client.post("/v1/embeddings", json=body).json()
+    assert [item["embedding"] for item in found["data"]] == [[2.0, 0.5], [3.0, 0.5]]
+    assert [item["index"] for item in found["data"]] == [0, 1]
+    assert found["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
+    found = client.post("/v1/embeddings", json={**body, "encoding_format": "base64"}).json()
+    packed = base64.b64decode(found["data"][1]["embedding"])
+    assert struct.unpack("<2f", packed) == (3.0, 0.5)
+    found = client.post("/v1/embeddings", json={"model": "topics", "input": "a"})
+    assert found.status_code == 400 and "no embeddings" in found.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "sentence"),
+    [
+        (PREDICT, b"[", 400, "Expected JSON"),
+        (PREDICT, b"[" * 1500, 400, "Expected JSON"),
+        (PREDICT, b'{"instances": [NaN]}', 400, "NaN is no number"),
+        (PREDICT, b'"text"', 400, "Expected a JSON object"),
+        (PREDICT, b"{}", 400, "either `instances` or `inputs`"),
+        (PREDICT, b'{"instances": "a"}', 400, "Expected a list of `instances`"),
+        (PREDICT, b'{"instances": [], "other": 1}', 400, "Received: ['other']"),
+        (PREDICT, b'{"instances": [], "signature_name": "x"}', 400, "serving_default"),
+        (PREDICT, b'{"instances": ["a", 5]}', 400, "Instance 1: expected a text"),
+        (PREDICT, b'{"instances": [{"b64": "?"}]}', 400, "Expected base64"),
+        (PREDICT, b'{"inputs": {"text": ["a"], "no": ["b"]}}', 400, "with the keys text"),
+        (PREDICT, b'{"instances": ["a","a","a","a","a","a"]}', 413, "at most 5 instances"),
+        (PREDICT, b'{"instances": ["%s"]}' % (b"a" * 201), 413, "at most 200 characters"),
+        (PREDICT, b" " * 2001, 413, "at most 2000 bytes"),
+        ("/v1/models/none:predict", b"{}", 404, "no model none"),
+        ("/v1/models/topics/versions/4:predict", b"{}", 404, "no model topics"),
+        ("/v1/models/topics/../../etc/passwd", b"{}", 404, "nothing at"),
+        ("/v1/models/topics:other", b"{}", 404, "nothing at"),
+        ("/nothing", b"{}", 404, "nothing at /nothing"),
+        ("/v1/models/topics", b"{}", 405, "takes GET. Received: POST"),
+        (INFER, tensor(2, "BYTES"), 400, "does not fit 1"),
+        (INFER, tensor(1, "FP32"), 400, "datatype BYTES"),
+        (INFER, b'{"inputs": []}', 400, "a list of tensors"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered_is_said(client, path, body, status, sentence):
+    found = client.post(path, content=body)
+    assert found.status_code == status
+    assert sentence in found.json()["error"]
+
+
+def test_lone_surrogates_come_back(client):
+    found = client.post(PREDICT, content=b'{"instances": ["\\ud800"]}')
+    assert found.json()["predictions"][0]["label"] == "\ud800"
+
+
+def test_metrics_count(client):
+    client.post(PREDICT, json={"instances": ["a" * 150]})
+    found = client.get("/metrics").text
+    assert 'kbert_requests_total{dialect="tensorflow_serving",status="400"}' in found
+    counted = dict(line.rsplit(" ", 1) for line in found.splitlines() if line[0] != "#")
+    assert float(counted["kbert_texts_cut_total"]) == 1
+    assert float(counted["kbert_texts_total"]) >= 10
+    assert float(counted["kbert_batch_rows_count"]) >= 5
+    assert float(counted["kbert_queued_texts"]) == 0
+
+
+def test_the_description_has_a_request_that_works(client):
+    described = client.get("/openapi.json").json()
+    operation = described["paths"]["/v1/models/topics:predict"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert client.post(PREDICT, json=example).status_code == 200
+    for path, operations in described["paths"].items():
+        if "get" in operations:
+            assert client.get(path).status_code == 200
+
+
+def test_a_token_is_asked_for():
+    models = Models(topics=predictor(Task()))
+    with TestClient(application(models, token="secret")) as client:
+        refused = client.get("/v1/models/topics")
+        assert refused.status_code == 401 and refused.headers["WWW-Authenticate"] == "Bearer"
+        assert client.get("/healthz").status_code == 200
+        allowed = {"Authorization": "Bearer secret"}
+        assert client.get("/v1/models/topics", headers=allowed).status_code == 200
+
+
+def test_a_fault_of_the_model_is_a_sentence():
+    def broken(inputs):
+        raise RuntimeError("broken")
+
+    models = Models(topics=predictor(Task(), broken))
+    with TestClient(application(models), raise_server_exceptions=False) as client:
+        found = client.post(PREDICT, json={"instances": ["a"]})
+        assert found.status_code == 500 and found.json() == {
+            "error": "The server failed: RuntimeError."
+        }
+
+
+def test_a_full_server_says_when_to_come_again():
+    gate = threading.Event()
+
+    def held(inputs):
+        gate.wait(10)
+        return {"length": inputs["padding_mask"].sum(axis=1)}
+
+    models = Models(topics=predictor(Task(), held))
+    settings = ServerSettings(max_queued_texts=1, timeout_seconds=0.3)
+    with TestClient(application(models, settings), raise_server_exceptions=False) as client:
+        statuses = []
+        ask = lambda: statuses.append(client.post(PREDICT, json={"instances": ["a"]}))  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gate.set()
+        found = sorted(response.status_code for response in statuses)
+        assert found == [503, 503, 504]
+        refused = next(response for response in statuses if response.status_code == 503)
+        assert refused.headers["Retry-After"] == "1"

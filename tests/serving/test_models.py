@@ -1,0 +1,114 @@
+"""Real exports behind the server: the answers of the predictor, newer and broken versions."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from kbert import Predictor
+from kbert.errors import DataError
+from kbert.serving.http.app import application
+from kbert.serving.models import Models, UnknownModel, served_names
+from kbert.serving.settings import ServerSettings
+from tests.conftest import ROOT
+
+TEXTS = ["the film was good", "", "今天天气很好", "bad music " * 20, "we saw it , !"]
+
+
+def test_answers_are_the_predictors(single, pairs, pretrained):
+    models = Models({"single": single[1], "pairs": pairs[1], "encoder": pretrained[1]})
+    with TestClient(application(models)) as client:
+
+        def ask(name, instances):
+            body = {"instances": instances}
+            return client.post(f"/v1/models/{name}:predict", json=body).json()["predictions"]
+
+        assert_alike(ask("single", TEXTS), Predictor(single[1]).predict(TEXTS))
+        two = [{"text": text, "second": text[::-1]} for text in TEXTS]
+        assert_alike(ask("pairs", two), Predictor(pairs[1]).predict(two))
+        vectors = [answer["embedding"] for answer in Predictor(pretrained[1]).predict(TEXTS)]
+        body = {"model": "encoder", "input": TEXTS}
+        found = client.post("/v1/embeddings", json=body).json()["data"]
+        np.testing.assert_allclose([item["embedding"] for item in found], vectors, atol=1e-5)
+
+
+def assert_alike(found, expected):
+    """Labels are equal, numbers as close as another batch lets them be."""
+    for one, other in zip(found, expected, strict=True):
+        assert one["label"] == other["label"]
+        for label, probability in other["probabilities"].items():
+            assert one["probabilities"][label] == pytest.approx(probability, abs=1e-5)
+
+
+def test_a_newer_version_takes_over_and_a_broken_one_does_not(single, tmp_path, caplog):
+    folder = tmp_path / "films"
+    shutil.copytree(single[1] / "1", folder / "1")
+    models = Models({"films": folder})
+    old = models.get("films")
+    assert old.version == 1
+    shutil.copytree(single[1] / "1", folder / "7")
+    models.refresh()
+    assert models.get("films").version == models.get("films", 7).version == 7
+    assert old.predict(["film"])  # Whoever holds the old one is answered.
+    with pytest.raises(UnknownModel, match="no model films, version 1. Served: films .version 7."):
+        models.get("films", 1)
+    shutil.copytree(single[1] / "1", folder / "8")
+    (folder / "8" / "variables" / "variables.index").write_bytes(b"damaged")
+    with caplog.at_level(logging.ERROR, "kbert.serving"):
+        models.refresh()
+        models.refresh()
+    assert models.get("films").version == 7
+    assert [record.message.split(" cannot")[0] for record in caplog.records] == ["films: version 8"]
+
+
+def test_names_are_the_folders():
+    assert list(served_names(["a/topics", "b/names/3"])) == ["topics", "names"]
+    with pytest.raises(DataError, match="Two models would be called 'topics'"):
+        served_names(["a/topics", "b/topics/1"])
+
+
+def test_the_command_serves_until_it_is_told_to_stop(single):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apps.serve", single[1], "--port", "0", "--log", "json"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line, tried = process.stdout.readline(), process.stdout.readline()
+        assert line.startswith("single, version 1: http://127.0.0.1:")
+        assert 'Try: curl -d \'{"instances": [{"text": ' in tried
+        url = f"{line.split(': ', 1)[1].strip()}:predict"
+        with urllib.request.urlopen(url, json.dumps({"instances": TEXTS}).encode(), 60) as found:
+            answers = json.load(found)["predictions"]
+        assert_alike(answers, Predictor(single[1]).predict(TEXTS))
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+        lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        assert [line["status"] for line in lines if "status" in line] == [200]
+        assert "film" not in log and "Traceback" not in log
+        assert process.returncode == 143
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("folder", ["empty", "missing"])
+def test_what_is_no_export_is_refused(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="must be what `kbert export` wrote"):
+        Models({"x": tmp_path / folder})
+
+
+def test_settings_that_cannot_be():
+    with pytest.raises(DataError, match="port must be in"):
+        ServerSettings(port=65536)
