@@ -28,7 +28,7 @@ number, step, moment = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 sys.argv[:] = ["apps.pretrain", *sys.argv[4:]]
 import keras
 from kbert.engine import saving
-from kbert.engine import step as train_step
+from kbert.engine import tensorflow as train_step
 
 class Signal(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
