@@ -13,7 +13,8 @@ others say where theirs are:
     kbert finetune classification ... --train CoLA/train.tsv \\
         --no-header --text-column 3 --label-column 1 --metric matthews
 
-On few rows luck decides: `--seeds 5` trains five times, prints mean and deviation and keeps the
+The learning rate follows the encoder's width where none is given; the summary says it. On few rows
+luck decides: `--seeds 5` trains five times, prints mean and deviation and keeps the
 best run. Stopped at any moment, the same command does the runs that are missing.
 """
 
@@ -84,6 +85,7 @@ def _add_files(parser):
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.finetuning.run import finetune
+    from kbert.tasks import TASKS
 
     if hasattr(args, "seeds"):
         return _run_seeds(args)
@@ -97,7 +99,15 @@ def run(args: Namespace) -> None:
         print(f"the output layer of {args.checkpoint} was trained further: same task, same labels")
     scores = _shown(args, summary["scores"]) or "not scored"
     print(f"epoch {summary['best_epoch']} of {summary['epochs']} kept: {scores}")
-    print(f"{summary['steps']} steps in {summary['seconds']} s; wrote {args.output}")
+    rate = summary["learning_rate"]
+    print(f"{summary['steps']} steps at a rate of {rate:g} in {summary['seconds']} s")
+    if summary["failed"]:
+        metric, trivial = TASKS[args.task].metric_names[0], summary["trivial_score"]
+        print(
+            f"No better than an answer that ignores the text ({metric} {trivial:.4f}). Try another "
+            "--learning-rate, more --epochs or more rows."
+        )
+    print(f"wrote {args.output}")
     return None
 
 

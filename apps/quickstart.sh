@@ -24,12 +24,10 @@ chinese=saved_models/kbert-mini-zh/checkpoint
 step kbert fill-mask "$english" "He was born in London in the [MASK] century." --top 3
 step kbert fill-mask "$chinese" "今天天气很[MASK]，我们去公园散步。" --top 3
 step kbert finetune classification --from "$english" --output "$out/topics" \
-  --train samples/classification/en_train.tsv --validation-share 0 --epochs 8 --batch-size 8 \
-  --learning-rate 3e-4
+  --train samples/classification/en_train.tsv --validation-share 0 --epochs 8 --batch-size 8
 step kbert evaluate "$out/topics" samples/classification/en_test.tsv
 step kbert finetune classification --from "$chinese" --output "$out/topics-zh" \
-  --train samples/classification/zh_train.tsv --validation-share 0 --epochs 8 --batch-size 8 \
-  --learning-rate 3e-4
+  --train samples/classification/zh_train.tsv --validation-share 0 --epochs 8 --batch-size 8
 step kbert evaluate "$out/topics-zh" samples/classification/zh_test.tsv
 step kbert export "$out/topics" --output "$out/saved_models/topics"
 printf '%s\n' "Stir the soup and add salt." "Dark clouds brought rain all night." \

@@ -3,11 +3,12 @@
     kbert sweep classification --from CHECKPOINT --train train.tsv --validation dev.tsv \\
         --output DIRECTORY
 
-The grid is that of the BERT paper (appendix A.3): 16 or 32 rows a batch, a rate of 5e-5, 3e-5 or
-2e-5, and 2, 3 or 4 epochs; `--batch-size 32 --learning-rate 5e-5 1e-4` makes another. All other
-options are those of `kbert finetune`. Stopped at any moment, the same command does the runs that
-are missing. Prints a table, the best run first, and keeps that run's checkpoint in DIRECTORY;
-`tensorboard --logdir DIRECTORY/runs` has the table under HParams.
+The grid is that of the BERT paper (appendix A.3): 16 or 32 rows a batch, 2, 3 or 4 epochs, and
+three rates, which for base are 5e-5, 3e-5 and 2e-5 and follow the encoder's width as in `kbert
+finetune`. `--batch-size 32 --learning-rate 5e-5 1e-4` makes another. All other options are those of
+`kbert finetune`. Stopped at any moment, the same command does the runs that are missing. Prints a
+table, the best run first, and keeps that run's checkpoint in DIRECTORY; `tensorboard --logdir
+DIRECTORY/runs` has the table under HParams.
 """
 
 import dataclasses
@@ -31,12 +32,18 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
+    from kbert.checkpoints.directory import load_config
     from kbert.finetuning.best_epoch import rank
+    from kbert.finetuning.learning_rate import sweep_rates
     from kbert.finetuning.settings import Grid
     from kbert.finetuning.several_runs import finetune_several, grid
     from kbert.settings import from_options
 
-    changes = grid(vars(from_options(Grid, args)))
+    values = vars(from_options(Grid, args))
+    task, *_ = arguments(args, **{name: own and own[0] for name, own in values.items()})
+    if values["learning_rate"] is None:
+        values["learning_rate"] = sweep_rates(load_config(args.checkpoint), task)
+    changes = grid(values)
     first = next(iter(changes.values()))
     report = finetune_several(*arguments(args, **first), changes, **keywords(args))
     metric = report["metric"]

@@ -65,7 +65,7 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
     )
     return {
         "SST-2": Run(
-            "classification --glue SST-2 --limit 20000 --epochs 2",
+            "classification --glue SST-2 --limit 20000 --epochs 2 --learning-rate 5e-5",
             glue / "SST-2/train.tsv",
             glue / "SST-2/dev.tsv",
         ),
@@ -80,7 +80,7 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
             glue / "MRPC/dev.tsv",
         ),
         "STS-B": Run(
-            "regression --glue STS-B --epochs 3",
+            "regression --glue STS-B --epochs 3 --learning-rate 5e-5",
             glue / "STS-B/train.tsv",
             glue / "STS-B/dev.tsv",
         ),

@@ -44,6 +44,10 @@ class FinetuningRows(NamedTuple):
             "sequence_length": self.task.sequence_length,
         }
 
+    def trivial_score(self) -> float | None:
+        """What the best answers that ignore the text score; None without held-out rows."""
+        return self.task.trivial_score(self.validation) if self.validation else None
+
     def digest(self) -> str:
         """Of all that is learned from and scored on."""
         found = hashlib.sha256()

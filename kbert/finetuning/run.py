@@ -1,8 +1,10 @@
 """Fine-tuning an encoder on a task: the same code for every task and every backend."""
 
 import dataclasses
+import math
 import pathlib
 import time
+from collections.abc import Mapping
 
 from kbert.checkpoints.directory import Checkpoint, load
 from kbert.engine.backend import engine
@@ -12,6 +14,7 @@ from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.errors import DataError
 from kbert.files import locked
 from kbert.finetuning.best_epoch import Best, BestEpoch
+from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import (
     LOGS,
     best_so_far,
@@ -118,6 +121,7 @@ def finetune_on(
     plan: Plan,
 ) -> dict:
     """`finetune` on rows that have been read, from a checkpoint that has been loaded."""
+    settings = with_learning_rate(settings, start.config, rows.task)
     run = build_run(rows, start, settings, plan)
     claim_run(output, _request(rows, settings, plan), plan.overwrite)
     first_step, complaints = resume(unfinished(output), run.trainer)
@@ -139,6 +143,8 @@ def finetune_on(
         "chosen_by": plan.choice.metric if rows.validation else "last epoch",
         "best_epoch": best.epoch,
         "scores": best.scores,
+        "trivial_score": rows.trivial_score(),
+        "failed": bool(rows.validation) and has_failed(best.scores, rows),
     }
     finish(output, summary)
     return summary
@@ -244,6 +250,12 @@ def _log_result(writer: LogWriter, best: Best, settings: FinetuningSettings, tas
     found = {name: best.scores.get(name) for name in task.metric_names}
     kept = {f"kept/{name}": value for name, value in found.items() if value is not None}
     writer.scalars(best.epoch, kept)
+
+
+def has_failed(scores: Mapping, rows: FinetuningRows) -> bool:
+    """Whether scores on the held-out rows are no better than those of answers without the text."""
+    # Not at or below; so that a score that is NaN has failed too.
+    return not scores.get(rows.task.metric_names[0], -math.inf) > rows.trivial_score() + 1e-9
 
 
 def checked_metric(task: Task, metric: str | None) -> str:

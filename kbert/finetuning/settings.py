@@ -71,8 +71,11 @@ class FinetuningSettings(Settings):
     max_steps: int | None = setting(
         None, "stop after N steps, if the epochs have more", unset="none", at_least=1
     )
-    learning_rate: float = setting(
-        5e-5, "at the end of the warm-up; falls to 0 in a line", at_least=0
+    learning_rate: float | None = setting(
+        None,
+        "at the end of the warm-up; falls to 0 in a line",
+        unset="what fits the encoder's width, 5e-5 for base",
+        at_least=0,
     )
     warmup_share: float = setting(
         0.1, "share of the steps in which the rate rises", at_least=0, at_most=1
@@ -148,7 +151,11 @@ class Grid(Settings):
     batch_size: tuple[int, ...] = setting(
         (16, 32), "rows of a step, one or more", group="grid", at_least=1
     )
-    learning_rate: tuple[float, ...] = setting(
-        (5e-5, 3e-5, 2e-5), "one or more", group="grid", at_least=0
+    learning_rate: tuple[float, ...] | None = setting(
+        None,
+        "one or more",
+        unset="1, 0.6 and 0.4 times kbert finetune's, so 5e-5 3e-5 2e-5 for base",
+        group="grid",
+        at_least=0,
     )
     epochs: tuple[int, ...] = setting((2, 3, 4), "one or more", group="grid", at_least=1)

@@ -10,7 +10,6 @@ Until the last run is done, OUTPUT.unfinished holds runs.json and runs/, and OUT
 import dataclasses
 import itertools
 import json
-import math
 import pathlib
 import shutil
 import statistics
@@ -20,6 +19,7 @@ from kbert.checkpoints.directory import FILES, Checkpoint, copy, load
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
+from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import (
     REPORT,
     RUNS,
@@ -29,7 +29,7 @@ from kbert.finetuning.output import (
     unfinished,
 )
 from kbert.finetuning.rows import FinetuningRows, read_rows
-from kbert.finetuning.run import checked_metric, finetune_on
+from kbert.finetuning.run import checked_metric, finetune_on, has_failed
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.finetuning.training import Plan
 from kbert.tasks.base import Task
@@ -120,6 +120,7 @@ def _run(
     plan: Plan,
 ) -> None:
     """One run. Its folder is there when it is done."""
+    settings = with_learning_rate(settings, start.config, rows.task)
     try:
         finetune_on(rows, start, folder, settings, plan)
     except TrainingError as error:
@@ -219,21 +220,19 @@ def _finish(output: pathlib.Path, request: dict, rows: FinetuningRows, metric: s
 
 def _statistics(found: Mapping[str, dict], rows: FinetuningRows) -> dict:
     """What runs.json says of the runs together."""
-    names, trivial = rows.task.metric_names, rows.task.trivial_score(rows.validation)
+    names = rows.task.metric_names
     shown = {field.name for field in dataclasses.fields(FinetuningSettings)}
     shown |= {"best_epoch", "seconds", "error"}
     runs = {}
     for name, summary in found.items():
         scores = {key: summary["scores"][key] for key in names if key in summary["scores"]}
-        # Not at or below; so that a score that is no number has failed too.
-        failed = not scores.get(names[0], -math.inf) > trivial + 1e-9
         values = {key: summary[key] for key in summary if key in shown}
-        runs[name] = {**values, "failed": failed, "scores": scores}
+        runs[name] = {**values, "failed": has_failed(scores, rows), "scores": scores}
     columns = {
         key: [run["scores"][key] for run in runs.values() if key in run["scores"]] for key in names
     }
     return {
-        "trivial_score": trivial,
+        "trivial_score": rows.trivial_score(),
         "failed": sum(run["failed"] for run in runs.values()),
         "mean": {key: statistics.fmean(column) for key, column in columns.items() if column},
         "standard_deviation": {

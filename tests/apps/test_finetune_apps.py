@@ -44,6 +44,22 @@ def test_evaluate_prints_and_writes_the_scores(folder, checkpoint, capsys):
     assert "right \\ predicted" in printed
 
 
+def test_the_summary_says_the_rate_and_a_run_that_learned_nothing(folder, capsys):
+    """An encoder that stays as it was begins with an output layer that knows nothing."""
+    options = "--epochs 1 --limit 40 --sequence-length 16 --batch-size 16"
+    command = f"finetune classification --from {folder}/start --train {folder}/train.tsv "
+    assert main(f"{command} --output {folder}/plain {options}".split()) == 0
+    assert "steps at a rate of 0.001 in " in capsys.readouterr().out
+    summary = json.loads((folder / "plain/finetune.json").read_text())
+    assert summary["learning_rate"] == 0.001 and summary["trivial_score"] >= 0.5
+    assert main(f"{command} --output {folder}/still {options} --learning-rate 0".split()) == 0
+    printed = capsys.readouterr().out
+    summary = json.loads((folder / "still/finetune.json").read_text())
+    assert summary["failed"]
+    trivial = f"ignores the text (accuracy {summary['trivial_score']:.4f}). Try another --learning"
+    assert trivial in printed
+
+
 def answers_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

@@ -1,0 +1,142 @@
+"""Which learning rate fine-tunes an encoder of which width: the table behind the default.
+
+    python benchmarks/learning_rates.py --output RUNS --english CHECKPOINT ... --chinese CHECKPOINT
+    python benchmarks/learning_rates.py --output RUNS --table
+
+Three epochs of 1,000 rows, 32 a step, with each of `RATES`: topics, tags and pairs of texts in each
+language, from the folder KBERT_DATA (default ../shared/data). The scores are those of the kept
+epoch on held-out rows. Stopped at any moment, the same command does the runs that are missing;
+`--rates` and `--only` run some.
+"""
+
+import argparse
+import itertools
+import json
+import pathlib
+from typing import NamedTuple
+
+from downstream import DATA, split_wikigold
+
+from kbert.finetuning.settings import FinetuningSettings
+from kbert.finetuning.several_runs import REPORT, finetune_several, grid
+from kbert.tasks.base import Task
+from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.tagging import TaggingTask
+
+ROWS = 1000
+RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
+ONE_TEXT = {"text_column": "0", "label_column": "1", "header": False}
+
+
+class Data(NamedTuple):
+    """A task, its training and its held-out rows."""
+
+    task: Task
+    train: pathlib.Path
+    held_out: pathlib.Path
+
+
+def english(made: pathlib.Path) -> dict[str, Data]:
+    topics = first_lines(DATA / "ag_news/alps_dev_from_train.tsv", made / "ag_news", ROWS, 500)
+    sentences = {"text_column": "#1 String", "second_column": "#2 String"}
+    mrpc = DATA / "glue/MRPC"
+    return {
+        "AG News": Data(ClassificationTask(**ONE_TEXT, sequence_length=64), *topics),
+        "wikigold": Data(TaggingTask(sequence_length=64), *split_wikigold(made)),
+        "MRPC": Data(
+            ClassificationTask(**sentences, label_column="Quality", sequence_length=64),
+            mrpc / "train.tsv",
+            mrpc / "dev.tsv",
+        ),
+    }
+
+
+def chinese(made: pathlib.Path) -> dict[str, Data]:
+    zh = DATA / "zh"
+    titles = first_lines(zh / "thucnews_titles/dev.txt", made / "titles", ROWS, 500)
+    pairs = {"text_column": "0", "second_column": "1", "label_column": "2"}
+    afqmc = first_lines(zh / "csts/AFQMC/train.txt", made / "afqmc", ROWS, 500)
+    return {
+        "THUCNews titles": Data(ClassificationTask(**ONE_TEXT, sequence_length=64), *titles),
+        "résumés": Data(
+            TaggingTask(sequence_length=64),
+            zh / "resume_ner/train.char.bmes",
+            zh / "resume_ner/dev.char.bmes",
+        ),
+        "AFQMC": Data(ClassificationTask(**pairs, header=False, sequence_length=64), *afqmc),
+    }
+
+
+def first_lines(
+    source: pathlib.Path, stem: pathlib.Path, rows: int, held_out: int
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """The first `rows` rows of a TSV file, and the `held_out` ones behind them, as two files."""
+    with open(source, encoding="utf-8", newline="\n") as file:
+        first = file.readline()
+        whole = (line for line in file if line.count("\t") == first.count("\t"))
+        lines = [first, *itertools.islice(whole, rows + held_out - 1)]
+    files = stem.with_suffix(".train.tsv"), stem.with_suffix(".held_out.tsv")
+    for path, part in zip(files, (lines[:rows], lines[rows:]), strict=True):
+        path.write_text("".join(part), encoding="utf-8", newline="\n")
+    return files
+
+
+def table(output: pathlib.Path) -> str:
+    """A row for each task and encoder, a column for each rate; the best score is bold."""
+    reports = [json.loads(file.read_text()) for file in sorted(output.glob(f"*/*/{REPORT}"))]
+    names = [file.parent for file in sorted(output.glob(f"*/*/{REPORT}"))]
+    found = {
+        name: {run["learning_rate"]: run["scores"] for run in report["runs"].values()}
+        for name, report in zip(names, reports, strict=True)
+        if "runs" in report
+    }
+    rates = sorted({rate for scores in found.values() for rate in scores})
+    lines = ["| encoder | data |" + "".join(f" {rate:.0e} |" for rate in rates)]
+    lines.append("| --- | --- |" + " ---: |" * len(rates))
+    for name, scores in found.items():
+        metric = next(
+            report["metric"] for at, report in zip(names, reports, strict=True) if at == name
+        )
+        best = max(found_scores[metric] for found_scores in scores.values() if found_scores)
+        cells = []
+        for rate in rates:
+            value = scores.get(rate, {}).get(metric)
+            text = "" if value is None else f"{100 * value:.1f}"
+            cells.append(f" **{text}** |" if value == best else f" {text} |")
+        lines.append(f"| {name.parent.name} | {name.name} |" + "".join(cells))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="RUNS")
+    parser.add_argument("--english", nargs="*", default=[], type=pathlib.Path, metavar="CHECKPOINT")
+    parser.add_argument("--chinese", nargs="*", default=[], type=pathlib.Path, metavar="CHECKPOINT")
+    parser.add_argument("--rates", nargs="+", type=float, default=RATES, metavar="RATE")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the data")
+    parser.add_argument("--table", action="store_true", help="print what is there")
+    args = parser.parse_args()
+    made = args.output / "data"
+    made.mkdir(parents=True, exist_ok=True)
+    for checkpoints, data_of in ((args.english, english), (args.chinese, chinese)):
+        for checkpoint, (name, data) in itertools.product(checkpoints, data_of(made).items()):
+            if args.only and name not in args.only:
+                continue
+            finetune_several(
+                data.task,
+                checkpoint,
+                data.train,
+                args.output / checkpoint.name / name,
+                FinetuningSettings(precision="bfloat16"),
+                grid({"learning_rate": args.rates}),
+                validation_path=data.held_out,
+                limit=ROWS,
+                verbose=0,
+            )
+    print(table(args.output))
+
+
+if __name__ == "__main__":
+    main()
