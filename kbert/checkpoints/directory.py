@@ -104,7 +104,7 @@ def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
 def load(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint directory. Raises `DataError` naming what does not fit."""
-    tokenizer = load_tokenizer(path)
+    tokenizer = _load_tokenizer(path)
     model, config, task = load_model(path)
     return Checkpoint(model, tokenizer, config, task)
 
@@ -117,7 +117,7 @@ def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
     return checkpoint
 
 
-def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
+def _load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     """The tokenizer of a checkpoint directory. Raises `DataError` for pieces of another model."""
     # Each answers with the same ids, in its own kind of tensors.
     if keras.backend.backend() == "tensorflow":
@@ -125,7 +125,8 @@ def load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     else:
         from kbert.text.python_tokenizer import PythonTokenizer as Tokenizer
 
-    vocabulary, size = load_pieces(path), load_config(path).vocabulary_size
+    vocabulary = load_vocabulary(checked(path, "vocab.txt"))
+    size = load_config(path).vocabulary_size
     if len(vocabulary) != size:
         raise DataError(
             f"{current(path, 'vocab.txt')} must have the {size} pieces of the model. "
@@ -138,11 +139,6 @@ def load_options(path: str | os.PathLike) -> TokenizerOptions:
     """How the tokenizer of a checkpoint directory reads text."""
     where = f"{current(path, 'config.json')}, tokenizer"
     return TokenizerOptions.from_json(_description(path)["tokenizer"], where)
-
-
-def load_pieces(path: str | os.PathLike) -> list[str]:
-    """The pieces of a checkpoint directory's vocabulary."""
-    return load_vocabulary(checked(path, "vocab.txt"))
 
 
 def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task | None]:
