@@ -10,7 +10,7 @@ class DataError(Exception):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on: the loss is no number any more. Commands exit with code 1."""
+    """Training cannot go on: the loss is NaN or infinite. Commands exit with code 1."""
 
 
 class Stopped(KeyboardInterrupt):

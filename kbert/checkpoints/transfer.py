@@ -47,7 +47,7 @@ def fill(
         allow_missing_heads: leave a head as it was initialised if the file has nothing of it.
 
     Returns the heads that were left so. Raises `DataError` naming weights that are missing, extra,
-    of another shape or no numbers.
+    of another shape, NaN or infinite.
     """
     weights = model_weights(model)
     places = list(places)

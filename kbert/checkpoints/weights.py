@@ -160,7 +160,7 @@ def _problem(path, file, name: str, variable: keras.Variable) -> str | None:
         if kind not in _FLOATS:
             return f"must be one of {', '.join(_FLOATS)}, not {kind}"
         if not all_finite(map_array(path, name)):
-            return "holds values that are no numbers"
+            return "holds NaN or infinity"
     elif kind in _FLOATS:
         return f"must be whole numbers, not {kind}"
     return None

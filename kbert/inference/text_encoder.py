@@ -88,7 +88,7 @@ class TextEncoder:
         if len(ids) > room and self.long == "refuse":
             raise DataError(
                 f"Text {first + number + 1} has {len(ids) + 2} tokens, and the encoder takes "
-                f"{self.sequence_length}: choose whether long texts are cut or windowed."
+                f"{self.sequence_length}. Let long texts be cut or windowed (--long cut, window)."
             )
         parts = [ids[start : start + room] for start in range(0, max(len(ids), 1), room)]
         if self.long == "cut":

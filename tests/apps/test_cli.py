@@ -239,7 +239,7 @@ def test_module_and_command_are_the_same():
     for start in (["-m", "apps.cli", "pretrain"], ["-m", "apps.pretrain"]):
         result = subprocess.run([sys.executable, *start], cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 2
-        assert "the following arguments are required: store, --output" in result.stderr
+        assert "the following arguments are required: --output" in result.stderr
 
 
 def run_pretrain(capsys, *argv):

@@ -106,7 +106,7 @@ def test_a_task_from_its_file_to_answers(folder, capsys, name, task, file, optio
     assert f"{metric:<12}{scores[metric]:.4f}" in capsys.readouterr().out
     answers = folder / f"{name}_answers.jsonl"
     assert main(f"predict {out} {rows} --output {answers}".split()) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == f"wrote 20 answers to {answers}\n"
     check_answers(name, [json.loads(line) for line in answers.read_text().splitlines()])
 
 

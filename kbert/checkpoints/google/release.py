@@ -62,7 +62,7 @@ def from_google(
         allow_missing_heads: initialise a head that the file lacks anew, with a warning that names
             it.
 
-    Raises `DataError` for weights that are missing, extra, wrongly shaped, no numbers or of a
+    Raises `DataError` for weights that are missing, extra, wrongly shaped, NaN or of a
     damaged file, each by name.
     """
     path = pathlib.Path(path)

@@ -62,7 +62,7 @@ def from_huggingface(
             second text's column is called.
 
     Raises `DataError` for a model that is not BERT, and for weights that are missing, extra,
-    wrongly shaped, no numbers or of a damaged file, each by name.
+    wrongly shaped, NaN or of a damaged file, each by name.
     """
     path, _, lowercase = read_encoder(pathlib.Path(path))
     file = path / "config.json"

@@ -197,7 +197,7 @@ QUERY = "bert.encoder.layer.0.attention.self.query.weight"
         (without(QUERY), f"{QUERY} is missing"),
         (lambda arrays: arrays | {"bert.more": np.ones(3)}, "bert.more is no weight"),
         (changed(QUERY, lambda a: a[:, :4]), r"must be of shape \(8, 8\), not \(8, 4\)"),
-        (changed(QUERY, lambda a: a * np.nan), f"{QUERY} holds values that are no numbers"),
+        (changed(QUERY, lambda a: a * np.nan), f"{QUERY} holds NaN or infinity"),
         (changed(QUERY, lambda a: a.astype("int32")), f"{QUERY} must be floats, not int32"),
         (without("cls.seq"), "cls.seq_relationship.weight is missing.*allow_missing_heads"),
         (
