@@ -167,7 +167,7 @@ def test_help_shows_real_defaults(command, capsys):
         main([*command.split(), "--help"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert "(default: 64)" in printed or "(default: 5e-05)" in printed
+    assert "(default: 64)" in printed or "(default: 32)" in printed
     assert "(default: None)" not in printed
 
 
