@@ -19,9 +19,9 @@ from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
+from kbert.serving.traced_tokenizer import TracedTokenizer
 from kbert.serving.versions import newest_version
 from kbert.tasks import TASKS
-from kbert.text.tokenizer import WordPieceTokenizer
 
 # The signatures of an export: what TensorFlow Serving answers strings with, and what the model
 # gives for integers, before anything is decoded.
@@ -62,10 +62,10 @@ class Predictor:
         signature = self._loaded.signatures[MODEL_OUTPUTS]
         forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
         settings = read_object(folder / "assets" / "config.json")
-        tokenizer = WordPieceTokenizer(folder / "assets" / "vocab.txt", **settings["tokenizer"])
+        tokenizer = TracedTokenizer(folder / "assets" / "vocab.txt", **settings["tokenizer"])
         if (folder / "assets" / "task.json").is_file():
             values = read_object(folder / "assets" / "task.json")
-            task = TASKS[values["name"]].from_json(values)
+            task = TASKS[values["name"]].from_json(values, str(folder / "assets" / "task.json"))
         else:
             task = EncoderOutputs(settings["encoder"]["max_sequence_length"])
         self.answerer = Answerer(task, tokenizer, forward, batch_size)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kbert.engine.devices import compile_whole_step, strategy, xla_clusters
 from kbert.engine.precision import set_precision
 from kbert.errors import DataError
+from kbert.pretraining.settings import PretrainingSettings
 from kbert.tensorflow_start import CLUSTER_FLAGS
 from tests.conftest import ROOT
 
@@ -142,5 +143,5 @@ def test_precisions(precision, precision_name, policy):
 
 
 def test_unknown_precision():
-    with pytest.raises(DataError, match="'float32', 'bfloat16', 'float16'.*Received: int8"):
-        set_precision("int8")
+    with pytest.raises(DataError, match="one of float32, bfloat16, float16. Received: 'int8'"):
+        PretrainingSettings(precision="int8")
