@@ -30,13 +30,13 @@ import kbert
 from kbert.checkpoints.directory import Checkpoint, load_model, save
 from kbert.pretraining.rows import PretrainingRows
 from kbert.corpus.store import TokenStore
-from kbert.inference import prediction
+from kbert.inference import answerer
 from kbert.tasks import TASKS
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.engine.optimizers import BertAdam, WarmupLinearDecay
 
 assert keras.backend.backend() == "jax"
-assert set(TASKS) and prediction
+assert set(TASKS) and answerer
 store = TokenStore(sys.argv[1])
 rows = PretrainingRows(store, "train", sequence_length=16, batch_size=8, seed=0)
 config = kbert.BertConfig(

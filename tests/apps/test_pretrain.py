@@ -102,6 +102,13 @@ def signalled(number, step, moment, arguments, run):
     return result.returncode, result.stdout, result.stderr
 
 
+def changed(arguments, **options):
+    """The arguments with other values; an option is given once."""
+    given = {f"--{name.replace('_', '-')}=": value for name, value in options.items()}
+    kept = [argument for argument in arguments if not argument.startswith(tuple(given))]
+    return [*kept, *(f"{name}{value}" for name, value in given.items())]
+
+
 def saved(run):
     return sorted(int(folder.name) for folder in (run / "steps").glob("[0-9]*"))
 
@@ -143,7 +150,7 @@ def test_sigterm_saves_and_exits_with_143(arguments, never_stopped, tmp_path):
 def test_ctrl_c_exits_with_130_after_saving(arguments, tmp_path, capsys):
     """In this process: a thread presses Ctrl-C once the first save is there."""
     run = tmp_path / "run"
-    long = [*arguments, f"--num-steps={100 * STEPS}", "--save-every=1", "--validate-every=9999"]
+    long = changed(arguments, num_steps=100 * STEPS, save_every=1, validate_every=9999)
 
     def press():
         deadline = time.monotonic() + 300
@@ -164,7 +171,7 @@ def test_ctrl_c_exits_with_130_after_saving(arguments, tmp_path, capsys):
 
 def test_a_rate_far_too_high_ends_with_1_and_names_step_and_checkpoint(arguments, tmp_path, capsys):
     run = tmp_path / "run"
-    wild = [*arguments, "--learning-rate=1e30", "--warmup-steps=0", "--save-every=1"]
+    wild = changed(arguments, learning_rate="1e30", warmup_steps=0, save_every=1)
     assert cli.main(["pretrain", *wild, f"--output={run}"]) == 1
     _, _, error = capsys.readouterr().err.partition("kbert pretrain: error: ")
     assert error.startswith("The ")
@@ -182,6 +189,6 @@ def test_other_settings_in_the_same_folder_are_refused(arguments, never_stopped,
 
 
 def test_how_often_it_saves_may_change(arguments, never_stopped, capsys):
-    other = [*arguments, "--save-every=2", "--log-every=1", f"--output={never_stopped}"]
-    assert cli.main(["pretrain", *other]) == 0
+    other = changed(arguments, save_every=2, log_every=1)
+    assert cli.main(["pretrain", *other, f"--output={never_stopped}"]) == 0
     assert f"is a checkpoint after {STEPS} steps" in capsys.readouterr().out

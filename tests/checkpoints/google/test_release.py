@@ -168,9 +168,10 @@ def test_object_based_with_a_damaged_graph(tmp_path):
     for graph, said in said_of.items():
         tf.raw_ops.SaveV2(
             prefix=prefix,
-            tensor_names=["_CHECKPOINTABLE_OBJECT_GRAPH"],
-            shape_and_slices=[""],
-            tensors=[tf.constant(graph)],
+            # As many numbers as the model has, or the file is too small to look into.
+            tensor_names=["_CHECKPOINTABLE_OBJECT_GRAPH", "numbers"],
+            shape_and_slices=["", ""],
+            tensors=[tf.constant(graph), tf.zeros(10_000)],
         )
         with pytest.raises(DataError, match=said):
             from_google(tmp_path)
@@ -246,7 +247,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     to_google(tmp_path, make("encoder"))
     file = tmp_path / "bert_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"num_hidden_layers": 3}))
-    with pytest.raises(DataError, match="bert/encoder/layer_2/.* is missing"):
+    with pytest.raises(DataError, match="must hold the weights that its configuration describes"):
         from_google(tmp_path)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"num_hidden_layers": 1}))
     with pytest.raises(DataError, match="bert/encoder/layer_1/.* is no weight of this model"):

@@ -244,7 +244,7 @@ def test_a_folder_without_weights(folder):
     with pytest.raises(DataError, match=r"must have model.safetensors, its shards, or pytorch"):
         from_huggingface(folder)
     shutil.rmtree(folder)
-    with pytest.raises(FileNotFoundError, match="config.json"):
+    with pytest.raises(DataError, match="config.json must be a JSON file: No such file"):
         from_huggingface(folder)
 
 

@@ -94,7 +94,7 @@ def test_settings_of_others_are_not_kberts():
     ("change", "said"),
     [
         ({"name": "tagging"}, "must be of a task of BertForSequenceC.*Received: 'tagging'"),
-        ({"colour": "red"}, "no setting colour"),
+        ({"colour": "red"}, "unknown settings colour"),
         ({"labels": ["a", "b"]}, "must have the labels of id2label, no, yes. Received: a, b"),
     ],
 )
