@@ -71,7 +71,9 @@ def _add_files(parser):
     files.add_argument(
         "--from", dest="checkpoint", required=True, metavar="CHECKPOINT", help="where to start"
     )
-    files.add_argument("--train", required=True, metavar="FILE", help="labelled rows")
+    files.add_argument(
+        "--train", required=True, nargs="+", metavar="FILE", help="labelled rows; several are one"
+    )
     files.add_argument("--validation", metavar="FILE", help="labelled rows to choose the epoch by")
     files.add_argument("--output", required=True, metavar="FOLDER", help="what to write")
     files.add_argument("--overwrite", action="store_true", help="the output may exist")

@@ -16,12 +16,15 @@ from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
 from kbert.text.piece_ids import PieceIds
 
+# A labelled file, or several that are read one after another.
+TrainFiles = str | pathlib.Path | Sequence[str | pathlib.Path]
+
 
 class FinetuningRows(NamedTuple):
     """The task, completed by its training examples, and the examples with their features."""
 
     task: Task
-    train_path: str | pathlib.Path
+    train_path: str
     train: list[Example]
     train_features: list[Feature]
     validation: list[Example]
@@ -33,7 +36,7 @@ class FinetuningRows(NamedTuple):
         """Counts, ready for JSON."""
         train, held_out = self.train_features, self.validation_features
         return {
-            "train": str(self.train_path),
+            "train": self.train_path,
             "train_rows": len(self.train),
             "train_rows_cut": count_cut(train),
             "train_counts": self.task.counts(self.train, train),
@@ -61,7 +64,7 @@ class FinetuningRows(NamedTuple):
 def read_rows(
     task: Task,
     start: Checkpoint,
-    train_path: str | pathlib.Path,
+    train_path: TrainFiles,
     *,
     validation_path: str | pathlib.Path | None = None,
     validation_share: float = RowSettings.validation_share,
@@ -80,8 +83,10 @@ def read_rows(
     FeatureSettings(feature_cache, feature_type)
     cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
-    examples = task.read_examples(train_path, bad=bad)
-    task = task.prepare(examples, str(train_path))
+    names = names_of(train_path)
+    examples = [example for name in names for example in task.read_examples(name, bad=bad)]
+    where = ", ".join(names)
+    task = task.prepare(examples, where)
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
         validation = task.read_examples(validation_path, bad=bad)
@@ -93,7 +98,13 @@ def read_rows(
         )
     features = encode(task, train, start.tokenizer, bad)
     held_out = encode(task, validation, start.tokenizer, bad)
-    return FinetuningRows(task, train_path, train, features, validation, held_out, bad, cache)
+    return FinetuningRows(task, where, train, features, validation, held_out, bad, cache)
+
+
+def names_of(train_path: TrainFiles) -> list[str]:
+    """The files one by one."""
+    several = isinstance(train_path, Sequence) and not isinstance(train_path, str)
+    return [str(name) for name in (train_path if several else [train_path])]
 
 
 def encode(

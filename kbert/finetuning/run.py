@@ -24,7 +24,7 @@ from kbert.finetuning.output import (
     keep_best,
     unfinished,
 )
-from kbert.finetuning.rows import FinetuningRows, read_rows
+from kbert.finetuning.rows import FinetuningRows, TrainFiles, read_rows
 from kbert.finetuning.settings import (
     EpochChoice,
     FeatureSettings,
@@ -40,7 +40,7 @@ from kbert.tasks.readers.bad_rows import BadRowSettings
 def finetune(
     task: Task,
     checkpoint: str | pathlib.Path,
-    train_path: str | pathlib.Path,
+    train_path: TrainFiles,
     output: str | pathlib.Path,
     settings: FinetuningSettings | None = None,
     *,
@@ -69,7 +69,8 @@ def finetune(
     Args:
         task: with what its files look like; labels and the like are found in the training file.
         checkpoint: a checkpoint directory, pre-trained or fine-tuned.
-        train_path, validation_path: files that `task.read_examples` reads.
+        train_path: a file that `task.read_examples` reads, or several.
+        validation_path: another.
         settings: how it is trained.
         validation_share: share of the training rows to hold out where there is no validation file.
             0 holds out none: then the last epoch is kept.

@@ -28,7 +28,7 @@ from kbert.finetuning.output import (
     finish,
     unfinished,
 )
-from kbert.finetuning.rows import FinetuningRows, read_rows
+from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
 from kbert.finetuning.run import checked_metric, finetune_on, has_failed
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.finetuning.training import Plan
@@ -52,7 +52,7 @@ def grid(values: Mapping[str, Sequence]) -> dict[str, dict]:
 def finetune_several(
     task: Task,
     checkpoint: str | pathlib.Path,
-    train_path: str | pathlib.Path,
+    train_path: TrainFiles,
     output: str | pathlib.Path,
     settings: FinetuningSettings,
     changes: Mapping[str, dict],
@@ -86,7 +86,7 @@ def finetune_several(
     request = {
         "task": {"name": task.name, **task.to_json()},
         "from": str(checkpoint),
-        "train": str(train_path),
+        "train": ", ".join(names_of(train_path)),
         **{name: value if value is None else str(value) for name, value in which_rows.items()},
         **vars(choice),
         "from_random": from_random,

@@ -55,9 +55,10 @@ class TextTask(Task):
         text_column, second_column, label_column: column names, or numbers from 0 without a header.
             With a `second_column` the examples are pairs.
         header: whether the first line of a TSV or CSV file names the columns.
+        delimiter: the character between the cells of such a file; None for what its name says.
     """
 
-    reading_options = ("text_column", "second_column", "label_column", "header")
+    reading_options = ("text_column", "second_column", "label_column", "header", "delimiter")
     # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
@@ -81,12 +82,20 @@ class TextTask(Task):
     )
     label_column: str = setting("label", "the label", group=COLUMNS)
     header: bool = setting(True, "the first line names the columns", group=COLUMNS)
+    delimiter: str | None = setting(
+        None,
+        "the character between the cells of a table",
+        unset="a tab, of .csv a comma",
+        group=COLUMNS,
+    )
 
     def __post_init__(self):
         if self.head is None:
             head = POOLER if self.features is None else _FEATURES_HEAD
             object.__setattr__(self, "head", head)
         super().__post_init__()
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise DataError(f"delimiter must be one character. Received: {self.delimiter!r}.")
         if self.features is not None and self.head == POOLER:
             raise DataError(
                 f"The head {POOLER} reads the encoder's last layer, not the features "
@@ -129,7 +138,7 @@ class TextTask(Task):
             columns["label"] = self.label_column
         lists = ("label",) if self.labels_are_lists else ()
         examples = []
-        for row in tables.read_rows(path, columns, self.header, bad, lists):
+        for row in tables.read_rows(path, columns, self.header, bad, lists, self.delimiter):
             try:
                 examples.append(self._example(row))
             except DataError as error:
@@ -148,7 +157,7 @@ class TextTask(Task):
 
     def begins_rows(self, line: str) -> bool:
         """Two column names at least, the text's among them."""
-        cells = line.split("\t")
+        cells = line.split(self.delimiter or "\t")
         return self.header and len(cells) > 1 and self.text_column in cells
 
     def parse(self, instance: str | Mapping, where: str) -> TextExample:

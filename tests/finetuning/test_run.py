@@ -12,7 +12,7 @@ import pytest
 from kbert import evaluate, load
 from kbert.checkpoints.directory import load_finetuned
 from kbert.errors import DataError
-from kbert.finetuning.rows import split_rows
+from kbert.finetuning.rows import read_rows, split_rows
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
@@ -125,6 +125,17 @@ def test_same_seed_same_weights(folder, finished):
     assert again["scores"] == finished["scores"]
     pairs = zip(weights(folder / "again"), weights(folder / "finished"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_several_training_files_are_read_as_one(folder):
+    header, *rows = (folder / "train.tsv").read_text().splitlines(keepends=True)
+    for name, part in (("one.tsv", rows[:100]), ("two.tsv", rows[100:])):
+        (folder / name).write_text(header + "".join(part))
+    start = load(folder / "start")
+    whole = read_rows(TASK, start, folder / "train.tsv")
+    parts = read_rows(TASK, start, [folder / "one.tsv", folder / "two.tsv"])
+    assert parts.digest() == whole.digest()
+    assert parts.summary()["train"] == f"{folder / 'one.tsv'}, {folder / 'two.tsv'}"
 
 
 def test_rows_are_split_by_the_seed():

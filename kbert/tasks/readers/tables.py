@@ -38,6 +38,7 @@ def read_rows(
     header: bool = True,
     bad: BadRows | None = None,
     lists: Collection[str] = (),
+    delimiter: str | None = None,
 ) -> Iterator[Row]:
     """The wanted columns of each row.
 
@@ -47,6 +48,7 @@ def read_rows(
         header: whether the first line names the columns (TSV and CSV).
         bad: what to do with rows that do not fit; None raises the first one's error.
         lists: the caller's names of columns that may hold a list in JSON; it comes as JSON text.
+        delimiter: what stands between cells; None for what the file's name says.
 
     Raises DataError with file, line and what was expected; OSError for a file that cannot be read.
     """
@@ -60,15 +62,21 @@ def read_rows(
             raise DataError(f"{path}: JSON objects have keys; only TSV and CSV lack a header.")
         rows = _read_objects(path, columns, bad, lists)
     else:
-        rows = _read_cells(path, columns, header, bad)
+        rows = _read_cells(path, columns, header, bad, delimiter)
     yield from not_empty(rows, "rows", path, bad)
 
 
 def _read_cells(
-    path: pathlib.Path, columns: Mapping[str, str], header: bool, bad: BadRows
+    path: pathlib.Path,
+    columns: Mapping[str, str],
+    header: bool,
+    bad: BadRows,
+    delimiter: str | None,
 ) -> Iterator[Row]:
-    commas = path.suffix.lower() in COMMAS
-    table = _split_commas(path, bad) if commas else _split_tabs(path, bad)
+    if path.suffix.lower() in COMMAS:
+        table = _split_quoted(path, bad, delimiter or ",")
+    else:
+        table = _split_plain(path, bad, delimiter or "\t")
     table = without_blank_end(path, table, bad)
     line, first = next(table, (0, []))
     if not first:
@@ -116,12 +124,16 @@ def _find_columns(
     return positions
 
 
-def _split_tabs(path: pathlib.Path, bad: BadRows) -> Iterator[tuple[int, list[str]]]:
+def _split_plain(
+    path: pathlib.Path, bad: BadRows, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
     for number, line in text_lines(path, bad):
-        yield number, line.split("\t") if line else []
+        yield number, line.split(delimiter) if line else []
 
 
-def _split_commas(path: pathlib.Path, bad: BadRows) -> Iterator[tuple[int, list[str]]]:
+def _split_quoted(
+    path: pathlib.Path, bad: BadRows, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
     # A text may be longer than the 131,072 characters that Python's reader allows.
     csv.field_size_limit(LONGEST_CELL)
     # Strict, so that a quotation mark that is never closed is an error, not one giant cell.
@@ -132,7 +144,7 @@ def _split_commas(path: pathlib.Path, bad: BadRows) -> Iterator[tuple[int, list[
             numbers.append(number)
             yield line
 
-    reader = csv.reader(numbered(), strict=True)
+    reader = csv.reader(numbered(), strict=True, delimiter=delimiter)
     while True:
         numbers.clear()
         try:

@@ -28,6 +28,7 @@ OTHER = {
     "text_column": "body",
     "second_column": "other",
     "label_column": "class",
+    "delimiter": ";",
     "header": False,
     "dropout": 0.3,
     "class_weights": "balanced",

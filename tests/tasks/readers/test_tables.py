@@ -191,3 +191,18 @@ def test_what_does_not_fit_is_named(suffix, content, header, expected):
 def test_a_number_where_there_is_a_header_gets_a_hint():
     with pytest.raises(DataError, match="Numbers are for files without a header"):
         read(".tsv", "x\t1\ny\t0\n", {"text": "0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", 'text;label\n"a; b";x\nc;y\n'),
+        ("rows.txt", "text;label\na, b;x\nc;y\n"),
+    ],
+)
+def test_another_delimiter(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    columns = {"text": "text", "label": "label"}
+    first, second = read_rows(tmp_path / name, columns, delimiter=";")
+    assert first.cells == {"text": "a; b" if name == "rows.csv" else "a, b", "label": "x"}
+    assert second.cells == {"text": "c", "label": "y"}
