@@ -39,6 +39,7 @@ class Predictor:
     Attributes:
         version: the number of the loaded version; 1 for a folder whose name is no number.
         answerer: what answers.
+        outputs: the names that the signature for strings answers.
 
     Raises `DataError` where there is no SavedModel that `kbert export` wrote.
     """
@@ -59,6 +60,8 @@ class Predictor:
             raise DataError(
                 f"{folder} has no signature {MODEL_OUTPUTS}: expected what `kbert export` writes."
             )
+        # Sorted: TensorFlow gives them in another order in every process.
+        self.outputs = tuple(sorted(self._loaded.signatures[SIGNATURE].structured_outputs))
         signature = self._loaded.signatures[MODEL_OUTPUTS]
         forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
         settings = read_object(folder / "assets" / "config.json")

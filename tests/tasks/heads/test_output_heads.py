@@ -37,7 +37,9 @@ def model_of(task):
 
 
 def classifier(head, features=None):
-    return ClassificationTask(labels=("a", "b", "c"), head=head, features=features, lstm_size=3)
+    return ClassificationTask(
+        labels=("a", "b", "c"), head=head, features=features, lstm_size=3, sequence_length=16
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ def test_features_are_the_hidden_states_of_their_names():
     [
         (lambda: ClassificationTask(head="best"), "head must be one of pooler, mean"),
         (lambda: TaggingTask(features="first"), "features must be one of embeddings"),
-        (lambda: TaggingTask(lstm_size=0), "lstm_size must be at least 1. Received: 0"),
+        (lambda: TaggingTask(lstm_size=0), "lstm_size must be in .1, 4096.. Received: 0"),
         (
             lambda: ClassificationTask(head="pooler", features="last"),
             "The head pooler reads the encoder's last",
