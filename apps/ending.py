@@ -20,7 +20,13 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
 
     _write_utf8()
     in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, _terminate) if in_main_thread else None
+    terminated = threading.Event()
+
+    def terminate(signal_number, frame):
+        terminated.set()
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     code, message = 0, None
     try:
         run()
@@ -36,6 +42,11 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
         code, message = 128 + stop.signal, str(stop)
     except _Terminated:
         code, message = 128 + signal.SIGTERM, "terminated."
+    except Exception:
+        # What the signal's exception has become on its way through TensorFlow's C++.
+        if not terminated.is_set():
+            raise
+        code, message = 128 + signal.SIGTERM, "terminated."
     except KeyboardInterrupt:
         code, message = 128 + signal.SIGINT, "interrupted."
     finally:
@@ -48,10 +59,6 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
 
 class _Terminated(BaseException):
     """SIGTERM, as an exception: what was open is closed, and temporary files go."""
-
-
-def _terminate(signal_number, frame):
-    raise _Terminated
 
 
 def _write_utf8() -> None:

@@ -311,3 +311,17 @@ def test_a_sequence_longer_than_the_model_takes(capsys, tmp_path, tiny_store):
         *("--sequence-length", "4"),
     )
     assert code == 1 and "sequence_length=4" in error
+
+
+def test_sigterm_is_sigterm_whatever_its_exception_becomes(monkeypatch):
+    """As inside of TensorFlow, where an error of Python's may come back as one of C++."""
+
+    def run(args):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except BaseException as error:
+            raise RuntimeError("of C++") from error
+
+    command(monkeypatch, run)
+    assert cli.main(["pretrain"]) == 143
