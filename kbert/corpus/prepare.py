@@ -227,7 +227,7 @@ class _ProgressBar:
             total=total_bytes,
             initial=bytes_read,
             desc="prepare",
-            disable=not shown,
+            disable=None if shown else True,  # None: where there is no terminal.
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
         )
 

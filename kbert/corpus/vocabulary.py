@@ -108,7 +108,7 @@ def learn_vocabulary(
     learner = PieceLearner(words, alphabet, SPECIAL_TOKENS, min_frequency)
     start = len(learner.pieces)
     with tqdm(
-        total=size, initial=start, desc="learning", unit="piece", disable=not progress
+        total=size, initial=start, desc="learning", unit="piece", disable=None if progress else True
     ) as bar:
         for _ in learner.learn(size):
             bar.update()
@@ -142,7 +142,11 @@ def _alphabet(words: Counter, size: int, coverage: float, min_frequency: int) ->
 
 def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
     with tqdm(
-        total=reader.total_bytes, desc="counting", unit="B", unit_scale=True, disable=not progress
+        total=reader.total_bytes,
+        desc="counting",
+        unit="B",
+        unit_scale=True,
+        disable=None if progress else True,
     ) as bar:
         for document in reader.documents():
             yield document.text
