@@ -149,7 +149,7 @@ import os, sys
 from kbert.files import replacing, replacing_folder, replacing_together
 kind, path = sys.argv[1:]
 with globals()[kind](path) as temporary:
-    print(temporary)
+    print(temporary, flush=True)
     temporary.write_text("x") if kind == "replacing" else (temporary / "x").write_text("x")
     os._exit(9)
 """
