@@ -134,8 +134,8 @@ def _alphabet(words: Counter, size: int, coverage: float, min_frequency: int) ->
     if alphabet.coverage < min(_MIN_COVERAGE, coverage):
         raise DataError(
             f"A vocabulary of size {size} is too small for this text: its {len(alphabet.starts)} "
-            f"most frequent characters make up {alphabet.coverage:.0%} of it. "
-            "Give a larger size (--size)."
+            f"most frequent characters make up {alphabet.coverage:.0%} of it. Give a larger size "
+            f"(--size), or a smaller minimum of the frequency ({min_frequency})."
         )
     return alphabet
 

@@ -34,13 +34,13 @@ def count_words(
         table: how to normalise and split.
         num_workers: processes; None takes one for each core.
     """
-    num_workers = num_workers or usable_cores()
     total, num_bytes = collections.Counter(), 0
     chunks = _chunks(texts)
     first = list(itertools.islice(chunks, 2))
-    # For one chunk, starting processes would take longer than counting.
-    in_processes = num_workers > 1 and len(first) > 1
-    with Pool(num_workers, functools.partial(_counter, table), in_processes) as pool:
+    if len(first) < 2:
+        num_workers = 1  # Starting processes would take longer than counting.
+    num_workers = num_workers or usable_cores()
+    with Pool(num_workers, functools.partial(_counter, table), num_workers > 1) as pool:
         for words, chunk_bytes in pool.map(itertools.chain(first, chunks)):
             total.update(words)
             num_bytes += chunk_bytes
