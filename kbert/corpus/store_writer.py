@@ -12,10 +12,10 @@ Shards let a run that was killed continue; the final arrays are made from them i
 
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import zipfile
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -126,7 +126,8 @@ class StoreWriter:
         dtype = token_dtype(index["vocabulary_size"])
         for split in SPLITS:
             self._write_split(split, count, dtype, index["splits"][split])
-        (self.path / "vocab.txt").write_bytes(vocabulary)
+        with replacing(self.path / "vocab.txt") as temporary:
+            temporary.write_bytes(vocabulary)
         arrays = [f"{split}/{name}.npy" for split in SPLITS for name in ("tokens", *_LENGTHS)]
         self.index = with_checksums(
             {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job},
@@ -141,18 +142,18 @@ class StoreWriter:
     def _write_split(self, split: str, count: int, dtype: np.dtype, counts: dict) -> None:
         folder = self.path / split
         folder.mkdir(exist_ok=True)
-        with _NpyFile(folder / "tokens.npy", dtype, counts["tokens"]) as tokens:
+        with _npy_file(folder / "tokens.npy", dtype, counts["tokens"]) as write:
             for number in range(count):
                 with np.load(self.shard_path(number)) as shard:
-                    tokens.write(shard[f"{split}_tokens"])
+                    write(shard[f"{split}_tokens"])
         for name in _LENGTHS:
-            with _NpyFile(folder / f"{name}.npy", np.dtype(np.int64), counts[name] + 1) as offsets:
-                offsets.write(np.zeros(1, np.int64))
+            with _npy_file(folder / f"{name}.npy", np.dtype(np.int64), counts[name] + 1) as write:
+                write(np.zeros(1, np.int64))
                 total = 0
                 for number in range(count):
                     with np.load(self.shard_path(number)) as shard:
                         ends = total + np.cumsum(shard[f"{split}_{name}"], dtype=np.int64)
-                    offsets.write(ends)
+                    write(ends)
                     total = int(ends[-1]) if len(ends) else total
 
     def close(self) -> None:
@@ -160,30 +161,23 @@ class StoreWriter:
         self._lock.close()
 
 
-class _NpyFile:
-    """A one-dimensional .npy file that is written piece by piece."""
+@contextlib.contextmanager
+def _npy_file(
+    path: pathlib.Path, dtype: np.dtype, length: int
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A one-dimensional .npy file: the function that appends a piece to it."""
+    missing = length
 
-    def __init__(self, path: pathlib.Path, dtype: np.dtype, length: int):
-        self._path, self._dtype, self._missing = path, dtype, length
-
-    def __enter__(self):
-        self._file = open(self._path, "wb")  # noqa: SIM115 - closed in __exit__
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": (self._missing,),
-        }
-        np.lib.format.write_array_header_1_0(self._file, header)
-        return self
-
-    def write(self, array: np.ndarray) -> None:
+    def write(array: np.ndarray) -> None:
+        nonlocal missing
         # Not `tofile`, which loses the end without a word where the disk is full.
-        self._file.write(np.ascontiguousarray(array, self._dtype).data)
-        self._missing -= len(array)
+        file.write(np.ascontiguousarray(array, dtype).data)
+        missing -= len(array)
 
-    def __exit__(self, error_type, error, traceback):
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        if error is None and self._missing:
-            raise RuntimeError(f"{self._path} lacks {self._missing} numbers: shards do not add up.")
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        descr = np.lib.format.dtype_to_descr(dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        yield write
+        if missing:
+            raise RuntimeError(f"{path} lacks {missing} numbers: shards do not add up.")

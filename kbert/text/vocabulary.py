@@ -10,6 +10,8 @@ from pathlib import Path
 from kbert.errors import DataError
 from kbert.files import replacing
 
+# What tensorflow-text's FastWordpieceTokenizer can number.
+MOST_PIECES = 1 << 22
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -48,6 +50,10 @@ def check_vocabulary(
     source: str | os.PathLike = "the vocabulary",
 ) -> None:
     """Raise DataError, naming `source` and the line, unless every piece can have one id."""
+    if len(pieces) > MOST_PIECES:
+        raise DataError(
+            f"{source} must have at most {MOST_PIECES:,} pieces. Received: {len(pieces):,}."
+        )
     line_of = {}
     for line, piece in enumerate(pieces, start=1):
         if not piece:

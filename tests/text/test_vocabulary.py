@@ -8,6 +8,7 @@ import pytest
 from kbert.errors import DataError
 from kbert.text.vocabulary import (
     SPECIAL_TOKENS,
+    check_vocabulary,
     load_vocabulary,
     save_vocabulary,
     special_token_ids,
@@ -77,3 +78,8 @@ def test_published_vocabularies(name, size, ids):
 def test_a_vocabulary_with_fewer_special_tokens():
     path = DATA / "vocab" / "test_wp_en_vocab.txt"
     assert len(load_vocabulary(path, special_tokens=("[PAD]", "[UNK]"))) == 7010
+
+
+def test_more_pieces_than_can_be_numbered():
+    with pytest.raises(DataError, match="at most 4,194,304 pieces. Received: 4,194,305"):
+        check_vocabulary(["a"] * ((1 << 22) + 1))
