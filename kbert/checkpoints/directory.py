@@ -109,14 +109,6 @@ def load(path: str | os.PathLike) -> Checkpoint:
     return Checkpoint(model, tokenizer, config, task)
 
 
-def load_finetuned(path: str | pathlib.Path) -> Checkpoint:
-    """A checkpoint with a task. Raises DataError for one that is only pre-trained."""
-    checkpoint = load(path)
-    if checkpoint.task is None:
-        raise DataError(f"{path} is not fine-tuned: expected what `kbert finetune` wrote.")
-    return checkpoint
-
-
 def _load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     """The tokenizer of a checkpoint directory. Raises `DataError` for pieces of another model."""
     # Each answers with the same ids, in its own kind of tensors.

@@ -6,7 +6,8 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-from kbert.checkpoints.directory import Checkpoint, load
+from kbert.checkpoints.directory import Checkpoint
+from kbert.checkpoints.formats import load_any
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.logs import LogWriter
@@ -68,7 +69,7 @@ def finetune(
 
     Args:
         task: with what its files look like; labels and the like are found in the training file.
-        checkpoint: a checkpoint directory, pre-trained or fine-tuned.
+        checkpoint: a folder with a BERT of any format, pre-trained or fine-tuned.
         train_path: a file that `task.read_examples` reads, or several.
         validation_path: another.
         settings: how it is trained.
@@ -97,7 +98,7 @@ def finetune(
     choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
     with locked(output):
-        start = load(checkpoint)
+        start = load_any(checkpoint)
         rows = read_rows(
             task,
             start,

@@ -15,7 +15,8 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 
-from kbert.checkpoints.directory import FILES, Checkpoint, copy, load
+from kbert.checkpoints.directory import FILES, Checkpoint, copy
+from kbert.checkpoints.formats import load_any
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
@@ -96,7 +97,7 @@ def finetune_several(
     request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
     output = check_output(output, checkpoint, overwrite or _is_report(output))
     with locked(output):
-        start = load(checkpoint)
+        start = load_any(checkpoint)
         rows = read_rows(task, start, train_path, seed=settings.seed, **which_rows)
         if not rows.validation:
             raise DataError(

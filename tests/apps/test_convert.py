@@ -145,5 +145,11 @@ def test_commands_read_other_formats(tmp_path, capsys):
             assert kbert(command, tmp_path / name, tmp_path / "rows.tsv") == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1] and "accuracy" in answers[0]
+    options = ("--train", tmp_path / "rows.tsv", "--epochs", 1, "--validation-share", 0)
+    begun = ("finetune", "classification", "--sequence-length", 16, *options)
+    begun += ("--from", tmp_path / "theirs")
+    assert kbert(*begun, "--output", tmp_path / "tuned") == 0
+    assert load(tmp_path / "tuned").config == make("task").config
+    capsys.readouterr()
     assert kbert("evaluate", tmp_path / "none", tmp_path / "rows.tsv") == 1
     assert "There is no folder" in capsys.readouterr().err

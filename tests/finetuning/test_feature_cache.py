@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kbert import evaluate, load
-from kbert.checkpoints.directory import encoder_of, load_finetuned
+from kbert.checkpoints.directory import encoder_of
+from kbert.checkpoints.formats import load_finetuned
 from kbert.errors import DataError
 from kbert.finetuning import feature_cache
 from kbert.finetuning.feature_cache import Cache, as_vectors, split

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from kbert import evaluate
-from kbert.checkpoints.directory import load_finetuned
+from kbert.checkpoints.formats import load_finetuned
 from kbert.tasks.classification import ClassificationTask
 from tests.conftest import ROOT
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows

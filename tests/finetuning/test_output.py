@@ -11,7 +11,7 @@ import safetensors.numpy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from apps.cli import main
-from kbert.checkpoints.directory import load_finetuned
+from kbert.checkpoints.formats import load_finetuned
 from kbert.engine import saving
 from kbert.engine.tensorflow import TrainingModel
 from kbert.errors import DataError, TrainingError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kbert import evaluate, load
-from kbert.checkpoints.directory import load_finetuned
+from kbert.checkpoints.formats import load_finetuned
 from kbert.errors import DataError
 from kbert.finetuning.rows import read_rows, split_rows
 from kbert.tasks.classification import ClassificationTask

@@ -12,7 +12,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from kbert import evaluate, finetune
-from kbert.checkpoints.directory import load_finetuned
+from kbert.checkpoints.formats import load_finetuned
 from kbert.errors import DataError, TrainingError
 from kbert.finetuning import several_runs
 from kbert.finetuning.output import unfinished
