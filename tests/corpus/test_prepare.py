@@ -19,7 +19,7 @@ from kbert.corpus import prepare as corpus
 from kbert.corpus.documents import TextReader
 from kbert.corpus.prepare import prepare
 from kbert.corpus.store import TokenStore
-from kbert.corpus.store_writer import StoreWriter, _NpyFile
+from kbert.corpus.store_writer import StoreWriter, _npy_file
 from kbert.errors import DataError
 from kbert.text.sentences import split_sentences
 from kbert.text.tokenizer import WordPieceTokenizer
@@ -280,8 +280,8 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on(
 @pytest.mark.parametrize("length", [3, 1_000_000])
 def test_an_array_that_does_not_fit_on_the_disk(length):
     with pytest.raises(OSError, match="No space left"):
-        with _NpyFile("/dev/full", np.dtype(np.int64), length) as file:
-            file.write(np.zeros(length, np.int64))
+        with _npy_file(pathlib.Path("/dev/full"), np.dtype(np.int64), length) as write:
+            write(np.zeros(length, np.int64))
 
 
 def test_a_finished_store_is_left_alone(tmp_path, vocabulary, text_file):
