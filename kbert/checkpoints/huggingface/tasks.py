@@ -208,10 +208,7 @@ def _own_task(file, fields, architecture, labels) -> Task | None:
     name = values.pop("name", None)
     if not isinstance(name, str) or _ARCHITECTURES.get(name) != architecture:
         raise DataError(f"{place} must be of a task of {architecture}. Received: {name!r}.")
-    try:
-        task = TASKS[name].from_json(values)
-    except DataError as error:
-        raise DataError(f"{place}: {error}") from error
+    task = TASKS[name].from_json(values, place)
     named = _labels_of(task)
     if named is not None and tuple(named) != labels:
         raise DataError(
