@@ -20,7 +20,7 @@ _READY = ".ready"
 # Of OSError: no space, or none for this user.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Far more than a description has, far less than Python can print.
-_DEEPEST = 50
+DEEPEST = 50
 # What json raises for text that is no JSON, bytes that are no UTF-8, and nesting without end.
 JSON_ERRORS = (ValueError, RecursionError)
 
@@ -36,8 +36,8 @@ def read_object(path: str | os.PathLike) -> dict:
         raise DataError(f"{path} must be a JSON file: {error}.") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} must hold a JSON object. Received: {type(values).__name__}.")
-    if _depth_exceeds(values, _DEEPEST):
-        raise DataError(f"{path} must not nest deeper than {_DEEPEST} levels.")
+    if depth_exceeds(values, DEEPEST):
+        raise DataError(f"{path} must not nest deeper than {DEEPEST} levels.")
     return values
 
 
@@ -180,7 +180,7 @@ def check_folder_writable(path: str | os.PathLike) -> None:
         raise DataError(f"The folder {there} cannot be written to.")
 
 
-def _depth_exceeds(value, limit: int) -> bool:
+def depth_exceeds(value, limit: int) -> bool:
     """Whether lists and objects of JSON lie in one another more than so often."""
     level = [value]
     for _ in range(limit):

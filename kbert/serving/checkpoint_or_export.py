@@ -59,9 +59,10 @@ def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> A
 
 def _load_export(folder: pathlib.Path, batch_size: int) -> Answerer:
     # Needs TensorFlow, but not Keras.
+    from kbert.serving.encoder_outputs import EncoderOutputs
     from kbert.serving.predictor import Predictor
 
     answerer = Predictor(folder, batch_size).answerer
-    if answerer is None:
+    if isinstance(answerer.task, EncoderOutputs):
         raise DataError(f"{folder} is not fine-tuned: it has no task.json.")
     return answerer

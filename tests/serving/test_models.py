@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from kbert import Predictor
 from kbert.errors import DataError
+from kbert.serving.checkpoint_or_export import load_answerer
 from kbert.serving.http.app import application
 from kbert.serving.models import Models, UnknownModel, served_names
 from kbert.serving.settings import ServerSettings
@@ -112,3 +113,8 @@ def test_what_is_no_export_is_refused(tmp_path, folder):
 def test_settings_that_cannot_be():
     with pytest.raises(DataError, match="port must be in"):
         ServerSettings(port=65536)
+
+
+def test_an_encoder_is_no_model_to_predict_with(pretrained):
+    with pytest.raises(DataError, match="is not fine-tuned: it has no task.json"):
+        load_answerer(pretrained[1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.requests import Request
 
 from kbert.errors import DataError
-from kbert.files import JSON_ERRORS
+from kbert.files import DEEPEST, JSON_ERRORS, depth_exceeds
 from kbert.serving.batching import Answers, Batcher, DeadlineExceeded, Overloaded
 from kbert.serving.http.metrics import Metrics
 from kbert.serving.models import Models, UnknownModel
@@ -60,14 +60,16 @@ class Answering:
         """The JSON object in a request's body. Raises `RequestError` for any other."""
         body = await self._read(request)
         try:
-            # NaN and Infinity are no JSON (RFC 8259), whatever Python makes of them.
-            read = json.loads if len(body) < _LARGE_BYTES else _in_thread(json.loads)
-            values = read(body, parse_constant=_no_constant)
-            values = await values if asyncio.iscoroutine(values) else values
+            if len(body) < _LARGE_BYTES:
+                values = _parse(body)
+            else:
+                values = await asyncio.to_thread(_parse, body)
         except JSON_ERRORS as error:
             raise RequestError(400, f"Expected JSON: {error}.") from error
         if not isinstance(values, dict):
             raise RequestError(400, f"Expected a JSON object. Received: {type(values).__name__}.")
+        if depth_exceeds(values, DEEPEST):
+            raise RequestError(400, f"Expected JSON of at most {DEEPEST} levels.")
         return values
 
     async def answer(
@@ -158,8 +160,9 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _in_thread(function):
-    return lambda *args, **options: asyncio.to_thread(function, *args, **options)
+def _parse(body: bytes) -> Any:
+    # NaN and Infinity are no JSON (RFC 8259), whatever Python makes of them.
+    return json.loads(body, parse_constant=_no_constant)
 
 
 def _no_constant(name: str):

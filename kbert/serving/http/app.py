@@ -21,7 +21,6 @@ from kbert.serving.http.responses import json_response
 from kbert.serving.models import Models
 from kbert.serving.settings import ServerSettings
 
-_logger = logging.getLogger("kbert.serving")
 _access = logging.getLogger("kbert.serving.access")
 # What a proxy or an orchestrator asks without a token.
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")

@@ -118,7 +118,10 @@ def _columns(values: Mapping) -> dict[str, list]:
 def _flat(data: Any) -> list:
     if not isinstance(data, list):
         raise RequestError(400, "Expected a list under `data`.")
-    return [item for row in data for item in row] if data and isinstance(data[0], list) else data
+    nested = [isinstance(row, list) for row in data]
+    if any(nested) and not all(nested):
+        raise RequestError(400, "Expected values, or lists of values, under `data`.")
+    return [item for row in data for item in row] if any(nested) else data
 
 
 def _rows(flat: list, width: int) -> list[list]:

@@ -26,8 +26,8 @@ def client():
         yield client
 
 
-def tensor(size, datatype):
-    one = {"name": "text", "shape": [size], "datatype": datatype, "data": ["a"]}
+def tensor(size, datatype, data=("a",)):
+    one = {"name": "text", "shape": [size], "datatype": datatype, "data": data}
     return json.dumps({"inputs": [one]}).encode()
 
 
@@ -100,6 +100,8 @@ def test_openais_embeddings(client):
     [
         (PREDICT, b"[", 400, "Expected JSON"),
         (PREDICT, b"[" * 1500, 400, "Expected JSON"),
+        (PREDICT, b'{"instances": %s}' % (b"[" * 600 + b"]" * 600), 400, "at most 50 levels"),
+        (INFER, tensor(2, "BYTES", [["a"], 5]), 400, "values, or lists of values"),
         (PREDICT, b'{"instances": [NaN]}', 400, "NaN is no number"),
         (PREDICT, b'"text"', 400, "Expected a JSON object"),
         (PREDICT, b"{}", 400, "either `instances` or `inputs`"),
