@@ -4,10 +4,10 @@ import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 
 from .parsing import Parser
+from .signals import Signals
 
 
 def exit_code(parser: Parser, run: Callable[[], None]) -> int:
@@ -16,49 +16,40 @@ def exit_code(parser: Parser, run: Callable[[], None]) -> int:
     Options that do not go together end the process with 2, as argparse does. An error is a sentence
     on stderr; a fault in the code keeps its traceback.
     """
-    from kbert.errors import DataError, Stopped, TrainingError, UsageError
+    from kbert.errors import UsageError
 
     _write_utf8()
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    terminated = threading.Event()
-
-    def terminate(signal_number, frame):
-        terminated.set()
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     code, message = 0, None
-    try:
-        run()
-        sys.stdout.flush()
-    except UsageError as error:
-        parser.error(str(error))
-    except BrokenPipeError:
-        # The reader has had enough (`| head`): no error. Python would flush once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (DataError, TrainingError, OSError) as error:
-        code, message = 1, f"error: {_sentence(error)}"
-    except Stopped as stop:
-        code, message = 128 + stop.signal, str(stop)
-    except _Terminated:
-        code, message = 128 + signal.SIGTERM, "terminated."
-    except Exception:
-        # What the signal's exception has become on its way through TensorFlow's C++.
-        if not terminated.is_set():
-            raise
-        code, message = 128 + signal.SIGTERM, "terminated."
-    except KeyboardInterrupt:
-        code, message = 128 + signal.SIGINT, "interrupted."
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+    with Signals() as signals:
+        try:
+            run()
+            sys.stdout.flush()
+        except UsageError as error:
+            parser.error(str(error))
+        except BrokenPipeError:
+            # The reader has had enough (`| head`): no error. Python would flush once more at its
+            # exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (Exception, KeyboardInterrupt) as error:
+            code, message = _described(error, signals.received)
     if message is not None:
         print(f"{parser.prog}: {message}", file=sys.stderr)
     return code
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception: what was open is closed, and temporary files go."""
+def _described(error: BaseException, received: int | None) -> tuple[int, str]:
+    """Exit code and sentence for what ended a command. A fault in the code is raised again."""
+    from kbert.errors import DataError, Stopped, TrainingError
+
+    if isinstance(error, Stopped):
+        return 128 + error.signal, str(error)
+    # A signal's exception may have become another one on its way through TensorFlow's C++.
+    if received is not None or isinstance(error, KeyboardInterrupt):
+        number = received or signal.SIGINT
+        return 128 + number, "interrupted." if number == signal.SIGINT else "terminated."
+    if isinstance(error, (DataError, TrainingError, OSError)):
+        return 1, f"error: {_sentence(error)}"
+    raise error
 
 
 def _write_utf8() -> None:

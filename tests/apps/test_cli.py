@@ -313,6 +313,35 @@ def test_a_sequence_longer_than_the_model_takes(capsys, tmp_path, tiny_store):
     assert code == 1 and "sequence_length=4" in error
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_command_though_its_exception_is_dropped(monkeypatch, capsys, number, code):
+    """Python drops it in `__del__`, a library in a bare `except`. Cleaning up is left in peace."""
+    closed = []
+
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            len("Python looks for signals between two calls")
+
+    def run(args):
+        try:
+            Dropping()
+            try:
+                time.sleep(30)
+            except:  # noqa: E722
+                pass
+            time.sleep(30)
+        finally:
+            time.sleep(1.5)
+            closed.append(True)
+
+    command(monkeypatch, run)
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: None)
+    start = time.monotonic()
+    assert cli.main(["pretrain"]) == code and closed == [True]
+    assert time.monotonic() - start < 20
+
+
 def test_sigterm_is_sigterm_whatever_its_exception_becomes(monkeypatch):
     """As inside of TensorFlow, where an error of Python's may come back as one of C++."""
 

@@ -1,6 +1,7 @@
 """The callbacks of a run, each alone with a model that is a stand-in."""
 
 import fcntl
+import gc
 import itertools
 import os
 import signal
@@ -152,9 +153,14 @@ def test_no_bar_without_a_terminal_or_where_it_is_hidden(lines, capsys):
 
 @pytest.fixture
 def ctrl_c():
-    """Python's own answer to Ctrl-C, also where the tests run in the background."""
+    """Python's own answer to Ctrl-C, also where the tests run in the background.
+
+    Python drops an exception within a callback of the garbage collector, which hypothesis has.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()
     yield
+    gc.enable()
     signal.signal(signal.SIGINT, before)
 
 
