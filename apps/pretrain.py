@@ -35,12 +35,13 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
-    from kbert.settings import from_options
+    from kbert.settings import from_options, given_options, option_name
 
     settings, schedule = from_options(PretrainingSettings, args), from_options(Schedule, args)
     new = from_options(NewModel, args)
-    if args.start is not None and hasattr(args, "preset"):
-        raise UsageError("--preset is not allowed with --from, which has a size.")
+    if args.start is not None:
+        for name in sorted(given_options(NewModel, args).keys() - {"dropout"}):
+            raise UsageError(f"{option_name(name)} is not allowed with --from, which has one.")
     from kbert.corpus.store import TokenStore
     from kbert.pretraining.first_model import first_model
     from kbert.pretraining.run import pretrain

@@ -7,6 +7,7 @@ from kbert.files import read_object
 from kbert.settings import Settings, setting
 
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu")
+DIRECTIONS = ("both", "left")
 
 # (num_layers, hidden_dim); the feed-forward width is 4 x hidden_dim and a head is 64 wide in all of
 # them. Base and large: arXiv 1810.04805, section 3; the smaller ones: arXiv 1908.08962, table 1.
@@ -50,8 +51,28 @@ _LARGEST = 1 << 31
 _HUGGINGFACE_FIELDS = {"model_type", "architectures", "layer_norm_eps", "pad_token_id"}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variants:
+    """In what a Transformer encoder departs from BERT: the defaults are BERT.
+
+    A field that has its default is not written into config.json.
+    """
+
+    direction: str = setting(
+        "both",
+        "what a token sees of its sequence: all, or itself and what is left of it",
+        choices=DIRECTIONS,
+    )
+
+    def changes(self) -> dict:
+        """The fields that are not as in BERT."""
+        fields = dataclasses.fields(Variants)
+        values = {field.name: getattr(self, field.name) for field in fields}
+        return {f.name: values[f.name] for f in fields if values[f.name] != f.default}
+
+
 @dataclasses.dataclass(frozen=True)
-class BertConfig:
+class BertConfig(Variants):
     """The architecture of one BERT (arXiv 1810.04805), stored beside its weights.
 
     Raises `ValueError` for sizes that do not fit together.
@@ -81,6 +102,9 @@ class BertConfig:
                 raise ValueError(
                     f"`{field.name}` must be a number from 0 to 1. Received: {value!r}."
                 )
+            choices = field.metadata.get("choices")
+            if choices is not None and value not in choices:
+                raise ValueError(f"`{field.name}` must be one of {choices}. Received: {value!r}.")
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "
@@ -137,7 +161,10 @@ class BertConfig:
 
     def to_dict(self) -> dict:
         """The fields as `from_dict` reads them, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        for field in dataclasses.fields(Variants):
+            del values[field.name]
+        return values | self.changes()
 
     def parameters_by_formula(self) -> int:
         """The usual estimate, V x H + 12 x L x H^2."""

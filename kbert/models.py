@@ -107,6 +107,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
             intermediate_dim=config.intermediate_dim,
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
+            direction=config.direction,
             activation=config.activation,
             layer_norm_epsilon=config.layer_norm_epsilon,
             initializer_stddev=config.initializer_stddev,

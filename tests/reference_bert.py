@@ -82,7 +82,7 @@ def embed(weights, epsilon, token_ids, segment_ids, padding_mask, prefix="embedd
 def block(weights, config, prefix, x, padding_mask):
     """Post-norm: each sub-layer's output is added to its input, then normalised."""
     attended, probabilities = attention(
-        weights, prefix + "attention/", x, padding_mask, config.num_heads
+        weights, prefix + "attention/", x, padding_mask, config.num_heads, config.direction
     )
     epsilon = config.layer_norm_epsilon
     x = layer_norm(weights, prefix + "attention_norm", x + attended, epsilon)
@@ -91,10 +91,11 @@ def block(weights, config, prefix, x, padding_mask):
     return layer_norm(weights, prefix + "output_norm", output, epsilon), probabilities
 
 
-def attention(weights, prefix, x, padding_mask, num_heads):
+def attention(weights, prefix, x, padding_mask, num_heads, direction="both"):
     """-> (sequence, hidden) and the probabilities (heads, query, key).
 
-    A token sees those of its own number. One that sees nothing (padding) gets equal shares of all.
+    A token sees those of its own number; with direction left, those up to itself. One that sees
+    nothing (padding) gets equal shares of all.
     """
     length, hidden = x.shape
     size = hidden // num_heads
@@ -104,7 +105,8 @@ def attention(weights, prefix, x, padding_mask, num_heads):
     for head in range(num_heads):
         columns = slice(head * size, (head + 1) * size)
         for q, number in enumerate(padding_mask):
-            seen = [k for k in range(length) if number and padding_mask[k] == number]
+            end = q + 1 if direction == "left" else length
+            seen = [k for k in range(end) if number and padding_mask[k] == number]
             scores = key[seen, columns] @ query[q, columns] / math.sqrt(size)
             if seen:
                 probabilities[head, q, seen] = softmax(scores)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbert.config import PRESETS, BertConfig
+from kbert.config import PRESETS, BertConfig, Variants
 from kbert.errors import DataError
 
 # Published: arXiv 1810.04805 and 1908.08962, counted exactly with pooler and without heads.
@@ -101,6 +101,7 @@ def test_defaults_are_the_papers():
         ({"layer_norm_epsilon": True}, "`layer_norm_epsilon` must be .*Received: True"),
         ({"layer_norm_epsilon": float("nan")}, "`layer_norm_epsilon`"),
         ({"activation": "swish"}, "`activation` must be one of .*'swish'"),
+        ({"direction": "right"}, "`direction` must be one of .*'left'.*'right'"),
     ],
 )
 def test_impossible_values_are_refused_with_the_numbers(changes, message):
@@ -161,6 +162,14 @@ def test_json_round_trip(heads, width, dropout, epsilon):
         10, num_heads=heads, hidden_dim=heads * width, dropout=dropout, layer_norm_epsilon=epsilon
     )
     assert BertConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_variants_are_written_where_they_depart_from_bert():
+    """So the config.json of BERT is what it was, and older ones are read."""
+    assert {field.name for field in dataclasses.fields(Variants)}.isdisjoint(SAME.to_dict())
+    config = dataclasses.replace(SAME, direction="left")
+    assert config.to_dict() == {**SAME.to_dict(), "direction": "left"}
+    assert BertConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '"x"', "{}", '{"vocab_size": "many"}'])

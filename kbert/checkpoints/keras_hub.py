@@ -8,7 +8,12 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
-from kbert.checkpoints.published_config import check_understood, check_values, config_of
+from kbert.checkpoints.published_config import (
+    check_is_plain,
+    check_understood,
+    check_values,
+    config_of,
+)
 from kbert.checkpoints.published_vocabulary import fitted
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_files import Source, merge_heads
@@ -108,6 +113,7 @@ def _check_fits(model, tokenizer, config, task):
             "A keras-hub preset has no place for the next-sentence head and ours for masked "
             "words: convert the encoder alone."
         )
+    check_is_plain(config, "A keras-hub preset")
     if config.activation != _ACTIVATION:
         raise DataError(f"keras-hub's BertBackbone computes tanh-GELU, not {config.activation}.")
     if config.layer_norm_epsilon != _EPSILON:

@@ -76,6 +76,12 @@ def config_of(path: pathlib.Path, fields: Mapping) -> BertConfig:
         raise DataError(f"{path} is not a BERT configuration: {error}") from error
 
 
+def check_is_plain(config: BertConfig, format_name: str) -> None:
+    """Raise `DataError` for a field in which a model departs from BERT, before it is written."""
+    for name, value in config.changes().items():
+        raise DataError(f"{format_name} has no place for {name} {value}: it holds BERT only.")
+
+
 def published_fields(config: BertConfig) -> dict:
     """The sizes and rates of a configuration under Google's names, which Hugging Face shares."""
     values = dataclasses.asdict(config)

@@ -24,6 +24,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     Args:
         num_heads: divides the width of the input.
         dropout: share of attention probabilities set to 0 in training.
+        direction: "both", or "left": a token sees itself and what is left of it.
         initializer_stddev: of the kernels.
 
     Call arguments:
@@ -35,10 +36,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     Returns (batch, sequence, hidden).
     """
 
-    def __init__(self, num_heads, dropout=0.1, initializer_stddev=0.02, **kwargs):
+    def __init__(self, num_heads, dropout=0.1, direction="both", initializer_stddev=0.02, **kwargs):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
+        self.direction = direction
         self.initializer_stddev = initializer_stddev
         self.probability_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
@@ -67,7 +69,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
         )
-        mask = None if padding_mask is None else visible(padding_mask)
+        mask = self._visible(x, padding_mask)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
@@ -81,6 +83,14 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if not return_attention_scores:
             return attended
         return attended, ops.cast(probabilities, "float32")
+
+    def _visible(self, x, padding_mask):
+        """Which token sees which, as `visible`; None if all see all."""
+        if padding_mask is None:
+            if self.direction == "both":
+                return None
+            padding_mask = ops.ones(ops.shape(x)[:2], "int32")
+        return visible(padding_mask, self.direction)
 
     def _attend(self, query, key, value, mask, training):
         """softmax(Q K^T / sqrt(head_dim)) V, of (batch, heads, sequence, head_dim), and the softmax
@@ -109,6 +119,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "dropout": self.dropout,
+            "direction": self.direction,
             "initializer_stddev": self.initializer_stddev,
         }
 
@@ -125,7 +136,14 @@ def _has_fused_kernel() -> bool:
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
-def visible(padding_mask: Tensor) -> Tensor:
-    """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key)."""
+def visible(padding_mask: Tensor, direction: str = "both") -> Tensor:
+    """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key).
+
+    `direction` "left": only itself and what is left of it.
+    """
     query, key = padding_mask[:, None, :, None], padding_mask[:, None, None, :]
-    return ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))
+    seen = ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))
+    if direction == "left":
+        places = ops.arange(ops.shape(padding_mask)[1])
+        seen = ops.logical_and(seen, places[None, :] <= places[:, None])
+    return seen

@@ -16,6 +16,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         intermediate_dim: width of the feed-forward layer (4 x hidden in BERT).
         dropout: share of each sub-layer's output set to 0 in training.
         attention_dropout: share of attention probabilities set to 0 in training.
+        direction: of the attention, "both" or "left".
         activation: "gelu_tanh", "gelu_erf" or "relu".
         layer_norm_epsilon: added to the variance.
         initializer_stddev: of the kernels.
@@ -31,6 +32,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         intermediate_dim,
         dropout=0.1,
         attention_dropout=0.1,
+        direction="both",
         activation="gelu_tanh",
         layer_norm_epsilon=1e-12,
         initializer_stddev=0.02,
@@ -42,6 +44,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.attention_dropout = attention_dropout
+        self.direction = direction
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_stddev = initializer_stddev
@@ -49,6 +52,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.attention = MultiHeadSelfAttention(
             num_heads,
             dropout=attention_dropout,
+            direction=direction,
             initializer_stddev=initializer_stddev,
             dtype=self.dtype_policy,
             name="attention",
@@ -127,6 +131,6 @@ class TransformerEncoderBlock(keras.layers.Layer):
         return (x, scores) if return_attention_scores else x
 
     def get_config(self):
-        names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout", "activation")
-        names += ("layer_norm_epsilon", "initializer_stddev", "rematerialize")
+        names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout", "direction")
+        names += ("activation", "layer_norm_epsilon", "initializer_stddev", "rematerialize")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 
-from kbert.config import PRESETS
+from kbert.config import PRESETS, Variants
 from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
 from kbert.settings import Settings, setting
@@ -32,7 +32,7 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True)
-class NewModel(Settings):
+class NewModel(Variants, Settings):
     """The model that a run begins with; everything else of its BertConfig is the preset's."""
 
     preset: str = setting("base", "size of a new model", choices=PRESETS)

@@ -293,6 +293,7 @@ def test_a_checkpoint_that_is_not_there(capsys, tmp_path, tiny_store):
         ("--seed -1", "--seed: must be in [0, 4294967295]. Received: -1."),
         ("--then 5", "then must be STEP:ROWSxTOKENS"),
         ("--from x --preset tiny", "--preset is not allowed with --from"),
+        ("--from x --direction left", "--direction is not allowed with --from"),
     ],
 )
 def test_values_that_cannot_be_are_wrong_usage(capsys, tmp_path, tiny_store, option, message):

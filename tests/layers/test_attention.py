@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kbert.config import DIRECTIONS
 from kbert.layers import attention
 from kbert.layers.attention import MultiHeadSelfAttention, visible
 from tests import reference_bert
@@ -63,11 +64,16 @@ def test_equal_scores_average_the_values():
     np.testing.assert_allclose(masked[0, :2], [[2, 3, 4, 5]] * 2, atol=1e-6)
 
 
-def test_equals_reference(layer, x):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_equals_reference(x, direction):
+    layer = MultiHeadSelfAttention(2, dropout=0.0, direction=direction, name="attention")
+    layer.build(x.shape)
     weights = reference_bert.randomized(layer)
     attended, scores = layer(x, np.array(MASKS), return_attention_scores=True)
     for row, mask in enumerate(MASKS):
-        expected, probabilities = reference_bert.attention(weights, "attention/", x[row], mask, 2)
+        expected, probabilities = reference_bert.attention(
+            weights, "attention/", x[row], mask, 2, direction
+        )
         np.testing.assert_allclose(numpy(attended)[row], expected, atol=1e-5)
         np.testing.assert_allclose(numpy(scores)[row], probabilities, atol=1e-5)
 
@@ -153,6 +159,23 @@ def test_visible():
     ]
     result = numpy(visible(keras.ops.convert_to_tensor([[1, 1, 2, 0, 0]])))
     np.testing.assert_array_equal(result, np.array([[expected]], bool))
+
+
+def test_visible_to_the_left():
+    """Itself and earlier tokens of its own number; without a mask the row is one sequence."""
+    expected = [
+        [1, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0],
+        [1, 0, 1, 0, 0],
+        [0, 1, 0, 1, 0],
+        [0, 0, 0, 0, 0],
+    ]
+    result = numpy(visible(keras.ops.convert_to_tensor([[1, 2, 1, 2, 0]]), "left"))
+    np.testing.assert_array_equal(result, np.array([[expected]], bool))
+    layer = MultiHeadSelfAttention(1, direction="left")
+    _, scores = layer(np.ones((1, 3, 4), "float32"), return_attention_scores=True)
+    thirds = [[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3]]
+    np.testing.assert_allclose(numpy(scores)[0, 0], thirds, atol=1e-6)
 
 
 def test_scores_stay_finite_in_float16(precision):

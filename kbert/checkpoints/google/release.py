@@ -19,6 +19,7 @@ from kbert.checkpoints.directory import BUILDERS, Checkpoint
 from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_places
 from kbert.checkpoints.published_config import (
     POOLER_FIELDS,
+    check_is_plain,
     check_understood,
     published_fields,
     read_config,
@@ -95,12 +96,13 @@ def to_google(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     """Write a folder as Google's releases: TensorFlow 1's format, by variable names.
 
     Raises `DataError` for what that code does not know: an activation but tanh-GELU, another
-    epsilon, a fine-tuned model.
+    epsilon, a fine-tuned model, another variant of the encoder.
     """
     path = pathlib.Path(path)
     model, tokenizer, config, task = checkpoint
     if task is not None:
         raise DataError(f"Google's format has no place for the task {task.name}.")
+    check_is_plain(config, "Google's format")
     if config.activation == "gelu_erf":
         raise DataError("Google's format has no erf-GELU: its gelu is the tanh form.")
     if config.layer_norm_epsilon != 1e-12:

@@ -35,6 +35,7 @@ from kbert.checkpoints.huggingface.weights import (
     plainly_named,
     without_copies,
 )
+from kbert.checkpoints.published_config import check_is_plain
 from kbert.checkpoints.transfer import Place, arrays_of, fill
 from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import check_size, write_arrays
@@ -101,10 +102,12 @@ def from_huggingface(
 def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str = "float32") -> None:
     """Write a directory that transformers loads; `dtype` is "float32" or "float16".
 
-    Raises `DataError` for a task whose model transformers does not have.
+    Raises `DataError` for a task whose model transformers does not have, and for a variant of the
+    encoder that its BERT is not.
     """
     path = pathlib.Path(path)
     model, tokenizer, config, task = checkpoint
+    check_is_plain(config, "Hugging Face's format")
     architecture = _architecture(model, task)
     arrays = in_units(task, arrays_of(model, _places(config, architecture)))
     prefix = "bert." if architecture == ENCODER else ""
