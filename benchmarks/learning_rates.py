@@ -3,16 +3,17 @@
     python benchmarks/learning_rates.py --output RUNS --english CHECKPOINT ... --chinese CHECKPOINT
     python benchmarks/learning_rates.py --output RUNS --table
 
-Three epochs of 1,000 rows, 32 a step, with each of `RATES`: topics, tags and pairs of texts in each
-language, from the folder KBERT_DATA (default ../shared/data). The scores are those of the kept
-epoch on held-out rows. Stopped at any moment, the same command does the runs that are missing;
-`--rates` and `--only` run some.
+Three epochs of 1,000 rows, 32 a step, with each of `RATES` and `SEEDS`: topics, tags and pairs of
+texts in each language, from the folder KBERT_DATA (default ../shared/data). The scores are those of
+the kept epoch on held-out rows. Stopped at any moment, the same command does the runs that are
+missing, one seed after the other; `--rates`, `--seeds` and `--only` run some.
 """
 
 import argparse
 import itertools
 import json
 import pathlib
+import statistics
 from typing import NamedTuple
 
 from downstream import DATA, split_wikigold
@@ -24,7 +25,8 @@ from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.tagging import TaggingTask
 
 ROWS = 1000
-RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
+RATES = (5e-5, 2e-4, 4e-4, 8e-4, 1.6e-3)
+SEEDS = (0, 1, 2)
 ONE_TEXT = {"text_column": "0", "label_column": "1", "header": False}
 
 
@@ -82,29 +84,37 @@ def first_lines(
 
 
 def table(output: pathlib.Path) -> str:
-    """A row for each task and encoder, a column for each rate; the best score is bold."""
-    reports = [json.loads(file.read_text()) for file in sorted(output.glob(f"*/*/{REPORT}"))]
-    names = [file.parent for file in sorted(output.glob(f"*/*/{REPORT}"))]
-    found = {
-        name: {run["learning_rate"]: run["scores"] for run in report["runs"].values()}
-        for name, report in zip(names, reports, strict=True)
-        if "runs" in report
-    }
-    rates = sorted({rate for scores in found.values() for rate in scores})
-    lines = ["| encoder | data |" + "".join(f" {rate:.0e} |" for rate in rates)]
-    lines.append("| --- | --- |" + " ---: |" * len(rates))
-    for name, scores in found.items():
-        metric = next(
-            report["metric"] for at, report in zip(names, reports, strict=True) if at == name
-        )
-        best = max(found_scores[metric] for found_scores in scores.values() if found_scores)
-        cells = []
-        for rate in rates:
-            value = scores.get(rate, {}).get(metric)
-            text = "" if value is None else f"{100 * value:.1f}"
-            cells.append(f" **{text}** |" if value == best else f" {text} |")
-        lines.append(f"| {name.parent.name} | {name.name} |" + "".join(cells))
+    """A row for each encoder and data, a column for each rate: mean and deviation over the seeds.
+
+    The best mean is bold; the number of seeds stands in brackets where it is not that of `SEEDS`.
+    """
+    cells = {}
+    for file in sorted(output.glob(f"*/*/{REPORT}")):
+        report = json.loads(file.read_text())
+        found = cells.setdefault((file.parent.parent.name, file.parent.name), {})
+        for run in report.get("runs", {}).values():
+            if report["metric"] in run["scores"]:
+                score = 100 * run["scores"][report["metric"]]
+                found.setdefault(run["learning_rate"], []).append(score)
+    rates = sorted({rate for found in cells.values() for rate in found})
+    lines = ["| encoder | data |" + "".join(f" {rate:.1e} |" for rate in rates)]
+    lines.append("| --- | --- |" + " --- |" * len(rates))
+    for (encoder, data), found in cells.items():
+        best = max(map(statistics.mean, found.values()), default=None)
+        values = (_cell(found.get(rate, []), best) for rate in rates)
+        lines.append(f"| {encoder} | {data} |" + "".join(f" {value} |" for value in values))
     return "\n".join(lines)
+
+
+def _cell(scores: list[float], best: float | None) -> str:
+    if not scores:
+        return ""
+    text = f"{statistics.mean(scores):.1f}"
+    if statistics.mean(scores) == best:
+        text = f"**{text}**"
+    if len(scores) > 1:
+        text += f" ± {statistics.stdev(scores):.1f}"
+    return text if len(scores) == len(SEEDS) else f"{text} ({len(scores)})"
 
 
 def main() -> None:
@@ -115,26 +125,32 @@ def main() -> None:
     parser.add_argument("--english", nargs="*", default=[], type=pathlib.Path, metavar="CHECKPOINT")
     parser.add_argument("--chinese", nargs="*", default=[], type=pathlib.Path, metavar="CHECKPOINT")
     parser.add_argument("--rates", nargs="+", type=float, default=RATES, metavar="RATE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="SEED")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the data")
     parser.add_argument("--table", action="store_true", help="print what is there")
     args = parser.parse_args()
     made = args.output / "data"
     made.mkdir(parents=True, exist_ok=True)
-    for checkpoints, data_of in ((args.english, english), (args.chinese, chinese)):
-        for checkpoint, (name, data) in itertools.product(checkpoints, data_of(made).items()):
-            if args.only and name not in args.only:
-                continue
-            finetune_several(
-                data.task,
-                checkpoint,
-                data.train,
-                args.output / checkpoint.name / name,
-                FinetuningSettings(precision="bfloat16"),
-                grid({"learning_rate": args.rates}),
-                validation_path=data.held_out,
-                limit=ROWS,
-                verbose=0,
-            )
+    cells = [
+        (checkpoint, name, data)
+        for checkpoints, data_of in ((args.english, english), (args.chinese, chinese))
+        for checkpoint, (name, data) in itertools.product(checkpoints, data_of(made).items())
+        if not args.only or name in args.only
+    ]
+    for number, (checkpoint, name, data) in itertools.product(range(len(args.seeds)), cells):
+        if args.table:
+            break
+        finetune_several(
+            data.task,
+            checkpoint,
+            data.train,
+            args.output / checkpoint.name / name,
+            FinetuningSettings(precision="bfloat16"),
+            grid({"learning_rate": args.rates, "seed": args.seeds[: number + 1]}),
+            validation_path=data.held_out,
+            limit=ROWS,
+            verbose=0,
+        )
     print(table(args.output))
 
 
