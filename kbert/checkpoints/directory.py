@@ -27,11 +27,12 @@ from kbert.checkpoints.weights import (
 from kbert.checksums import check_file, read_checked, with_checksums
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import current, read_object, replacing_together, write_json
+from kbert.files import current, replacing_together, write_json
 from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder, build_pretraining_model
-from kbert.tasks import TASKS
+from kbert.tasks import read_task
 from kbert.tasks.base import Task
+from kbert.tasks.heads.encoder_features import num_layers_below
 from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary, save_vocabulary
 
@@ -141,7 +142,8 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task |
     """
     config, task = load_config(path), load_task(path)
     weights = checked(path, "model.safetensors")
-    check_size(weights, stored_shapes(weights).values(), config)
+    num_layers = num_layers_below(task and task.features, config.num_layers)
+    check_size(weights, stored_shapes(weights).values(), config, num_layers)
     with blank_weights():
         if task is not None:
             model = task.build_model(build_encoder(config))
@@ -167,24 +169,7 @@ def load_task(path: str | os.PathLike) -> Task | None:
     """The task of a checkpoint directory; None of an encoder or a pre-training model."""
     if _description(path)["model"] != "task":
         return None
-    file = checked(path, "task.json")
-    values = read_object(file)
-    name = values.get("name")
-    if not isinstance(name, str) or name not in TASKS:
-        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
-    task = TASKS[name].from_json(values, str(file))
-    labels = getattr(task, "labels", None)
-    if labels is not None and len(set(labels)) < len(labels):
-        raise DataError(f"{file} must name each label once. Received: {list(labels)}.")
-    if labels == ():
-        raise DataError(f"{file} must have labels. It has none.")
-    longest = load_config(path).max_sequence_length
-    if task.sequence_length > longest:
-        raise DataError(
-            f"{file} must have a sequence_length of at most {longest}, as the encoder. "
-            f"Received: {task.sequence_length}."
-        )
-    return task
+    return read_task(checked(path, "task.json"), load_config(path).max_sequence_length)
 
 
 def checked(path: str | os.PathLike, name: str) -> pathlib.Path:

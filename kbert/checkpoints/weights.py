@@ -97,7 +97,10 @@ def stored_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 
 def check_size(
-    path: str | os.PathLike, shapes: Iterable[Sequence[int]], config: BertConfig
+    path: str | os.PathLike,
+    shapes: Iterable[Sequence[int]],
+    config: BertConfig,
+    num_layers: int | None = None,
 ) -> None:
     """Raise `DataError` if a file of weights is too small for the encoder of a configuration.
 
@@ -107,9 +110,12 @@ def check_size(
     Args:
         path: the file, for the message.
         shapes: of all arrays in it.
+        num_layers: of the encoder's layers, those that the model has; None for all.
     """
-    # A model without a pooler has fewer.
-    wanted = config.num_parameters() - config.hidden_dim * (config.hidden_dim + 1)
+    parts = config.exact_parts()
+    layers = config.num_layers if num_layers is None else num_layers
+    # A model may be without a pooler.
+    wanted = parts["embedding"] + layers * parts["block"]
     found = sum(map(math.prod, shapes))
     if found < wanted:
         raise DataError(

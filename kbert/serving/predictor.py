@@ -1,7 +1,8 @@
 """Answers from an exported SavedModel, without Keras: TensorFlow and tensorflow-text are enough.
 
 The graph computes the model's outputs, and the task in the export's assets reads texts and decodes
-outputs as everywhere else: the answers are those of the checkpoint that was exported.
+outputs as everywhere else: the answers are those of the checkpoint that was exported. Only what
+older versions exported needs Keras (kbert/serving/older_export.py).
 """
 
 import os
@@ -19,9 +20,10 @@ from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
+from kbert.serving.older_export import model_of
 from kbert.serving.traced_tokenizer import TracedTokenizer
 from kbert.serving.versions import newest_version
-from kbert.tasks import TASKS
+from kbert.tasks import read_task
 
 # The signatures of an export: what TensorFlow Serving answers strings with, and what the model
 # gives for integers, before anything is decoded.
@@ -56,22 +58,25 @@ class Predictor:
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"{folder} is not a SavedModel that can be loaded: {reason}") from error
-        if MODEL_OUTPUTS not in self._loaded.signatures:
+        signatures = self._loaded.signatures
+        weights = getattr(self._loaded, "weights", None)
+        if SIGNATURE not in signatures or (MODEL_OUTPUTS not in signatures and not weights):
             raise DataError(
                 f"{folder} has no signature {MODEL_OUTPUTS}: expected what `kbert export` writes."
             )
         # Sorted: TensorFlow gives them in another order in every process.
-        self.outputs = tuple(sorted(self._loaded.signatures[SIGNATURE].structured_outputs))
-        signature = self._loaded.signatures[MODEL_OUTPUTS]
-        forward = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
+        self.outputs = tuple(sorted(signatures[SIGNATURE].structured_outputs))
         settings = read_object(folder / "assets" / "config.json")
         tokenizer = TracedTokenizer(folder / "assets" / "vocab.txt", **settings["tokenizer"])
+        longest, task = settings["encoder"]["max_sequence_length"], None
         if (folder / "assets" / "task.json").is_file():
-            values = read_object(folder / "assets" / "task.json")
-            task = TASKS[values["name"]].from_json(values, str(folder / "assets" / "task.json"))
+            task = read_task(folder / "assets" / "task.json", longest)
+        if MODEL_OUTPUTS in signatures:
+            signature = signatures[MODEL_OUTPUTS]
+            model = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))
         else:
-            task = EncoderOutputs(settings["encoder"]["max_sequence_length"])
-        self.answerer = Answerer(task, tokenizer, forward, batch_size)
+            model = model_of(folder, weights, task)
+        self.answerer = Answerer(task or EncoderOutputs(longest), tokenizer, model, batch_size)
 
     @property
     def fields(self) -> tuple[str, ...]:

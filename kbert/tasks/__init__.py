@@ -1,7 +1,10 @@
 """The tasks an encoder can be fine-tuned on: one file each, and one line here."""
 
 import dataclasses
+import os
 
+from kbert.errors import DataError
+from kbert.files import read_object
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
@@ -21,6 +24,29 @@ TASKS: dict[str, type[Task]] = {
         MultipleChoiceTask,
     )
 }
+
+
+def read_task(file: str | os.PathLike, longest: int) -> Task:
+    """The task in a task.json of an encoder that takes `longest` tokens.
+
+    Raises `DataError` naming what does not fit.
+    """
+    values = read_object(file)
+    name = values.get("name")
+    if not isinstance(name, str) or name not in TASKS:
+        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
+    task = TASKS[name].from_json(values, str(file))
+    labels = getattr(task, "labels", None)
+    if labels is not None and len(set(labels)) < len(labels):
+        raise DataError(f"{file} must name each label once. Received: {list(labels)}.")
+    if labels == ():
+        raise DataError(f"{file} must have labels. It has none.")
+    if task.sequence_length > longest:
+        raise DataError(
+            f"{file} must have a sequence_length of at most {longest}, as the encoder. "
+            f"Received: {task.sequence_length}."
+        )
+    return task
 
 
 def reading_fields() -> list[dataclasses.Field]:

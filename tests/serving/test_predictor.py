@@ -18,6 +18,7 @@ from kbert import (
 )
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
+from kbert.serving import export
 from kbert.serving.versions import newest_version
 from tests.serving.conftest import CONFIG, exported
 
@@ -106,8 +107,22 @@ TASKS = [
 ]
 
 
+@pytest.fixture(params=["export", "older export"])
+def version(request, monkeypatch):
+    """What is exported: as today, or as before there were `model_outputs` and checksums."""
+    if request.param == "older export":
+        signatures = export._ServedModel.signatures
+        older = ("serving_default", "token_ids")
+        monkeypatch.setattr(
+            export._ServedModel,
+            "signatures",
+            lambda served: {name: signatures(served)[name] for name in older},
+        )
+        monkeypatch.setattr(export, "write_index", lambda folder: None)
+
+
 @pytest.mark.parametrize(("task", "instances"), TASKS)
-def test_answers_of_every_task_are_the_checkpoint_s(task, instances, tmp_path):
+def test_answers_of_every_task_are_the_checkpoint_s(task, instances, tmp_path, version):
     """Windows, entities, answers' texts: also what no graph computes. Empty texts have answers."""
     model = task.build_model(build_encoder(CONFIG))
     checkpoint, folder = exported(tmp_path, model, task)
@@ -126,8 +141,8 @@ def rounded(value):
     return pytest.approx(value, abs=1e-5) if isinstance(value, float) else value
 
 
-def test_an_encoder_answers_vectors(pretrained):
-    checkpoint, folder = pretrained
+def test_an_encoder_answers_vectors(pretrained, tmp_path, version):
+    checkpoint, folder = pretrained[0], export.export_saved_model(tmp_path, pretrained[0])
     short, long = Predictor(folder).predict(["bad", "the film was good"])
     # Without the padding of the batch, which depends on the other texts.
     assert (len(short["sequence_output"]), len(long["sequence_output"])) == (3, 6)
@@ -179,6 +194,18 @@ def test_folders_that_cannot_be_loaded(single, tmp_path):
     tf.saved_model.save(other, str(tmp_path / "other"), signatures=other.double)
     with pytest.raises(DataError, match="no signature model_outputs: expected what"):
         Predictor(tmp_path / "other")
+
+
+def test_an_older_export_of_other_weights(single, tmp_path, monkeypatch):
+    monkeypatch.setattr("kbert.serving.predictor.MODEL_OUTPUTS", "as if it were older")
+    shutil.copytree(single[1] / "1", tmp_path / "1")
+    config = tmp_path / "1" / "assets" / "config.json"
+    values = json.loads(config.read_text())
+    del values["checksums"]
+    values["encoder"]["num_layers"] = 1
+    config.write_text(json.dumps(values))
+    with pytest.raises(DataError, match="other weights than its model has: export it again"):
+        Predictor(tmp_path)
 
 
 def test_batch_size_is_checked(single):

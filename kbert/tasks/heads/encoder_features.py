@@ -84,6 +84,11 @@ def token_vectors(encoder: "keras.Model", features: str | None) -> "keras.KerasT
     return vectors
 
 
+def num_layers_below(features: str | None, num_layers: int) -> int:
+    """How many of an encoder's layers a model on these features has: those above are left out."""
+    return {"embeddings": 0, "second-to-last": num_layers - 1}.get(features, num_layers)
+
+
 def lstm_width(encoder: "keras.Model", lstm_size: int | None) -> int:
     """Of each direction: as wide as the encoder, unless told (768 on BERT-base, as the paper's)."""
     return encoder.output["sequence_output"].shape[-1] if lstm_size is None else lstm_size
