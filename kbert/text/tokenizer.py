@@ -16,8 +16,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from kbert.text.joining import join_pieces
-from kbert.text.offsets import CharacterMap, Pieces, align
-from kbert.text.piece_ids import PLACEHOLDERS, SPECIAL_TOKEN, PieceIds, check_arguments
+from kbert.text.offsets import Pieces
+from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments
 from kbert.text.segments import num_special_tokens
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
 
@@ -40,7 +40,9 @@ _VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10fffe}]*"
 # Noncharacters stand for the special tokens inside the graph, because "[MASK]" would be split at
 # its brackets. No text can smuggle one in: they are removed from it first.
 _PLACEHOLDER_CLASS = r"\x{fdd0}-\x{fdd4}"
-_PLACEHOLDER_WORDS = {token: f" {character} " for token, character in PLACEHOLDERS.items()}
+
+# Half of a surrogate pair, which Python's strings may hold.
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class WordPieceTokenizer(PieceIds, tf.Module):
@@ -83,7 +85,6 @@ class WordPieceTokenizer(PieceIds, tf.Module):
             max_bytes_per_word=_NO_LIMIT,
         )
         self._whitespace = tf_text.WhitespaceTokenizer()
-        self._character_map = CharacterMap(self._normalize_characters)
 
     def __call__(
         self,
@@ -114,11 +115,24 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         texts, seconds = ([text] if isinstance(text, str) else text for text in (texts, seconds))
         first = self.tokenize(texts, special_tokens)
         second = None if seconds is None else self.tokenize(seconds, special_tokens)
-        width = sequence_length if padding == "sequence_length" else None
         with tf.device(_DEVICE):
             if sequence_length is not None:
                 first, second = _truncate(first, second, sequence_length)
-            token_ids, segment_ids = self._pack(first, second)
+            width = sequence_length if padding == "sequence_length" else None
+            return self.pack(first, second, width)
+
+    def pack(
+        self,
+        first: tf.RaggedTensor,
+        second: tf.RaggedTensor | None = None,
+        width: int | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Ids (batch, (pieces)) between their special tokens, padded: as a call's answer.
+
+        `width` is that of the sequence axis; None for that of the longest row.
+        """
+        with tf.device(_DEVICE):
+            token_ids, segment_ids = self._between_special_tokens(first, second)
             lengths = token_ids.row_lengths()
             shape = [None, width]
             if width is None:
@@ -149,25 +163,60 @@ class WordPieceTokenizer(PieceIds, tf.Module):
     ) -> list[Pieces]:
         """Pieces and the characters of the original text that each stands for.
 
-        Offsets count Python's characters (code points). Runs eagerly, not in a graph. Accents that
-        were dropped behind the last character of a piece belong to no piece.
+        Offsets count Python's characters (code points). Accents that were dropped behind the last
+        character of a piece belong to no piece.
 
         Returns:
             For each text its `Pieces`: ids, starts, ends, each int32 (pieces,).
         """
-        character_map = self._character_map.covering(texts)
-        wholes = (SPECIAL_TOKEN, _PLACEHOLDER_WORDS) if special_tokens else ()
-        aligned = [align(text, character_map, *wholes) for text in texts]
-        normalized = [alignment.normalized for alignment in aligned]
+        # A character each, as they are: TensorFlow would count the bytes of half a pair.
+        whole = [_HALF_OF_A_PAIR.sub("\ufffd", text) for text in texts]
+        found = self.pieces_with_offsets(as_strings(whole), special_tokens)
+        splits = found[0].row_splits.numpy()
+        flat = [values.flat_values.numpy() for values in found]
+        return [
+            Pieces(*(values[begin:end] for values in flat))
+            for begin, end in zip(splits, splits[1:], strict=False)
+        ]
+
+    def pieces_with_offsets(
+        self, texts: tf.Tensor, special_tokens: bool = False
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+        """`tokenize_with_offsets` of strings (batch,), in a graph too.
+
+        A byte that is not UTF-8 counts as the characters that Python's "replace" makes of it.
+
+        Normalisation drops and decomposes characters ("é" becomes "e", "가" two letters), but it
+        treats every character by itself. So the way back is built character by character.
+
+        Returns:
+            Ids, starts and ends, each int32 (batch, (pieces)).
+        """
         with tf.device(_DEVICE):
-            ids, byte_starts, byte_ends = self._match_with_offsets(as_strings(normalized))
-        splits = ids.row_splits.numpy()
-        flat = [values.flat_values.numpy() for values in (ids, byte_starts, byte_ends)]
-        rows = []
-        for alignment, begin, end in zip(aligned, splits, splits[1:], strict=False):
-            row_ids, row_starts, row_ends = (values[begin:end] for values in flat)
-            rows.append(Pieces(row_ids, *alignment.originals(row_starts, row_ends)))
-        return rows
+            if special_tokens:
+                texts = _mark_special_tokens(texts, spaces="")
+            characters = tf.strings.unicode_decode(texts, "UTF-8")  # (batch, (characters))
+            seen, numbers = tf.unique(characters.flat_values)
+            units, widths = self._normalized_characters(seen, special_tokens)
+            ends = tf.cumsum(characters.with_flat_values(tf.gather(widths, numbers)), axis=1)
+            starts = ends.flat_values - tf.gather(widths, numbers)
+            normalized = characters.with_flat_values(tf.gather(units, numbers))
+            num_bytes = tf.gather(tf.strings.length(units), numbers)
+            joined = tf.strings.reduce_join(normalized, axis=1)
+            ids, byte_starts, byte_ends = self._match_with_offsets(joined)
+            text_bytes = tf.cast(tf.strings.length(joined), byte_starts.dtype)
+            text_begins = tf.gather(tf.cumsum(text_bytes, exclusive=True), ids.value_rowids())
+            first, last = (
+                values.flat_values + text_begins for values in (byte_starts, byte_ends - 1)
+            )
+            start_of_byte, end_of_byte = (
+                tf.repeat(places, num_bytes) for places in (starts, ends.flat_values)
+            )
+            return (
+                ids,
+                ids.with_flat_values(tf.gather(start_of_byte, first)),
+                ids.with_flat_values(tf.gather(end_of_byte, last)),
+            )
 
     def detokenize(self, ids: Iterable[Iterable[int]] | Tensors) -> list[str]:
         """Texts that read like the originals; what normalisation changed stays changed.
@@ -205,10 +254,17 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         texts = tf.strings.regex_replace(texts, f"[{removed}]", "")
         return _lower(texts, has_accents=not self.strips_accents) if self.lowercase else texts
 
-    def _normalize_characters(self, characters: list[str]) -> list[str]:
-        with tf.device(_DEVICE):
-            normalized = self._normalize(as_strings(characters)).numpy()
-        return [character.decode("utf-8") for character in normalized]
+    def _normalized_characters(self, code_points: tf.Tensor, special_tokens: bool):
+        """What normalisation makes of each character; how many of the text's it stands for."""
+        characters = tf.strings.unicode_encode(code_points[:, tf.newaxis], "UTF-8")
+        normalized = self._normalize(characters, keep_placeholders=special_tokens)
+        widths = tf.ones_like(code_points)
+        if special_tokens:
+            for token, character in PLACEHOLDERS.items():
+                widths = tf.where(code_points == ord(character), len(token), widths)
+            marked = tf.strings.join([" ", normalized, " "])
+            normalized = tf.where(widths > 1, marked, normalized)
+        return normalized, widths
 
     def _match_with_offsets(self, texts: tf.Tensor):
         """Ids of normalised texts, and where each begins and ends in bytes: ragged tensors."""
@@ -250,7 +306,7 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         """Of a word that is too long only the first piece stays, to become [UNK]."""
         return ~(is_long & tf.gather(self._continues_word, ids))
 
-    def _pack(self, first, second) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    def _between_special_tokens(self, first, second) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
         """[CLS] first [SEP] (second [SEP]) and its segment ids, both (batch, (tokens))."""
         batch = first.nrows(out_type=tf.int32)
         cls = tf.fill([batch, 1], self.cls_id)
@@ -288,10 +344,11 @@ def _as_bytes(text: str | bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
 
 
-def _mark_special_tokens(texts: tf.Tensor) -> tf.Tensor:
-    """Put its placeholder in the place of each special token."""
-    texts = tf.strings.regex_replace(texts, f"[{_PLACEHOLDER_CLASS}]", "")
-    for token, word in _PLACEHOLDER_WORDS.items():
+def _mark_special_tokens(texts: tf.Tensor, spaces: str = " ") -> tf.Tensor:
+    """Put its placeholder, between `spaces`, in the place of each special token."""
+    texts = tf.strings.regex_replace(texts, f"[{_PLACEHOLDER_CLASS}]", "\ufffd")
+    for token, character in PLACEHOLDERS.items():
+        word = f"{spaces}{character}{spaces}"
         texts = tf.strings.regex_replace(texts, re.escape(token), word)
     return texts
 

@@ -1,6 +1,7 @@
 """Offsets: every piece points at the characters of the original text that it stands for."""
 
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def test_offsets_without_splitting_chinese():
 TEXTS = st.lists(st.text(max_size=30) | st.text(CHARACTERS + " ÉİΣ각\u0301\u200b", max_size=30))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts=TEXTS)
 def test_ids_are_those_of_tokenize_and_offsets_are_in_order(tokenizer, texts):
     rows = tokenizer.tokenize_with_offsets(texts)
@@ -71,3 +72,19 @@ def test_ids_are_those_of_tokenize_and_offsets_are_in_order(tokenizer, texts):
         assert (row.starts < row.ends).all()
         assert (row.starts[1:] >= row.starts[:-1]).all()
         assert row.ends.max(initial=0) <= len(text)
+
+
+def test_a_graph_gives_the_same_of_bytes_too(tokenizer):
+    """A byte that is not UTF-8 counts as the characters that Python puts in its place."""
+    texts = [b"\xffA\xed\xa0\x80b", "é 각a".encode(), b"", b"a\xf0\x9f\x98"]
+    signature = [tf.TensorSpec([None], tf.string)]
+    traced = tf.function(tokenizer.pieces_with_offsets, signature, autograph=False)
+    found = [values.to_list() for values in traced(tf.constant(texts))]
+    decoded = [text.decode("utf-8", "replace") for text in texts]
+    for number, row in enumerate(tokenizer.tokenize_with_offsets(decoded)):
+        assert [values[number] for values in found] == [values.tolist() for values in row]
+    assert found[1:] == [
+        [[1, 5], [0, 2, 2, 2, 3], [], [0]],
+        [[2, 6], [1, 3, 3, 3, 4], [], [1]],
+    ]
+    assert [values.to_list() for values in traced(tf.zeros([0], tf.string))] == [[], [], []]
