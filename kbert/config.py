@@ -1,13 +1,19 @@
 """BertConfig: every number that makes one BERT differ from another."""
 
 import dataclasses
+import itertools
+import re
+from collections.abc import Iterator
 
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.settings import Settings, setting
 
-ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu")
+ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "geglu")
+ATTENTION_SCORES = ("scaled_dot", "dot", "multiplicative", "additive")
 DIRECTIONS = ("both", "left")
+NORM_PLACEMENTS = {"post": "aa", "pre": "bb"}
+_CODE = re.compile("[abwn]{2}u?")
 
 # (num_layers, hidden_dim); the feed-forward width is 4 x hidden_dim and a head is 64 wide in all of
 # them. Base and large: arXiv 1810.04805, section 3; the smaller ones: arXiv 1908.08962, table 1.
@@ -58,10 +64,22 @@ class Variants:
     A field that has its default is not written into config.json.
     """
 
+    attention_score: str = setting(
+        "scaled_dot",
+        "of query s and key h: s.h / sqrt(head_dim), s.h, s.W h or v.tanh(s + h)",
+        choices=ATTENTION_SCORES,
+    )
     direction: str = setting(
         "both",
         "what a token sees of its sequence: all, or itself and what is left of it",
         choices=DIRECTIONS,
+    )
+    norm_placement: str = setting(
+        "post",
+        "LayerNorm of a block's two sub-layers: post, pre, or a code, as aa for post and bb for "
+        "pre (b before, a after, w before and after, n none; a third letter u leaves the scores "
+        "of attention unscaled), or a code for each block, as bb,bb,wa",
+        metavar="CODE",
     )
 
     def changes(self) -> dict:
@@ -105,6 +123,7 @@ class BertConfig(Variants):
             choices = field.metadata.get("choices")
             if choices is not None and value not in choices:
                 raise ValueError(f"`{field.name}` must be one of {choices}. Received: {value!r}.")
+        self._check_norm_placement()
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "
@@ -117,6 +136,39 @@ class BertConfig(Variants):
             raise ValueError(
                 f"`activation` must be one of {ACTIVATIONS}. Received: {self.activation!r}."
             )
+
+    def _check_norm_placement(self):
+        codes = str(self.norm_placement)
+        codes = NORM_PLACEMENTS.get(codes, codes).split(",")
+        unscaled = any(code.endswith("u") for code in codes)
+        if not all(map(_CODE.fullmatch, codes)) or len(codes) not in (1, self.num_layers):
+            raise ValueError(
+                "`norm_placement` must be post, pre, or two letters of a, b, w and n, and u if the "
+                "scores are not scaled, for all blocks or, with commas between them, for each. "
+                f"Received: {self.norm_placement!r} for {self.num_layers} blocks."
+            )
+        if unscaled and self.attention_score != "scaled_dot":
+            raise ValueError(
+                "`norm_placement` has u for blocks whose scaled_dot is not scaled. "
+                f"Received: attention_score={self.attention_score!r}."
+            )
+
+    def block_variants(self) -> Iterator[tuple[str, str]]:
+        """Of each block the two letters of `norm_placement`, and its attention's score."""
+        for code, count in self._norm_runs():
+            score = "dot" if code.endswith("u") else self.attention_score
+            yield from itertools.repeat((code[:2], score), count)
+
+    def _norm_runs(self) -> list[tuple[str, int]]:
+        """Codes, each with the number of blocks in a row that have it.
+
+        The last block's output is normalised, whatever its code says: as by the LayerNorm that
+        stands on a stack of pre-norm blocks.
+        """
+        *codes, top = NORM_PLACEMENTS.get(self.norm_placement, self.norm_placement).split(",")
+        lower = [(code, 1) for code in codes] or [(top, self.num_layers - 1)]
+        normalised = {"b": "w", "n": "a"}.get(top[1], top[1])
+        return [*lower, (top[0] + normalised + top[2:], 1)]
 
     @classmethod
     def preset(cls, name: str, vocabulary_size: int, **changes) -> "BertConfig":
@@ -168,36 +220,49 @@ class BertConfig(Variants):
 
     def parameters_by_formula(self) -> int:
         """The usual estimate, V x H + 12 x L x H^2."""
-        return self._total(self.formula_parts())
+        token_table, block = self._formula_sizes()
+        return token_table + self.num_layers * block
 
     def formula_parts(self) -> dict[str, int]:
-        """Of that estimate: the token table as "embedding", the 4 H^2 attention and 8 H^2
-        feed-forward weights of one "block"."""
-        return {
-            "embedding": self.vocabulary_size * self.hidden_dim,
-            "block": 12 * self.hidden_dim**2,
-        }
+        """Of that estimate, by layer: the token table as "embedding", the 4 H^2 attention and 8 H^2
+        feed-forward weights of each block."""
+        token_table, block = self._formula_sizes()
+        blocks = {f"block_{index}": block for index in range(self.num_layers)}
+        return {"embedding": token_table, **blocks}
+
+    def _formula_sizes(self):
+        return self.vocabulary_size * self.hidden_dim, 12 * self.hidden_dim**2
 
     def num_parameters(self) -> int:
         """The exact count of the encoder with its pooler, without pre-training heads."""
-        return self._total(self.exact_parts())
+        # Not the sum of `exact_parts`: a damaged file may speak of a billion layers.
+        blocks = sum(count * self._block_size(code) for code, count in self._norm_runs())
+        return self._embedding_size() + blocks + self._pooler_size()
 
     def exact_parts(self) -> dict[str, int]:
-        """Of that count: "embedding", one "block" and "pooler"."""
-        hidden, wide = self.hidden_dim, self.intermediate_dim
-        norm = 2 * hidden
+        """Of that count, by layer: "embedding", "block_0" ... and "pooler"."""
+        codes = enumerate(code for code, _ in self.block_variants())
+        blocks = {f"block_{index}": self._block_size(code) for index, code in codes}
+        return {"embedding": self._embedding_size(), **blocks, "pooler": self._pooler_size()}
+
+    def _embedding_size(self):
         rows = self.vocabulary_size + self.max_sequence_length + self.num_segments
+        return (rows + 2) * self.hidden_dim
+
+    def _block_size(self, norm_placement):
+        hidden, wide = self.hidden_dim, self.intermediate_dim
         # Query, key, value and output projection; then two layers. All with biases.
         attention = 4 * (hidden**2 + hidden)
-        feed_forward = hidden * wide + wide + wide * hidden + hidden
-        return {
-            "embedding": rows * hidden + norm,
-            "block": attention + norm + feed_forward + norm,
-            "pooler": hidden**2 + hidden,
-        }
+        # A matrix or a vector in each head.
+        score = {"multiplicative": hidden**2 // self.num_heads, "additive": hidden}
+        attention += score.get(self.attention_score, 0)
+        gated = 2 if self.activation == "geglu" else 1
+        feed_forward = gated * (hidden * wide + wide) + wide * hidden + hidden
+        norms = sum({"n": 0, "w": 2}.get(letter, 1) for letter in norm_placement[:2])
+        return attention + feed_forward + norms * 2 * hidden
 
-    def _total(self, parts: dict[str, int]) -> int:
-        return sum(parts.values()) + (self.num_layers - 1) * parts["block"]
+    def _pooler_size(self):
+        return self.hidden_dim**2 + self.hidden_dim
 
 
 def _activation(fields: dict) -> str:

@@ -101,14 +101,16 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
     padding_mask = inputs["padding_mask"]
     x = embedding(inputs["token_ids"], inputs["segment_ids"], padding_mask)
     hidden_states, attention_scores = [x], []
-    for index in range(config.num_layers):
+    for index, (norm_placement, attention_score) in enumerate(config.block_variants()):
         block = TransformerEncoderBlock(
             num_heads=config.num_heads,
             intermediate_dim=config.intermediate_dim,
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
+            attention_score=attention_score,
             direction=config.direction,
             activation=config.activation,
+            norm_placement=norm_placement,
             layer_norm_epsilon=config.layer_norm_epsilon,
             initializer_stddev=config.initializer_stddev,
             rematerialize=rematerialize,

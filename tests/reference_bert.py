@@ -15,8 +15,9 @@ import numpy as np
 _ERF = np.vectorize(math.erf)
 
 
-def encode(weights, config, token_ids, segment_ids, padding_mask):
-    """The encoder's four outputs for integer arrays (batch, sequence)."""
+def encode(weights, config, token_ids, segment_ids, padding_mask, pooled=True):
+    """The encoder's four outputs for integer arrays (batch, sequence); without the pooler, if it
+    has none."""
     rows = [
         _encode_row(weights, config, *row)
         for row in zip(token_ids, segment_ids, padding_mask, strict=True)
@@ -24,7 +25,7 @@ def encode(weights, config, token_ids, segment_ids, padding_mask):
     hidden_states = [np.stack(layer) for layer in zip(*(row[0] for row in rows), strict=True)]
     return {
         "sequence_output": hidden_states[-1],
-        "pooled_output": pool(weights, hidden_states[-1][:, 0]),
+        "pooled_output": pool(weights, hidden_states[-1][:, 0]) if pooled else None,
         "hidden_states": hidden_states,
         "attention_scores": [np.stack(s) for s in zip(*(row[1] for row in rows), strict=True)],
     }
@@ -47,7 +48,8 @@ def encoder_inputs(inputs):
 
 def masked_lm_logits(weights, config, hidden):
     """GELU(W h + b), normalised, times the token table, plus one bias a piece."""
-    x = activation(config.activation, dense(weights, "masked_lm_head/dense", hidden))
+    name = {"geglu": "gelu_tanh"}.get(config.activation, config.activation)
+    x = activation(name, dense(weights, "masked_lm_head/dense", hidden))
     x = layer_norm(weights, "masked_lm_head/norm", x, config.layer_norm_epsilon)
     return x @ weights["embedding/token_table"].T + weights["masked_lm_bias/bias"]
 
@@ -80,18 +82,51 @@ def embed(weights, epsilon, token_ids, segment_ids, padding_mask, prefix="embedd
 
 
 def block(weights, config, prefix, x, padding_mask):
-    """Post-norm: each sub-layer's output is added to its input, then normalised."""
+    """Each sub-layer's output is added to its input; post-norm normalises the sum, pre-norm the
+    sub-layer's input."""
+    first, second = norm_code(config, prefix)[:2]
+
+    def norm(name, is_there, x):
+        return layer_norm(weights, prefix + name, x, config.layer_norm_epsilon) if is_there else x
+
     attended, probabilities = attention(
-        weights, prefix + "attention/", x, padding_mask, config.num_heads, config.direction
+        weights,
+        prefix + "attention/",
+        norm("attention_input_norm", first in "bw", x),
+        padding_mask,
+        config.num_heads,
+        config.direction,
+        "dot" if norm_code(config, prefix).endswith("u") else config.attention_score,
     )
-    epsilon = config.layer_norm_epsilon
-    x = layer_norm(weights, prefix + "attention_norm", x + attended, epsilon)
-    inner = activation(config.activation, dense(weights, prefix + "intermediate", x))
-    output = x + dense(weights, prefix + "output", inner)
-    return layer_norm(weights, prefix + "output_norm", output, epsilon), probabilities
+    x = norm("attention_norm", first in "aw", x + attended)
+    inner = dense(
+        weights, prefix + "intermediate", norm("intermediate_input_norm", second in "bw", x)
+    )
+    transformed = dense(weights, prefix + "output", activation(config.activation, inner))
+    return norm("output_norm", second in "aw", x + transformed), probabilities
 
 
-def attention(weights, prefix, x, padding_mask, num_heads, direction="both"):
+def norm_code(config, prefix):
+    """The letters of a block; where the last has no norm after it, it gets one."""
+    named = {"post": "aa", "pre": "bb"}
+    codes = named.get(config.norm_placement, config.norm_placement).split(",")
+    index = int(prefix.strip("/").removeprefix("block_"))
+    code = codes[index] if len(codes) > 1 else codes[0]
+    if index == config.num_layers - 1 and code[1] in "bn":
+        code = code[0] + {"b": "w", "n": "a"}[code[1]] + code[2:]
+    return code
+
+
+def attention_score(weights, prefix, name, head, query, key):
+    """Of one query and one key of a head."""
+    if name == "multiplicative":
+        return query @ weights[prefix + "scores/kernel"][head] @ key
+    if name == "additive":
+        return weights[prefix + "scores/vector"][head] @ np.tanh(query + key)
+    return query @ key / (math.sqrt(len(query)) if name == "scaled_dot" else 1)
+
+
+def attention(weights, prefix, x, padding_mask, num_heads, direction="both", score="scaled_dot"):
     """-> (sequence, hidden) and the probabilities (heads, query, key).
 
     A token sees those of its own number; with direction left, those up to itself. One that sees
@@ -107,9 +142,14 @@ def attention(weights, prefix, x, padding_mask, num_heads, direction="both"):
         for q, number in enumerate(padding_mask):
             end = q + 1 if direction == "left" else length
             seen = [k for k in range(end) if number and padding_mask[k] == number]
-            scores = key[seen, columns] @ query[q, columns] / math.sqrt(size)
             if seen:
-                probabilities[head, q, seen] = softmax(scores)
+                scores = [
+                    attention_score(
+                        weights, prefix, score, head, query[q, columns], key[k, columns]
+                    )
+                    for k in seen
+                ]
+                probabilities[head, q, seen] = softmax(np.array(scores))
             else:
                 probabilities[head, q] = 1 / length
         context[:, columns] = probabilities[head] @ value[:, columns]
@@ -136,6 +176,9 @@ def softmax(scores):
 def activation(name, x):
     if name == "gelu_tanh":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if name == "geglu":
+        gate, value = np.split(x, 2, axis=-1)
+        return activation("gelu_tanh", gate) * value
     if name == "gelu_erf":
         return 0.5 * x * (1 + _ERF(x / math.sqrt(2)))
     return np.maximum(x, 0)

@@ -101,6 +101,10 @@ def test_defaults_are_the_papers():
         ({"layer_norm_epsilon": True}, "`layer_norm_epsilon` must be .*Received: True"),
         ({"layer_norm_epsilon": float("nan")}, "`layer_norm_epsilon`"),
         ({"activation": "swish"}, "`activation` must be one of .*'swish'"),
+        ({"norm_placement": "ax"}, "`norm_placement` must be post, pre, or two .*'ax' for 12"),
+        ({"norm_placement": "aa,bb"}, "for each. Received: 'aa,bb' for 12 blocks"),
+        ({"norm_placement": ["aa"]}, "`norm_placement` must be"),
+        ({"norm_placement": "aau", "attention_score": "dot"}, "u for blocks .*='dot'"),
         ({"direction": "right"}, "`direction` must be one of .*'left'.*'right'"),
     ],
 )
@@ -149,6 +153,22 @@ def test_unknown_activation_and_missing_vocabulary():
         BertConfig.from_dict({"vocab_size": 9, "hidden_act": "silu"})
     with pytest.raises(ValueError, match=r"`vocabulary_size` \(or `vocab_size`\).*hidden_size"):
         BertConfig.from_dict({"hidden_size": 8})
+
+
+def test_the_last_block_is_normalised():
+    """Its sum may be left as it is only where another block follows."""
+    sizes = {"num_layers": 3, "num_heads": 2, "hidden_dim": 8}
+    for given_code, expected in {
+        "post": ["aa", "aa", "aa"],
+        "pre": ["bb", "bb", "bw"],
+        "wn": ["wn", "wn", "wa"],
+        "nn,ab,nb": ["nn", "ab", "nw"],
+    }.items():
+        config = BertConfig(9, norm_placement=given_code, **sizes)
+        assert list(config.block_variants()) == [(code, "scaled_dot") for code in expected]
+    config = BertConfig(9, norm_placement="bbu,bb,bbu", **sizes)
+    expected = [("bb", "dot"), ("bb", "scaled_dot"), ("bw", "dot")]
+    assert list(config.block_variants()) == expected
 
 
 @given(

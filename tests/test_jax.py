@@ -108,6 +108,7 @@ SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "inference/test
 OTHERS = (
     "test_models.py",
     "test_config.py",
+    "test_variants.py",
     "pretraining/masking/test_token.py",
     "inference/test_answering.py",
     "engine/test_optimizers.py",

@@ -68,7 +68,7 @@ def _count(
         layer = name.split("/")[0]
         exact[layer] = exact.get(layer, 0) + math.prod(shape)
     # Some tasks have no use for the pooler.
-    encoder = [name for name in _by_layer(config, config.exact_parts()) if name != "pooler"]
+    encoder = [name for name in config.exact_parts() if name != "pooler"]
     missing = sorted(set(encoder) - set(exact))
     if missing:
         raise DataError(f"{where} has no weights of {', '.join(missing)}.")
@@ -78,25 +78,18 @@ def _count(
 
 def count_encoder(config: BertConfig) -> list[LayerCount]:
     """The layers of an encoder with its pooler; in sum `config.num_parameters()`."""
-    return _with_formula(config, _by_layer(config, config.exact_parts()))
-
-
-def _by_layer(config: BertConfig, parts: Mapping[str, int]) -> dict[str, int]:
-    """The count of each layer, from those of the embedding, of one block and of the pooler."""
-    counts = {"embedding": parts["embedding"]}
-    counts |= {f"block_{index}": parts["block"] for index in range(config.num_layers)}
-    return counts | {name: size for name, size in parts.items() if name == "pooler"}
+    return _with_formula(config, config.exact_parts())
 
 
 def _with_formula(config: BertConfig, exact: Mapping[str, int]) -> list[LayerCount]:
     """Beside each exact count its share of V x H + 12 L H^2 (`parameters_by_formula`)."""
-    formulas = _by_layer(config, config.formula_parts())
+    formulas = config.formula_parts()
     return [LayerCount(layer, formulas.get(layer), size) for layer, size in exact.items()]
 
 
 def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
     """The counts as a table for a person, with the encoder's sums and the sum of all."""
-    encoder = set(_by_layer(config, config.exact_parts()))
+    encoder = set(config.exact_parts())
     by_formula = config.parameters_by_formula()
     exact = sum(count.exact for count in layers if count.layer in encoder)
     everything = sum(count.exact for count in layers)

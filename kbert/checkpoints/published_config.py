@@ -78,7 +78,10 @@ def config_of(path: pathlib.Path, fields: Mapping) -> BertConfig:
 
 def check_is_plain(config: BertConfig, format_name: str) -> None:
     """Raise `DataError` for a field in which a model departs from BERT, before it is written."""
-    for name, value in config.changes().items():
+    departures = config.changes()
+    if config.activation == "geglu":
+        departures["activation"] = "geglu"
+    for name, value in departures.items():
         raise DataError(f"{format_name} has no place for {name} {value}: it holds BERT only.")
 
 

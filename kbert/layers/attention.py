@@ -1,12 +1,12 @@
 """Multi-head self-attention (arXiv 1706.03762, section 3.2)."""
 
 import functools
-import math
 
 import keras
 from keras import ops
 
 from kbert.layers import IMPOSSIBLE, Tensor
+from kbert.layers.attention_scores import SCORES
 from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import softmax
@@ -17,13 +17,15 @@ _UNSEEN = {"float32": IMPOSSIBLE, "bfloat16": IMPOSSIBLE, "float16": -3e4}
 
 @keras.saving.register_keras_serializable("kbert")
 class MultiHeadSelfAttention(keras.layers.Layer):
-    """softmax(Q K^T / sqrt(head_dim)) V in each head, concatenated, projected.
+    """softmax(Q K^T / sqrt(head_dim)) V in each head, concatenated, projected; or with another
+    score of a query and a key.
 
     Q, K and V come from one projection: its kernel is (hidden, 3 x hidden), in this order.
 
     Args:
         num_heads: divides the width of the input.
         dropout: share of attention probabilities set to 0 in training.
+        score: a key of `SCORES`.
         direction: "both", or "left": a token sees itself and what is left of it.
         initializer_stddev: of the kernels.
 
@@ -36,12 +38,22 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     Returns (batch, sequence, hidden).
     """
 
-    def __init__(self, num_heads, dropout=0.1, direction="both", initializer_stddev=0.02, **kwargs):
+    def __init__(
+        self,
+        num_heads,
+        dropout=0.1,
+        score="scaled_dot",
+        direction="both",
+        initializer_stddev=0.02,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
+        self.score = score
         self.direction = direction
         self.initializer_stddev = initializer_stddev
+        self.scores = SCORES[score](initializer_stddev, dtype=self.dtype_policy, name="scores")
         self.probability_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -55,6 +67,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.output_projection = self._dense(hidden, "output_projection")
         self.query_key_value.build(input_shape)
         self.output_projection.build(input_shape)
+        self.scores.build((None, self.num_heads, None, hidden // self.num_heads))
 
     def _dense(self, units, name):
         return TokenDense(
@@ -95,8 +108,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     def _attend(self, query, key, value, mask, training):
         """softmax(Q K^T / sqrt(head_dim)) V, of (batch, heads, sequence, head_dim), and the softmax
         (batch, heads, query, key)."""
-        scores = ops.matmul(query, ops.swapaxes(key, 2, 3))
-        scores = scores * ops.cast(1 / math.sqrt(query.shape[-1]), scores.dtype)
+        scores = self.scores(query, key)
         if mask is not None:
             # A sum and no choice: oneDNN takes scale and summand into the product.
             unseen = _UNSEEN[keras.backend.standardize_dtype(scores.dtype)]
@@ -109,9 +121,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         return ops.matmul(dropped, value), probabilities
 
     def _can_be_fused(self, sequence, training):
-        """The kernel drops no probabilities, and has no gradient of odd lengths."""
-        return _has_fused_kernel() and (
-            not training or (self.dropout == 0 and (sequence or 0) % 2 == 0)
+        """The kernel has one score, drops no probabilities, and has no gradient of odd lengths."""
+        return (
+            _has_fused_kernel()
+            and self.score == "scaled_dot"
+            and (not training or (self.dropout == 0 and (sequence or 0) % 2 == 0))
         )
 
     def get_config(self):
@@ -119,6 +133,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "dropout": self.dropout,
+            "score": self.score,
             "direction": self.direction,
             "initializer_stddev": self.initializer_stddev,
         }

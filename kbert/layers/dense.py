@@ -28,7 +28,8 @@ class TokenDense(keras.layers.Dense):
         if self.use_bias:
             flat = add_bias(flat, self.bias)
         # An activation that is a layer (`Gelu`) takes `training` from this call.
-        return ops.reshape(self.activation(flat), (*axes, self.units))
+        activated = self.activation(flat)
+        return ops.reshape(activated, (*axes, activated.shape[-1]))
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -53,13 +54,28 @@ class Gelu(keras.layers.Layer):
         return {**super().get_config(), "approximate": self.approximate}
 
 
+@keras.saving.register_keras_serializable("kbert")
+class Geglu(Gelu):
+    """GELU of the first half of the last axis, times the second half (arXiv 2002.05202)."""
+
+    def __init__(self, approximate: bool = True, **kwargs):
+        super().__init__(approximate, **kwargs)
+
+    def call(self, x, training=False):
+        gate, value = ops.split(x, 2, axis=-1)
+        return super().call(gate, training=training) * value
+
+
 # Each name of a BertConfig -> what makes the activation of one layer.
 ACTIVATIONS = {
     "gelu_tanh": functools.partial(Gelu, approximate=True),
     "gelu_erf": functools.partial(Gelu, approximate=False),
     # No layer of Keras's, which would cast to a type of its own.
     "relu": lambda: ops.relu,
+    "geglu": Geglu,
 }
+# How many numbers make one.
+GATED = {"geglu": 2}
 
 
 def initializer(stddev: float) -> keras.initializers.Initializer:

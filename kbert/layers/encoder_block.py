@@ -1,23 +1,27 @@
-"""One Transformer encoder block, normalised after each residual sum as in BERT."""
+"""One Transformer encoder block: two residual sums, as in BERT each normalised."""
 
 import keras
 
 from kbert.layers.attention import MultiHeadSelfAttention
-from kbert.layers.dense import ACTIVATIONS, TokenDense, initializer
+from kbert.layers.dense import ACTIVATIONS, GATED, TokenDense, initializer
 from kbert.layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable("kbert")
 class TransformerEncoderBlock(keras.layers.Layer):
-    """x = LayerNorm(x + attention(x)); LayerNorm(x + feed_forward(x)).
+    """x = LayerNorm(x + attention(x)); LayerNorm(x + feed_forward(x)); or with LayerNorms in other
+    places.
 
     Args:
         num_heads: of the attention.
         intermediate_dim: width of the feed-forward layer (4 x hidden in BERT).
         dropout: share of each sub-layer's output set to 0 in training.
         attention_dropout: share of attention probabilities set to 0 in training.
+        attention_score: a key of `attention_scores.SCORES`.
         direction: of the attention, "both" or "left".
-        activation: "gelu_tanh", "gelu_erf" or "relu".
+        activation: a key of `ACTIVATIONS`.
+        norm_placement: a letter for each of the two sums, `after(x + f(before(x)))`: "a" for a
+            LayerNorm after, "b" before, "w" before and after, "n" none.
         layer_norm_epsilon: added to the variance.
         initializer_stddev: of the kernels.
         rematerialize: keep only the input for the backward pass of training, and compute the rest
@@ -32,8 +36,10 @@ class TransformerEncoderBlock(keras.layers.Layer):
         intermediate_dim,
         dropout=0.1,
         attention_dropout=0.1,
+        attention_score="scaled_dot",
         direction="both",
         activation="gelu_tanh",
+        norm_placement="aa",
         layer_norm_epsilon=1e-12,
         initializer_stddev=0.02,
         rematerialize=False,
@@ -44,24 +50,32 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.attention_dropout = attention_dropout
+        self.attention_score = attention_score
         self.direction = direction
         self.activation = activation
+        self.norm_placement = norm_placement
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_stddev = initializer_stddev
         self.rematerialize = rematerialize
         self.attention = MultiHeadSelfAttention(
             num_heads,
             dropout=attention_dropout,
+            score=attention_score,
             direction=direction,
             initializer_stddev=initializer_stddev,
             dtype=self.dtype_policy,
             name="attention",
         )
-        self.attention_norm = self._norm("attention_norm")
-        self.output_norm = self._norm("output_norm")
+        attention, feed_forward = norm_placement
+        self.attention_input_norm = self._norm("attention_input_norm", attention in "bw")
+        self.attention_norm = self._norm("attention_norm", attention in "aw")
+        self.intermediate_input_norm = self._norm("intermediate_input_norm", feed_forward in "bw")
+        self.output_norm = self._norm("output_norm", feed_forward in "aw")
         self.residual_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
-    def _norm(self, name):
+    def _norm(self, name, is_there):
+        if not is_there:
+            return keras.layers.Identity(dtype=self.dtype_policy, name=name)
         return keras.layers.LayerNormalization(
             epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
         )
@@ -78,11 +92,15 @@ class TransformerEncoderBlock(keras.layers.Layer):
     def build(self, input_shape):
         hidden = input_shape[-1]
         self.intermediate = self._dense(
-            self.intermediate_dim, "intermediate", ACTIVATIONS[self.activation]()
+            GATED.get(self.activation, 1) * self.intermediate_dim,
+            "intermediate",
+            ACTIVATIONS[self.activation](),
         )
         self.output_dense = self._dense(hidden, "output")
+        self.attention_input_norm.build(input_shape)
         self.attention.build(input_shape)
         self.attention_norm.build(input_shape)
+        self.intermediate_input_norm.build(input_shape)
         self.intermediate.build(input_shape)
         self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.output_norm.build(input_shape)
@@ -121,16 +139,21 @@ class TransformerEncoderBlock(keras.layers.Layer):
 
     def _call(self, x, padding_mask, training, return_attention_scores):
         attended = self.attention(
-            x, padding_mask, training=training, return_attention_scores=return_attention_scores
+            self.attention_input_norm(x),
+            padding_mask,
+            training=training,
+            return_attention_scores=return_attention_scores,
         )
         if return_attention_scores:
             attended, scores = attended
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
-        transformed = self.output_dense(self.intermediate(x, training=training))
+        inner = self.intermediate(self.intermediate_input_norm(x), training=training)
+        transformed = self.output_dense(inner)
         x = self.output_norm(x + self.residual_dropout(transformed, training=training))
         return (x, scores) if return_attention_scores else x
 
     def get_config(self):
-        names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout", "direction")
-        names += ("activation", "layer_norm_epsilon", "initializer_stddev", "rematerialize")
+        names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout")
+        names += ("attention_score", "direction", "activation", "norm_placement")
+        names += ("layer_norm_epsilon", "initializer_stddev", "rematerialize")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

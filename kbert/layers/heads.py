@@ -7,6 +7,8 @@ from kbert.layers import Tensor
 from kbert.layers.dense import ACTIVATIONS, initializer
 from kbert.layers.kernels import add_bias
 
+_UNGATED = {"geglu": "gelu_tanh"}
+
 
 @keras.saving.register_keras_serializable("kbert")
 class Pooler(keras.layers.Layer):
@@ -71,7 +73,8 @@ class MaskedLMHead(keras.layers.Layer):
     def build(self, input_shape):
         self.dense = keras.layers.Dense(
             input_shape[-1],
-            activation=ACTIVATIONS[self.activation](),
+            # A gate is of feed-forward layers.
+            activation=ACTIVATIONS[_UNGATED.get(self.activation, self.activation)](),
             kernel_initializer=initializer(self.initializer_stddev),
             dtype=self.dtype_policy,
             name="dense",

@@ -25,7 +25,7 @@ def first_model(
     dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
     try:
         if start is None:
-            changes = dropout | new.changes()
+            changes = {**dropout, "activation": new.activation, **new.changes()}
             return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
         if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
             raise DataError(f"{start} and {store.path} must have the same vocabulary.")

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 
-from kbert.config import PRESETS, Variants
+from kbert.config import ACTIVATIONS, PRESETS, Variants
 from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
 from kbert.settings import Settings, setting
@@ -37,6 +37,7 @@ class NewModel(Variants, Settings):
 
     preset: str = setting("base", "size of a new model", choices=PRESETS)
     dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
+    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """Which format a folder has, and what is said of one that has none."""
 
+import dataclasses
 import json
 
 import pytest
 
-from kbert.checkpoints.formats import FORMATS, format_of, pooling_of, pooling_writer
+from kbert.checkpoints.formats import FORMATS, format_of, pooling_of, pooling_writer, writer
+from kbert.config import Variants
 from kbert.errors import DataError
+from tests.checkpoints.published_models import make
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,22 @@ def test_poolings(tmp_path):
         else:
             with pytest.raises(DataError, match=f"The format {name} has no place.*--encoder-only"):
                 pooling_writer(name)
+
+
+DEPARTURES = [
+    ("attention_score", "dot"),
+    ("direction", "left"),
+    ("norm_placement", "pre"),
+    ("activation", "geglu"),
+]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "kbert"])
+def test_others_refuse_by_name_what_departs_from_bert(name, tmp_path):
+    assert {field.name for field in dataclasses.fields(Variants)} < {name for name, _ in DEPARTURES}
+    checkpoint = make("encoder")
+    for field, value in DEPARTURES:
+        changed = dataclasses.replace(checkpoint.config, **{field: value})
+        with pytest.raises(DataError, match=f"has no place for {field} {value}"):
+            writer(name)(tmp_path / "x", checkpoint._replace(config=changed))
+    assert not (tmp_path / "x").exists()

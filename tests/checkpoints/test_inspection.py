@@ -33,6 +33,25 @@ CONFIGS = [
         max_sequence_length=9,
         num_segments=3,
     ),
+    BertConfig(
+        7,
+        num_layers=3,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        activation="geglu",
+        attention_score="multiplicative",
+        norm_placement="nw,ab,nn",
+    ),
+    BertConfig(
+        7,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        attention_score="additive",
+        norm_placement="pre",
+    ),
 ]
 
 
@@ -49,6 +68,7 @@ def counted(model):
 def test_arithmetic_is_what_a_model_has(config):
     counts = {count.layer: count.exact for count in count_encoder(config)}
     assert counts == counted(build_encoder(config))
+    assert sum(counts.values()) == config.num_parameters()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.special import ndtr
 
 from kbert import BertConfig, build_encoder
-from kbert.layers.dense import ACTIVATIONS, Gelu, TokenDense, blank_weights, initializer
+from kbert.layers.dense import ACTIVATIONS, Geglu, Gelu, TokenDense, blank_weights, initializer
 from kbert.layers.heads import MaskedLMHead
 from tests.layers.contract import check_layer, dtype_of, gradients, numpy
 
@@ -71,6 +71,13 @@ def test_value_of_16_bits_in_training_is_the_nearest(name):
 
 def _arguments(name, training):
     return {} if name == "relu" else {"training": training}
+
+
+def test_geglu_is_a_gate_and_a_value():
+    x = np.random.default_rng(2).normal(size=(7, 10)).astype("float32")
+    expected = FORMULAS["gelu_tanh"](x[:, :5].astype("float64")) * x[:, 5:]
+    for training in (False, True):
+        np.testing.assert_allclose(numpy(Geglu()(x, training=training)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""TransformerEncoderBlock: post-norm residuals, three activations."""
+"""TransformerEncoderBlock: post-norm residuals, four activations, other variants."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def x():
     return np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
 
 
-def block(activation="gelu_tanh", epsilon=1e-12):
+def block(activation="gelu_tanh", epsilon=1e-12, **variant):
     return TransformerEncoderBlock(
         num_heads=2,
         intermediate_dim=16,
@@ -25,11 +25,23 @@ def block(activation="gelu_tanh", epsilon=1e-12):
         activation=activation,
         layer_norm_epsilon=epsilon,
         name="block_0",
+        **variant,
     )
 
 
 def test_contract(x, precision):
     check_layer(block(), x, MASK, precision=precision)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"activation": "geglu", "norm_placement": "wb", "attention_score": "additive"},
+        {"norm_placement": "na", "attention_score": "multiplicative", "direction": "left"},
+    ],
+)
+def test_contract_of_variants(x, precision, variant):
+    check_layer(block(**variant), x, MASK, precision=precision)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -55,7 +67,7 @@ def test_equals_reference(x, activation, epsilon):
         np.testing.assert_allclose(numpy(scores)[row], probabilities, atol=1e-5)
 
 
-def test_the_three_activations_differ(x):
+def test_the_activations_differ(x):
     results = []
     for activation in ACTIVATIONS:
         layer = block(activation)

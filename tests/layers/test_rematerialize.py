@@ -33,9 +33,15 @@ def one_step(config, rematerialize, jit_step):
     return model.get_weights()
 
 
-@pytest.mark.parametrize("jit_step", [False, True])
-def test_same_weights(tiny_config, jit_step):
-    config = dataclasses.replace(tiny_config, num_layers=2, dropout=0.3, attention_dropout=0.3)
+@pytest.mark.parametrize(
+    # The additive score is computed again by itself, too.
+    ("jit_step", "score"),
+    [(False, "additive"), (True, "scaled_dot")],
+)
+def test_same_weights(tiny_config, jit_step, score):
+    config = dataclasses.replace(
+        tiny_config, num_layers=2, dropout=0.3, attention_dropout=0.3, attention_score=score
+    )
     plain, again = (one_step(config, flag, jit_step) for flag in (False, True))
     for one, other in zip(plain, again, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
