@@ -81,13 +81,5 @@ def run_command(name: str, argv: list[str]) -> int:
     return exit_code(parser, run)
 
 
-def print_bad_rows(summary: dict, file=None) -> None:
-    """What `--skip-bad` counted; nothing without that option."""
-    if "rows_bad" in summary:
-        print(f"{summary['rows_bad']} bad rows", file=file)
-        for message in summary["problems"]:
-            print(f"  {message}", file=file)
-
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ others are given.
 import sys
 from argparse import Namespace
 
-from .cli import print_bad_rows, run_command
+from .cli import run_command
 from .parsing import Parser
 
 
@@ -40,7 +40,7 @@ def run(args: Namespace) -> None:
     from kbert.inference.settings import ComputeSettings
     from kbert.settings import from_options, given_options
     from kbert.tasks import reading_fields
-    from kbert.tasks.readers.bad_rows import BadRowSettings
+    from kbert.tasks.readers.bad_rows import BadRowSettings, report_lines
     from kbert.tasks.readers.glue import GlueFile
 
     compute = from_options(ComputeSettings, args)
@@ -54,8 +54,7 @@ def run(args: Namespace) -> None:
     skip_bad = from_options(BadRowSettings, args).skip_bad
     scores = evaluate(task, checkpoint, args.file, compute.batch_size, skip_bad, progress=True)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
-    print_bad_rows(scores)
-    print(task.report(scores))
+    print(*report_lines(scores), task.report(scores), sep="\n")
     if args.output is not None:
         write_json(args.output, scores)
         print(f"wrote {args.output}")

@@ -22,7 +22,7 @@ import dataclasses
 import sys
 from argparse import Namespace
 
-from .cli import print_bad_rows, run_command
+from .cli import run_command
 from .parsing import Parser
 
 
@@ -87,47 +87,18 @@ def _add_files(parser):
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.finetuning.run import finetune
-    from kbert.tasks import TASKS
-
-    if hasattr(args, "seeds"):
-        return _run_seeds(args)
-    summary = finetune(*arguments(args), **keywords(args))
-    for part in ("train", "validation"):
-        counts = "".join(f"; {name}: {n}" for name, n in summary[f"{part}_counts"].items())
-        rows, cut = summary[f"{part}_rows"], summary[f"{part}_rows_cut"]
-        print(f"{part}: {rows} rows, {cut} of them cut{counts}")
-    print_bad_rows(summary)
-    if summary["output_layer"] == "of the checkpoint":
-        print(f"the output layer of {args.checkpoint} was trained further: same task, same labels")
-    scores = _shown(args, summary["scores"]) or "not scored"
-    print(f"epoch {summary['best_epoch']} of {summary['epochs']} kept: {scores}")
-    rate = summary["learning_rate"]
-    print(f"{summary['steps']} steps at a rate of {rate:g} in {summary['seconds']} s")
-    if summary["failed"]:
-        metric, trivial = TASKS[args.task].metric_names[0], summary["trivial_score"]
-        print(
-            f"No better than an answer that ignores the text ({metric} {trivial:.4f}). Try another "
-            "--learning-rate, more --epochs or more rows."
-        )
-    print(f"wrote {args.output}")
-    return None
-
-
-def _run_seeds(args):
     from kbert.finetuning.several_runs import finetune_several, seeds
+    from kbert.finetuning.summary import best_line, runs_lines, summary_lines
 
-    *what, settings = arguments(args)
-    changes = seeds(settings.seed, args.seeds)
-    report = finetune_several(*what, settings, changes, **keywords(args))
-    for name, found in report["runs"].items():
-        scores = _shown(args, found["scores"]) or found["error"]
-        print(f"{name:<10}{scores}{'  (failed)' if found['failed'] else ''}")
-    print(f"{'mean':<10}{_shown(args, report['mean'])}")
-    if len(report["runs"]) > 1:
-        print(f"{'deviation':<10}{_shown(args, report['standard_deviation'])}")
-    runs, trivial = len(report["runs"]), report["trivial_score"]
-    print(f"{report['failed']} of {runs} failed: no better than {trivial:.4f}, without the text")
-    print(f"best by {report['metric']}: {report['best']}; wrote {args.output}")
+    if not hasattr(args, "seeds"):
+        summary = finetune(*arguments(args), **keywords(args))
+        lines = [*summary_lines(summary), f"wrote {args.output}"]
+    else:
+        *what, settings = arguments(args)
+        changes = seeds(settings.seed, args.seeds)
+        report = finetune_several(*what, settings, changes, **keywords(args))
+        lines = [*runs_lines(report), best_line(report, args.output)]
+    print(*lines, sep="\n")
 
 
 def arguments(args, **known):
@@ -158,14 +129,6 @@ def keywords(args):
         "from_random": args.from_random,
         "overwrite": args.overwrite,
     }
-
-
-def _shown(args, scores):
-    """The scores that are single numbers, in a line."""
-    from kbert.tasks import TASKS
-
-    names = [name for name in TASKS[args.task].metric_names if scores.get(name) is not None]
-    return ", ".join(f"{name} {scores[name]:.4f}" for name in names)
 
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.checkpoints.directory import load_config
-    from kbert.finetuning.best_epoch import rank
     from kbert.finetuning.learning_rate import sweep_rates
     from kbert.finetuning.settings import Grid
     from kbert.finetuning.several_runs import finetune_several, grid
+    from kbert.finetuning.summary import best_line, sweep_lines
     from kbert.settings import from_options
 
     values = vars(from_options(Grid, args))
@@ -46,18 +46,7 @@ def run(args: Namespace) -> None:
     changes = grid(values)
     first = next(iter(changes.values()))
     report = finetune_several(*arguments(args, **first), changes, **keywords(args))
-    metric = report["metric"]
-
-    def order(found):
-        return rank(found["scores"], metric)
-
-    scores = [name for name in report["mean"] if name != metric]
-    print("  ".join(f"{name:>13}" for name in (*first, "best_epoch", metric, *scores)))
-    for found in sorted(report["runs"].values(), key=order, reverse=True):
-        cells = [*(found[name] for name in first), found.get("best_epoch", "-")]
-        cells += [f"{found['scores'].get(name, float('nan')):.4f}" for name in (metric, *scores)]
-        print("  ".join(f"{cell:>13}" for cell in cells), "failed" if found["failed"] else "")
-    print(f"best by {metric}: {report['best']}; wrote {args.output}")
+    print(*sweep_lines(report, list(first)), best_line(report, args.output), sep="\n")
 
 
 if __name__ == "__main__":

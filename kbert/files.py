@@ -70,7 +70,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(path.parent, f".{path.name}") as temporary, _naming(path):
+    with _temporary(path.parent, f".{path.name}") as temporary, naming(path):
         yield temporary
         # Some writers give their files to the owner alone.
         os.chmod(temporary, 0o666 & ~_umask())
@@ -93,7 +93,7 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             yield temporary
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(path.parent, f".{path.name}") as temporary, _naming(path):
+    with _temporary(path.parent, f".{path.name}") as temporary, naming(path):
         temporary.mkdir()
         yield temporary
         _synchronize_all(temporary)
@@ -117,7 +117,7 @@ def replacing_together(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     folder = pathlib.Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     _move_ready(folder)
-    with _temporary(folder, _READY) as temporary, _naming(folder):
+    with _temporary(folder, _READY) as temporary, naming(folder):
         temporary.mkdir()
         yield temporary
         _synchronize_all(temporary)
@@ -130,6 +130,21 @@ def current(folder: str | os.PathLike, name: str) -> pathlib.Path:
     """Where a file is that `replacing_together` writes."""
     new = pathlib.Path(folder, _READY, name)
     return new if new.exists() else pathlib.Path(folder, name)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """An error that says that the disk is full becomes an OSError that names `path`.
+
+    `write` itself names no file, and libraries have classes of their own for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        for number in DISK_FULL:
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -228,21 +243,6 @@ def _is_running(process: int) -> bool:
     except OSError:  # It is another user's.
         return True
     return True
-
-
-@contextlib.contextmanager
-def _naming(path: pathlib.Path) -> Iterator[None]:
-    """An error that says that the disk is full becomes an OSError that names `path`.
-
-    `write` itself names no file, and libraries have classes of their own for it.
-    """
-    try:
-        yield
-    except Exception as error:
-        for number in DISK_FULL:
-            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number), str(path)) from error
-        raise
 
 
 def _move_ready(folder: pathlib.Path) -> None:

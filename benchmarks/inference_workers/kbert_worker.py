@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from itertools import chain
 
 from serving_requests import serve
 
@@ -10,6 +11,7 @@ from kbert.tensorflow_start import import_tensorflow_quietly
 
 def open_model(precision, length):
     import_tensorflow_quietly()
+    from kbert.inference.pieces import pieces_of_examples
     from kbert.serving.checkpoint_or_export import load_answerer
     from kbert.tasks.texts import TextExample
 
@@ -18,7 +20,8 @@ def open_model(precision, length):
 
     def scores(texts):
         examples = [TextExample(text, None, None, "") for text in texts]
-        return [found["probabilities"]["1"] for found in answerer.answer_in_pieces(examples)]
+        answers = chain.from_iterable(map(answerer.answer_piece, pieces_of_examples(examples)))
+        return [found["probabilities"]["1"] for found in answers]
 
     return scores
 

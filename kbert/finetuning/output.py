@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy, write
-from kbert.engine.claim import claim
+from kbert.claim import claim, unfinished
 from kbert.errors import DataError
 from kbert.files import read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import Best
@@ -44,11 +44,6 @@ def check_output(
             "Choose another."
         )
     return output
-
-
-def unfinished(output: pathlib.Path) -> pathlib.Path:
-    """The folder in which the run for an output works."""
-    return output.with_name(f"{output.name}.unfinished")
 
 
 def claim_run(output: pathlib.Path, request: Mapping[str, Mapping], overwrite: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.formats import load_any
+from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.logs import LogWriter
@@ -23,7 +24,6 @@ from kbert.finetuning.output import (
     claim_run,
     finish,
     keep_best,
-    unfinished,
 )
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, read_rows
 from kbert.finetuning.settings import (

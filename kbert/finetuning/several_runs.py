@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
 from kbert.checkpoints.formats import load_any
+from kbert.claim import unfinished
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
@@ -27,7 +28,6 @@ from kbert.finetuning.output import (
     SUMMARY,
     check_output,
     finish,
-    unfinished,
 )
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
 from kbert.finetuning.run import checked_metric, finetune_on, has_failed

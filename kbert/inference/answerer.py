@@ -1,24 +1,19 @@
-"""A fine-tuned model, ready to answer: instances, long lists of examples, lines of a stream."""
+"""A fine-tuned model, ready to answer instances, examples, pieces of files."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from kbert.errors import DataError
 from kbert.inference.answering import answer_features
 from kbert.inference.forward import Forward
-from kbert.inference.lines import arriving_lines
+from kbert.inference.pieces import Piece
 from kbert.tasks.base import Example, Task
-from kbert.tasks.readers.bad_rows import BadRows
-from kbert.tasks.readers.lines import decode_line, without_end
 
 if TYPE_CHECKING:
     import keras
-
-# Answered at once: enough to sort by length, few enough that answers come soon.
-AT_ONCE = 1024
 
 
 @dataclasses.dataclass
@@ -70,35 +65,13 @@ class Answerer:
         values = {name: getattr(example, name) for name in self.task.instance_fields}
         return next(iter(values.values())) if len(values) == 1 else values
 
-    def answer_in_pieces(
-        self, examples: Sequence[Example], progress: tqdm | None = None
-    ) -> Iterator[dict]:
-        """The answer to each example, in order; the first ones long before the last."""
-        for start in range(0, len(examples), AT_ONCE):
-            yield from self.answer(examples[start : start + AT_ONCE], progress)
-
-    def answer_lines(
-        self, stream: IO[bytes], name: str, bad: BadRows, progress: tqdm | None = None
-    ) -> Iterator[dict]:
-        """The answer to each line of a stream, as soon as the line is there.
-
-        In the place of a bad row stands {"error": what is wrong with it}. Unless bad rows are
-        counted, raises `DataError` with `name` and line.
-        """
-        number = 0
-        for lines in arriving_lines(stream, AT_ONCE):
-            examples, errors = [], {}
-            for place, raw in enumerate(lines):
-                number += 1
-                try:
-                    line = without_end(decode_line(raw, name, number))
-                    examples.append(self.task.parse(line, f"{name}, line {number}"))
-                except DataError as error:
-                    bad.add(error)
-                    errors[place] = {"error": str(error)}
-            answers = iter(self.answer(examples, progress))
-            for place in range(len(lines)):
-                yield errors[place] if place in errors else next(answers)
+    def answer_piece(self, piece: Piece, progress: tqdm | None = None) -> list[dict]:
+        """As `answer`, with the errors of bad rows in their places."""
+        answers = iter(self.answer(piece.examples, progress))
+        return [
+            piece.errors[place] if place in piece.errors else next(answers)
+            for place in range(piece.num_answers)
+        ]
 
 
 def checked_instances(instances: Sequence[str | Mapping]) -> Iterator[tuple[str, str | Mapping]]:

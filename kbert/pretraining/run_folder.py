@@ -3,10 +3,10 @@
 import dataclasses
 import pathlib
 
+from kbert.claim import FILE, differences
+from kbert.claim import claim as claim_folder
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
-from kbert.engine.claim import FILE, differences
-from kbert.engine.claim import claim as claim_folder
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.pretraining.settings import PretrainingSettings

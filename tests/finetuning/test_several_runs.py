@@ -13,9 +13,9 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from kbert import evaluate, finetune
 from kbert.checkpoints.formats import load_finetuned
+from kbert.claim import unfinished
 from kbert.errors import DataError, TrainingError
 from kbert.finetuning import several_runs
-from kbert.finetuning.output import unfinished
 from kbert.finetuning.settings import FinetuningSettings
 from kbert.finetuning.several_runs import finetune_several, grid, seeds
 from kbert.tasks.classification import ClassificationTask

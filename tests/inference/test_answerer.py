@@ -1,7 +1,5 @@
-"""Answers: in the order of the examples, whole for windows, and as soon as lines arrive."""
+"""Answers: in the order of the examples, whole for windows."""
 
-import io
-import os
 from types import SimpleNamespace
 
 import keras
@@ -9,12 +7,9 @@ import numpy as np
 import pytest
 
 from kbert.errors import DataError
-from kbert.inference import answerer as answerers
 from kbert.inference.answerer import Answerer
 from kbert.inference.answering import answer_features
-from kbert.inference.lines import arriving_lines
 from kbert.tasks.features import Feature
-from kbert.tasks.readers.bad_rows import BadRows
 
 
 class SumTask:
@@ -70,13 +65,6 @@ def test_windows_and_lengths_come_back_in_order(checkpoint):
     assert answers[0] == sum(examples[0]) + 41
 
 
-def test_long_lists_are_answered_in_pieces(answerer, monkeypatch):
-    monkeypatch.setattr(answerers, "AT_ONCE", 2)
-    answers = answerer.answer_in_pieces([[1], [2], [3, 4, 5, 6], [7], [8]])
-    assert next(answers) == {"sum": 1}
-    assert [found["sum"] for found in answers] == [2, 18, 7, 8]
-
-
 def test_instances(answerer):
     assert answerer.predict(["1 2", "3"]) == [{"sum": 3}, {"sum": 3}]
     assert answerer.predict([]) == []
@@ -85,49 +73,3 @@ def test_instances(answerer):
     for wrong in ("a text", None, {"text": "a"}, 3):
         with pytest.raises(DataError, match="Expected a list of instances"):
             answerer.predict(wrong)
-
-
-def lines_of(answerer, content, skip=False):
-    return list(answerer.answer_lines(io.BytesIO(content), "input", BadRows(skip)))
-
-
-def test_lines_of_a_stream(answerer):
-    answers = lines_of(answerer, b"\xef\xbb\xbf1 2\r\n3\n4 5 6 7")
-    assert [found["sum"] for found in answers] == [3, 3, 22]
-    assert lines_of(answerer, b"") == []
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [(b"1\nx\n2\n", "input, line 2: expected numbers"), (b"1\n\xff\n2", "line 2: expected UTF-8")],
-)
-def test_lines_that_do_not_fit_are_named(answerer, content, expected):
-    with pytest.raises(DataError, match=expected):
-        lines_of(answerer, content)
-    first, bad, last = lines_of(answerer, content, skip=True)
-    assert (first, last) == ({"sum": 1}, {"sum": 2})
-    assert expected in bad["error"]
-
-
-def test_a_pipe_is_answered_line_by_line():
-    source, sink = os.pipe()
-    with open(source, "rb") as stream, open(sink, "wb", buffering=0) as writer:
-        lines = arriving_lines(stream, most=10)
-        for line in (b"one\n", b"two\n"):
-            writer.write(line)
-            assert next(lines) == [line[:-1]]
-        writer.write(b"half")
-        writer.close()
-        assert list(lines) == [[b"half"]]
-
-
-def test_a_file_comes_in_the_same_pieces_every_time(tmp_path):
-    lines = [f"{i} {'x' * (i % 300)}".encode() for i in range(5000)]
-    (tmp_path / "lines.txt").write_bytes(b"\n".join(lines))
-    found = []
-    for _ in range(3):
-        with open(tmp_path / "lines.txt", "rb") as file:
-            found.append(list(arriving_lines(file, most=64)))
-    assert found[0] == found[1] == found[2]
-    assert [line for piece in found[0] for line in piece] == lines
-    assert max(map(len, found[0])) <= 64

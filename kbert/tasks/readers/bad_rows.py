@@ -1,7 +1,7 @@
 """Rows that do not fit: an error at once, or counted and reported; never dropped in silence."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from kbert.errors import DataError
 from kbert.settings import Settings, setting
@@ -42,6 +42,13 @@ class BadRowSettings(Settings):
     skip_bad: bool = setting(
         False, "count rows that do not fit and leave them out, instead of stopping at the first"
     )
+
+
+def report_lines(report: Mapping) -> list[str]:
+    """`BadRows.report` as lines for a person; none where it is not in `report`."""
+    if "rows_bad" not in report:
+        return []
+    return [f"{report['rows_bad']} bad rows", *(f"  {found}" for found in report["problems"])]
 
 
 def not_empty(rows: Iterable, name: str, path, bad: BadRows) -> Iterator:

@@ -10,6 +10,11 @@ from kbert.files import read_object, write_json
 FILE = "run.json"
 
 
+def unfinished(output: pathlib.Path) -> pathlib.Path:
+    """The folder in which the run for an output works, until the output is whole."""
+    return output.with_name(f"{output.name}.unfinished")
+
+
 def claim(run: pathlib.Path, wanted: Mapping[str, Mapping]) -> None:
     """Write what a run is asked for into its folder, or see that it was asked for the same.
 
