@@ -112,10 +112,11 @@ def check_size(
         shapes: of all arrays in it.
         num_layers: of the encoder's layers, those that the model has; None for all.
     """
-    parts = config.exact_parts()
-    layers = config.num_layers if num_layers is None else num_layers
     # A model may be without a pooler.
-    wanted = parts["embedding"] + layers * parts["block"]
+    wanted = config.num_parameters() - config.hidden_dim * (config.hidden_dim + 1)
+    if num_layers is not None and num_layers < config.num_layers:
+        parts = config.exact_parts()
+        wanted -= sum(parts[f"block_{index}"] for index in range(num_layers, config.num_layers))
     found = sum(map(math.prod, shapes))
     if found < wanted:
         raise DataError(
