@@ -3,7 +3,8 @@
     kbert vocabulary samples/text --output vocab.txt --size 2000
 
 Files are .txt, .md or .jsonl, plain or compressed (.gz .xz .zst), in UTF-8; folders are searched.
-Writes one piece a line, the special tokens first, and prints:
+Writes one piece a line, the special tokens first. Stopped at any moment, the same command goes on
+from what it has counted, in OUTPUT.unfinished. Prints:
 
     vocab.txt: 2,000 pieces (uncased), 99.69% of characters, 1.15 pieces a word
     0.1 MB, 29,066 words (3,363 distinct): counted in 0.1 s (1.9 MB/s), learned in 0.2 s
@@ -34,25 +35,22 @@ def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.corpus.settings import VocabularySettings
     from kbert.corpus.vocabulary import learn_vocabulary
-    from kbert.files import check_writable, locked
+    from kbert.files import check_writable
     from kbert.settings import from_options
-    from kbert.text.vocabulary import save_vocabulary
 
     settings = from_options(VocabularySettings, args)
     check_writable(args.output)  # Before minutes of work.
-    with locked(args.output):
-        trained = learn_vocabulary(
-            args.files,
-            settings.size,
-            lowercase=not args.cased,
-            min_frequency=settings.min_frequency,
-            coverage=settings.coverage,
-            field=settings.field,
-            num_workers=settings.workers,
-            progress=not args.quiet,
-            output=args.output,
-        )
-        save_vocabulary(args.output, trained.pieces)
+    trained = learn_vocabulary(
+        args.files,
+        settings.size,
+        lowercase=not args.cased,
+        min_frequency=settings.min_frequency,
+        coverage=settings.coverage,
+        field=settings.field,
+        num_workers=settings.workers,
+        progress=not args.quiet,
+        output=args.output,
+    )
     _print_summary(args, trained)
 
 

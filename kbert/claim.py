@@ -1,11 +1,15 @@
 """A run's folder belongs to one run: run.json says what it was asked for."""
 
+import contextlib
+import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 
 from kbert.errors import DataError
-from kbert.files import read_object, write_json
+from kbert.files import as_json, locked, naming, read_object, write_json
 
 FILE = "run.json"
 
@@ -13,6 +17,40 @@ FILE = "run.json"
 def unfinished(output: pathlib.Path) -> pathlib.Path:
     """The folder in which the run for an output works, until the output is whole."""
     return output.with_name(f"{output.name}.unfinished")
+
+
+@contextlib.contextmanager
+def claimed(output: str | os.PathLike, wanted: Mapping[str, Mapping]) -> Iterator[pathlib.Path]:
+    """The folder in which the run for an output works, for the block that makes the output.
+
+    What a block that was stopped left there is found by the next one. At the end the folder goes,
+    and where the block raises `DataError`: another run of the same input would raise it, too.
+
+    Raises `DataError` for the folder of another run, and while another process has it.
+    """
+    output = pathlib.Path(output).resolve()
+    work = unfinished(output)
+    with locked(output), naming(output):
+        claim(work, wanted)
+        try:
+            yield work
+        except DataError:
+            shutil.rmtree(work)
+            raise
+        shutil.rmtree(work)
+
+
+def stamp(paths: Iterable[str | os.PathLike]) -> str:
+    """What differs where a file has changed, of these or in folders among these."""
+    files = [
+        file
+        for path in map(pathlib.Path, paths)
+        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
+        if file.is_file()
+    ]
+    found = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.sha256(as_json(found).encode()).hexdigest()[:16]
+    return f"{len(files)} files of {sum(size for _, size, _ in found)} bytes ({digest})"
 
 
 def claim(run: pathlib.Path, wanted: Mapping[str, Mapping]) -> None:

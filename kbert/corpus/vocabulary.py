@@ -14,6 +14,7 @@ benchmarks/text.py measures it; docs/tokenizer.md has larger texts and Chinese.
 """
 
 import os
+import pathlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,12 +22,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from kbert.claim import claimed, stamp, unfinished
 from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.merges import Alphabet, PieceLearner, choose_alphabet
 from kbert.corpus.settings import VocabularySettings
 from kbert.corpus.word_counts import count_words
 from kbert.errors import DataError
-from kbert.text.vocabulary import SPECIAL_TOKENS
+from kbert.text.vocabulary import SPECIAL_TOKENS, save_vocabulary
 from kbert.text.words import WordTable
 
 # Characters may take this share of the vocabulary; the rest is for merges.
@@ -91,25 +93,47 @@ def learn_vocabulary(
             4 MB of text they are started with "spawn": a script that calls this needs
             `if __name__ == "__main__":`.
         progress: show progress bars on stderr.
-        output: where the pieces will be written, which is no text even if it lies in a folder.
+        output: where to write the pieces, too; no text even if it lies in a folder. Stopped at any
+            moment, the same call then goes on from what it has counted, in OUTPUT.unfinished.
 
     Raises:
         DataError: files that cannot be read as text, no words in them, or `size` too small.
     """
-    VocabularySettings(size, min_frequency, coverage, field, num_workers)  # Checks them.
+    settings = VocabularySettings(size, min_frequency, coverage, field, num_workers)  # Checks them.
+    normalisation = {
+        "lowercase": lowercase,
+        "strip_accents": strip_accents,
+        "split_chinese": split_chinese,
+    }
+    table = WordTable(**normalisation)
+    if output is None:
+        return _learn(TextReader(files, field=field), table, settings, progress, None)
+    own = [output, unfinished(pathlib.Path(output))]
+    reader = TextReader(files, field=field, leave_out=own)
+    counted = {"files": stamp(reader.files), "field": field, **normalisation}
+    with claimed(output, {"counted": counted}) as folder:
+        trained = _learn(reader, table, settings, progress, folder)
+        save_vocabulary(output, trained.pieces)
+    return trained
+
+
+def _learn(
+    reader: TextReader,
+    table: WordTable,
+    settings: VocabularySettings,
+    progress: bool,
+    folder: pathlib.Path | None,
+) -> TrainedVocabulary:
     started = time.perf_counter()
-    reader = TextReader(files, field=field, leave_out=[] if output is None else [output])
-    table = WordTable(lowercase, strip_accents, split_chinese)
-    words, num_bytes = count_words(_texts(reader, progress), table, num_workers)
+    words, num_bytes = count_words(_texts(reader, progress), table, settings.workers, folder)
     counted = time.perf_counter()
     if not words:
         raise DataError(f"There are no words in {', '.join(map(str, reader.files[:3]))}.")
-    alphabet = _alphabet(words, size, coverage, min_frequency)
+    size, min_frequency = settings.size, settings.min_frequency
+    alphabet = _alphabet(words, size, settings.coverage, min_frequency)
     learner = PieceLearner(words, alphabet, SPECIAL_TOKENS, min_frequency)
-    start = len(learner.pieces)
-    with tqdm(
-        total=size, initial=start, desc="learning", unit="piece", disable=None if progress else True
-    ) as bar:
+    start, hidden = len(learner.pieces), None if progress else True
+    with tqdm(total=size, initial=start, desc="learning", unit="piece", disable=hidden) as bar:
         for _ in learner.learn(size):
             bar.update()
     num_words = sum(words.values())

@@ -3,10 +3,12 @@
 import collections
 import functools
 import itertools
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from kbert.corpus.pool import Pool, usable_cores
+from kbert.corpus.saved_counts import SavedCounts
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
 
 _CHUNK_CHARACTERS = 4 << 20
@@ -22,31 +24,39 @@ class WordCounts(NamedTuple):
 
 
 def count_words(
-    texts: Iterable[str], table: WordTable, num_workers: int | None = None
+    texts: Iterable[str],
+    table: WordTable,
+    num_workers: int | None = None,
+    folder: pathlib.Path | None = None,
 ) -> WordCounts:
     """Count the words of a stream of texts, in parallel processes once the stream is long.
 
     Memory is bounded by the distinct words: beyond four million of them the rarest are dropped. The
-    result depends on the texts only, not on the number of processes.
+    result depends on the texts only, not on the number of processes, nor on a stop.
 
     Args:
         texts: the texts; words do not reach across them.
         table: how to normalise and split.
         num_workers: processes; None takes one for each core.
+        folder: where counts are saved, and found again after a stop; None saves none.
     """
-    total, num_bytes = collections.Counter(), 0
-    chunks = _chunks(texts)
+    total = SavedCounts(folder)
+    # What has been counted is read again, which takes a small part of the time.
+    chunks = itertools.islice(_chunks(texts), total.num_chunks, None)
     first = list(itertools.islice(chunks, 2))
     if len(first) < 2:
         num_workers = 1  # Starting processes would take longer than counting.
     num_workers = num_workers or usable_cores()
     with Pool(num_workers, functools.partial(_counter, table), num_workers > 1) as pool:
         for words, chunk_bytes in pool.map(itertools.chain(first, chunks)):
-            total.update(words)
-            num_bytes += chunk_bytes
-            if len(total) > _MAX_DISTINCT_WORDS:
-                total = _without_rare(total)
-    return WordCounts(total, num_bytes)
+            total.words.update(words)
+            total.num_bytes += chunk_bytes
+            total.num_chunks += 1
+            if len(total.words) > _MAX_DISTINCT_WORDS:
+                total.words = _without_rare(total.words)
+            total.save()
+    total.save(last=True)
+    return WordCounts(total.words, total.num_bytes)
 
 
 def _counter(table: WordTable) -> Callable[[str], WordCounts]:

@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 import json
 import os
-import pathlib
 import shutil
 import sys
 import time
@@ -19,9 +18,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from kbert.claim import claim, unfinished
-from kbert.errors import DataError
-from kbert.files import as_json, check_writable, locked, naming, read_object, replacing, write_json
+from kbert.claim import claimed, stamp
+from kbert.files import as_json, check_writable, read_object, replacing, write_json
 from kbert.inference.answer_rows import answer_rows, is_table
 from kbert.inference.answerer import Answerer
 from kbert.inference.pieces import STANDARD_INPUT, pieces_of_files
@@ -85,7 +83,7 @@ def answer_files(answerer: Answerer, job: AnswerJob, output: str | None = None) 
     hidden = True if output is None and sys.stdout.isatty() else None
     with tqdm(desc="predict", unit=" rows", disable=hidden) as bar:
         if output is not None and _can_go_on(job.files, output):
-            count = _answer_in_parts(answerer, job, pathlib.Path(output).resolve(), bad, bar)
+            count = _answer_in_parts(answerer, job, output, bad, bar)
         else:
             count = _answer_at_once(answerer, job, output, bad, bar)
     return {"answers": count, "texts_cut": answerer.cut, **(bad.report() if bad.messages else {})}
@@ -105,17 +103,10 @@ def _answer_at_once(answerer, job, output, bad, bar) -> int:
 
 
 def _answer_in_parts(answerer, job, output, bad, bar) -> int:
-    work = unfinished(output)
-    with locked(output), naming(output):
-        claim(work, _request(answerer, job))
-        try:
-            count = _extend(answerer, job, work, bad, bar)
-        except DataError:  # Of the input: these files have no answers.
-            shutil.rmtree(work)
-            raise
+    with claimed(output, _request(answerer, job)) as work:
+        count = _extend(answerer, job, work, bad, bar)
         with replacing(output) as temporary:
             _finish(job, work / _ANSWERS, temporary, output)
-        shutil.rmtree(work)
     return count
 
 
@@ -186,7 +177,7 @@ def _can_go_on(files, output) -> bool:
 def _request(answerer, job) -> dict:
     """What two runs must agree in, so that one can go on where the other stopped."""
     return {
-        "files": {name: _stamp(name) for name in (job.model, *job.files)},
+        "files": {name: stamp([name]) for name in (job.model, *job.files)},
         "task": {"task": answerer.task.name, **answerer.task.to_json()},
         "settings": {
             **dataclasses.asdict(job.compute),
@@ -196,15 +187,6 @@ def _request(answerer, job) -> dict:
             "with_input": answerer.with_input,
         },
     }
-
-
-def _stamp(path) -> str:
-    """What differs where a file, or a file in a folder, has changed."""
-    path = pathlib.Path(path)
-    files = path.rglob("*") if path.is_dir() else [path]
-    found = [file.stat() for file in files if file.is_file()]
-    newest = max((file.st_mtime_ns for file in found), default=0)
-    return f"{sum(file.st_size for file in found)} bytes, changed at {newest / 1e9:.6f}"
 
 
 class _Counted(Iterator):

@@ -137,7 +137,7 @@ def wait_until(condition, seconds=60):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
-def test_a_stopped_command_leaves_neither_processes_nor_files(tmp_path, number, code):
+def test_a_stopped_command_leaves_neither_processes_nor_half_an_output(tmp_path, number, code):
     (tmp_path / "a.txt").write_text("some words\n" * 900_000)
     (tmp_path / "out").mkdir()
     command = [sys.executable, "-m", "apps.vocabulary", tmp_path / "a.txt", "--workers", "2"]
