@@ -12,6 +12,8 @@ from kbert.settings import Settings, setting
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "geglu")
 ATTENTION_SCORES = ("scaled_dot", "dot", "multiplicative", "additive")
 DIRECTIONS = ("both", "left")
+POSITIONS = ("learned", "sinusoidal", "rotary", "none")
+POSITION_PLACES = ("embedding", "every_layer")
 NORM_PLACEMENTS = {"post": "aa", "pre": "bb"}
 _CODE = re.compile("[abwn]{2}u?")
 
@@ -74,6 +76,14 @@ class Variants:
         "what a token sees of its sequence: all, or itself and what is left of it",
         choices=DIRECTIONS,
     )
+    position: str = setting(
+        "learned",
+        "how a token's place is told: a learned or a sinusoidal vector, queries and keys turned",
+        choices=POSITIONS,
+    )
+    position_at: str = setting(
+        "embedding", "what a position's vector is added to", choices=POSITION_PLACES
+    )
     norm_placement: str = setting(
         "post",
         "LayerNorm of a block's two sub-layers: post, pre, or a code, as aa for post and bb for "
@@ -124,6 +134,7 @@ class BertConfig(Variants):
             if choices is not None and value not in choices:
                 raise ValueError(f"`{field.name}` must be one of {choices}. Received: {value!r}.")
         self._check_norm_placement()
+        self._check_position()
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "
@@ -151,6 +162,18 @@ class BertConfig(Variants):
             raise ValueError(
                 "`norm_placement` has u for blocks whose scaled_dot is not scaled. "
                 f"Received: attention_score={self.attention_score!r}."
+            )
+
+    def _check_position(self):
+        if self.position_at == "every_layer" and self.position not in ("learned", "sinusoidal"):
+            raise ValueError(
+                "`position_at` must be embedding where no position's vector is added. "
+                f"Received: position={self.position!r}, position_at={self.position_at!r}."
+            )
+        if self.position == "rotary" and self.hidden_dim // self.num_heads % 2:
+            raise ValueError(
+                "`hidden_dim` / `num_heads` must be even for rotary positions. "
+                f"Received: {self.hidden_dim} / {self.num_heads}."
             )
 
     def block_variants(self) -> Iterator[tuple[str, str]]:
@@ -233,21 +256,40 @@ class BertConfig(Variants):
     def _formula_sizes(self):
         return self.vocabulary_size * self.hidden_dim, 12 * self.hidden_dim**2
 
-    def num_parameters(self) -> int:
-        """The exact count of the encoder with its pooler, without pre-training heads."""
+    def num_parameters(self, num_layers: int | None = None, pooler: bool = True) -> int:
+        """The exact count of the encoder, without pre-training heads.
+
+        Args:
+            num_layers: of its blocks, counted from below; None for all.
+            pooler: whether its pooler is counted.
+        """
+        total, left = self._embedding_size() + self._position_size(), num_layers
         # Not the sum of `exact_parts`: a damaged file may speak of a billion layers.
-        blocks = sum(count * self._block_size(code) for code, count in self._norm_runs())
-        return self._embedding_size() + blocks + self._pooler_size()
+        for code, count in self._norm_runs():
+            some = count if left is None else min(count, left)
+            total += some * self._block_size(code)
+            left = None if left is None else left - some
+        return total + pooler * self._pooler_size()
 
     def exact_parts(self) -> dict[str, int]:
-        """Of that count, by layer: "embedding", "block_0" ... and "pooler"."""
+        """Of that count, by layer: "embedding", "position" where it is one, "block_0" ... and
+        "pooler"."""
         codes = enumerate(code for code, _ in self.block_variants())
         blocks = {f"block_{index}": self._block_size(code) for index, code in codes}
-        return {"embedding": self._embedding_size(), **blocks, "pooler": self._pooler_size()}
+        position = {"position": self._position_size()} if self._position_size() else {}
+        embedding = {"embedding": self._embedding_size(), **position}
+        return {**embedding, **blocks, "pooler": self._pooler_size()}
 
     def _embedding_size(self):
-        rows = self.vocabulary_size + self.max_sequence_length + self.num_segments
+        rows = self.vocabulary_size + self.num_segments
+        if (self.position, self.position_at) == ("learned", "embedding"):
+            rows += self.max_sequence_length
         return (rows + 2) * self.hidden_dim
+
+    def _position_size(self):
+        if (self.position, self.position_at) != ("learned", "every_layer"):
+            return 0
+        return self.max_sequence_length * self.hidden_dim
 
     def _block_size(self, norm_placement):
         hidden, wide = self.hidden_dim, self.intermediate_dim

@@ -11,6 +11,7 @@ from kbert.layers.dense import initializer
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
+from kbert.layers.position import PositionEmbedding
 
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
 
@@ -92,6 +93,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
         vocabulary_size=config.vocabulary_size,
         hidden_dim=config.hidden_dim,
         max_sequence_length=config.max_sequence_length,
+        position=config.position if config.position_at == "embedding" else "none",
         num_segments=config.num_segments,
         dropout=config.dropout,
         layer_norm_epsilon=config.layer_norm_epsilon,
@@ -101,6 +103,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
     padding_mask = inputs["padding_mask"]
     x = embedding(inputs["token_ids"], inputs["segment_ids"], padding_mask)
     hidden_states, attention_scores = [x], []
+    position = _position_embedding(config) if config.position_at == "every_layer" else None
     for index, (norm_placement, attention_score) in enumerate(config.block_variants()):
         block = TransformerEncoderBlock(
             num_heads=config.num_heads,
@@ -109,6 +112,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
             attention_dropout=config.attention_dropout,
             attention_score=attention_score,
             direction=config.direction,
+            rotary=config.position == "rotary",
             activation=config.activation,
             norm_placement=norm_placement,
             layer_norm_epsilon=config.layer_norm_epsilon,
@@ -116,6 +120,8 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
             rematerialize=rematerialize,
             name=f"block_{index}",
         )
+        if position is not None:
+            x = position(x, padding_mask)
         if with_scores:
             x, scores = block(x, padding_mask, return_attention_scores=True)
             attention_scores.append(scores)
@@ -123,6 +129,15 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
             x = block(x, padding_mask)
         hidden_states.append(x)
     return embedding, hidden_states, attention_scores
+
+
+def _position_embedding(config):
+    return PositionEmbedding(
+        config.position,
+        max_sequence_length=config.max_sequence_length,
+        initializer_stddev=config.initializer_stddev,
+        name="position",
+    )
 
 
 def _pooler(config):

@@ -60,25 +60,45 @@ def pool(weights, first_vectors):
 
 def _encode_row(weights, config, token_ids, segment_ids, padding_mask):
     """-> hidden states (num_layers + 1 times), attention scores (num_layers times) of one row."""
-    x = embed(weights, config.layer_norm_epsilon, token_ids, segment_ids, padding_mask)
+    kind, at = config.position, config.position_at
+    added = kind if at == "embedding" else "none"
+    x = embed(weights, config.layer_norm_epsilon, token_ids, segment_ids, padding_mask, added)
     hidden_states, scores = [x], []
     for layer in range(config.num_layers):
+        if at == "every_layer":
+            table = weights["position/table"] if kind == "learned" else sinusoids(x.shape[1])
+            x = x + table[places(padding_mask)]
         x, probabilities = block(weights, config, f"block_{layer}/", x, padding_mask)
         hidden_states.append(x)
         scores.append(probabilities)
     return hidden_states, scores
 
 
-def embed(weights, epsilon, token_ids, segment_ids, padding_mask, prefix="embedding/"):
-    positions = [
-        list(padding_mask[:place]).count(number) for place, number in enumerate(padding_mask)
-    ]
-    total = (
-        weights[prefix + "token_table"][token_ids]
-        + weights[prefix + "segment_table"][segment_ids]
-        + weights[prefix + "position_table"][positions]
-    )
-    return layer_norm(weights, prefix + "norm", total, epsilon)
+def places(padding_mask):
+    """How many earlier tokens carry the same number."""
+    return [list(padding_mask[:place]).count(number) for place, number in enumerate(padding_mask)]
+
+
+def sinusoids(hidden, length=64):
+    """sin(t / 10000^(2i / hidden)) in column 2i, the cosine in the next."""
+    table = np.zeros((length, hidden))
+    for t in range(length):
+        for column in range(hidden):
+            angle = t / 10_000 ** ((column - column % 2) / hidden)
+            table[t, column] = math.cos(angle) if column % 2 else math.sin(angle)
+    return table
+
+
+def embed(weights, epsilon, token_ids, segment_ids, padding_mask, position="learned"):
+    total = weights["embedding/token_table"][token_ids]
+    total = total + weights["embedding/segment_table"][segment_ids]
+    if position == "learned":
+        total = total + weights["embedding/position_table"][places(padding_mask)]
+    if position == "sinusoidal":
+        hidden = total.shape[1]
+        # Divided by sqrt(hidden): LayerNorm makes one of that and of multiplying the other.
+        total = total + sinusoids(hidden)[places(padding_mask)] / math.sqrt(hidden)
+    return layer_norm(weights, "embedding/norm", total, epsilon)
 
 
 def block(weights, config, prefix, x, padding_mask):
@@ -97,6 +117,7 @@ def block(weights, config, prefix, x, padding_mask):
         config.num_heads,
         config.direction,
         "dot" if norm_code(config, prefix).endswith("u") else config.attention_score,
+        config.position == "rotary",
     )
     x = norm("attention_norm", first in "aw", x + attended)
     inner = dense(
@@ -117,6 +138,15 @@ def norm_code(config, prefix):
     return code
 
 
+def turned(x, positions, size):
+    """Each pair of columns of a head turned by position x 10000^(-2i / size), as complex
+    numbers."""
+    pairs = x[:, 0::2] + 1j * x[:, 1::2]
+    index = np.arange(pairs.shape[1]) % (size // 2)
+    pairs = pairs * np.exp(1j * np.outer(positions, 10_000.0 ** (-2 * index / size)))
+    return np.stack([pairs.real, pairs.imag], axis=-1).reshape(x.shape)
+
+
 def attention_score(weights, prefix, name, head, query, key):
     """Of one query and one key of a head."""
     if name == "multiplicative":
@@ -126,7 +156,9 @@ def attention_score(weights, prefix, name, head, query, key):
     return query @ key / (math.sqrt(len(query)) if name == "scaled_dot" else 1)
 
 
-def attention(weights, prefix, x, padding_mask, num_heads, direction="both", score="scaled_dot"):
+def attention(
+    weights, prefix, x, padding_mask, num_heads, direction="both", score="scaled_dot", rotary=False
+):
     """-> (sequence, hidden) and the probabilities (heads, query, key).
 
     A token sees those of its own number; with direction left, those up to itself. One that sees
@@ -137,6 +169,8 @@ def attention(weights, prefix, x, padding_mask, num_heads, direction="both", sco
     query, key, value = np.split(dense(weights, prefix + "query_key_value", x), 3, axis=1)
     probabilities = np.zeros((num_heads, length, length))
     context = np.zeros((length, hidden))
+    if rotary:
+        query, key = (turned(part, places(padding_mask), size) for part in (query, key))
     for head in range(num_heads):
         columns = slice(head * size, (head + 1) * size)
         for q, number in enumerate(padding_mask):

@@ -105,6 +105,9 @@ def test_defaults_are_the_papers():
         ({"norm_placement": "aa,bb"}, "for each. Received: 'aa,bb' for 12 blocks"),
         ({"norm_placement": ["aa"]}, "`norm_placement` must be"),
         ({"norm_placement": "aau", "attention_score": "dot"}, "u for blocks .*='dot'"),
+        ({"position": "absolute"}, "`position` must be one of .*'rotary'.*'absolute'"),
+        ({"position": "none", "position_at": "every_layer"}, "`position_at` must be embedding"),
+        ({"position": "rotary", "hidden_dim": 36}, "even for rotary positions. Received: 36 / 12"),
         ({"direction": "right"}, "`direction` must be one of .*'left'.*'right'"),
     ],
 )

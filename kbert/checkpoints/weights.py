@@ -113,10 +113,7 @@ def check_size(
         num_layers: of the encoder's layers, those that the model has; None for all.
     """
     # A model may be without a pooler.
-    wanted = config.num_parameters() - config.hidden_dim * (config.hidden_dim + 1)
-    if num_layers is not None and num_layers < config.num_layers:
-        parts = config.exact_parts()
-        wanted -= sum(parts[f"block_{index}"] for index in range(num_layers, config.num_layers))
+    wanted = config.num_parameters(num_layers, pooler=False)
     found = sum(map(math.prod, shapes))
     if found < wanted:
         raise DataError(

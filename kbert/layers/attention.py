@@ -10,6 +10,7 @@ from kbert.layers.attention_scores import SCORES
 from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import softmax
+from kbert.layers.position import positions, rotated
 
 # Added to the scores of tokens that are not seen. float16 ends at 65,504.
 _UNSEEN = {"float32": IMPOSSIBLE, "bfloat16": IMPOSSIBLE, "float16": -3e4}
@@ -26,6 +27,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         num_heads: divides the width of the input.
         dropout: share of attention probabilities set to 0 in training.
         score: a key of `SCORES`.
+        rotary: turn queries and keys by their positions, which needs an even head_dim.
         direction: "both", or "left": a token sees itself and what is left of it.
         initializer_stddev: of the kernels.
 
@@ -44,6 +46,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         dropout=0.1,
         score="scaled_dot",
         direction="both",
+        rotary=False,
         initializer_stddev=0.02,
         **kwargs,
     ):
@@ -52,6 +55,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.dropout = dropout
         self.score = score
         self.direction = direction
+        self.rotary = rotary
         self.initializer_stddev = initializer_stddev
         self.scores = SCORES[score](initializer_stddev, dtype=self.dtype_policy, name="scores")
         self.probability_dropout = Dropout(dropout, dtype=self.dtype_policy)
@@ -82,7 +86,12 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
         )
-        mask = self._visible(x, padding_mask)
+        if padding_mask is None and (self.rotary or self.direction != "both"):
+            padding_mask = ops.ones((batch, sequence), "int32")
+        if self.rotary:
+            turned = rotated(projected[:, :, :2], positions(padding_mask))  # queries and keys
+            projected = ops.concatenate([turned, projected[:, :, 2:]], axis=2)
+        mask = None if padding_mask is None else visible(padding_mask, self.direction)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
@@ -96,14 +105,6 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if not return_attention_scores:
             return attended
         return attended, ops.cast(probabilities, "float32")
-
-    def _visible(self, x, padding_mask):
-        """Which token sees which, as `visible`; None if all see all."""
-        if padding_mask is None:
-            if self.direction == "both":
-                return None
-            padding_mask = ops.ones(ops.shape(x)[:2], "int32")
-        return visible(padding_mask, self.direction)
 
     def _attend(self, query, key, value, mask, training):
         """softmax(Q K^T / sqrt(head_dim)) V, of (batch, heads, sequence, head_dim), and the softmax
@@ -135,6 +136,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "score": self.score,
             "direction": self.direction,
+            "rotary": self.rotary,
             "initializer_stddev": self.initializer_stddev,
         }
 

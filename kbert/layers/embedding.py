@@ -1,12 +1,15 @@
 """BERT's input: the sum of token, segment and position embeddings (arXiv 1810.04805, figure 2)."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
-from kbert.layers import Tensor
 from kbert.layers.dense import initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import multiply_by_table
+from kbert.layers.position import positions, sinusoids
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -16,6 +19,7 @@ class BertEmbedding(keras.layers.Layer):
     Args:
         vocabulary_size, max_sequence_length, num_segments: rows of the three tables.
         hidden_dim: their width.
+        position: "learned" or "sinusoidal"; with "rotary" and "none" nothing is added.
         dropout: share of the result set to 0 in training.
         layer_norm_epsilon: added to the variance.
         initializer_stddev: of the tables.
@@ -38,6 +42,7 @@ class BertEmbedding(keras.layers.Layer):
         vocabulary_size,
         hidden_dim,
         max_sequence_length=512,
+        position="learned",
         num_segments=2,
         dropout=0.1,
         layer_norm_epsilon=1e-12,
@@ -48,6 +53,7 @@ class BertEmbedding(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.max_sequence_length = max_sequence_length
+        self.position = position
         self.num_segments = num_segments
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
@@ -60,7 +66,12 @@ class BertEmbedding(keras.layers.Layer):
     def build(self, input_shape):
         self.token_table = self._table("token_table", self.vocabulary_size)
         self.segment_table = self._table("segment_table", self.num_segments)
-        self.position_table = self._table("position_table", self.max_sequence_length)
+        if self.position == "learned":
+            self.position_table = self._table("position_table", self.max_sequence_length)
+        elif self.position == "sinusoidal":
+            # The paper adds them to sqrt(hidden) x token. Before a LayerNorm that is the same.
+            waves = sinusoids(self.max_sequence_length, self.hidden_dim)
+            self.position_table = waves / np.float32(math.sqrt(self.hidden_dim))
         self.norm.build((None, None, self.hidden_dim))
 
     def _table(self, name, rows):
@@ -86,11 +97,11 @@ class BertEmbedding(keras.layers.Layer):
                 f"A row must have at most max_sequence_length={self.max_sequence_length} tokens. "
                 f"Received: token_ids of shape {tuple(token_ids.shape)}."
             )
-        embedded = (
-            ops.take(self.token_table, token_ids, axis=0)
-            + ops.take(self.segment_table, segment_ids, axis=0)
-            + ops.take(self.position_table, positions(padding_mask), axis=0)
+        embedded = ops.take(self.token_table, token_ids, axis=0) + ops.take(
+            self.segment_table, segment_ids, axis=0
         )
+        if self.position in ("learned", "sinusoidal"):
+            embedded += ops.take(self.position_table, positions(padding_mask), axis=0)
         normalised = self.norm(ops.cast(embedded, self.compute_dtype))
         return self.output_dropout(normalised, training=training)
 
@@ -101,14 +112,6 @@ class BertEmbedding(keras.layers.Layer):
         return ops.reshape(scores, (batch, predictions, self.vocabulary_size))
 
     def get_config(self):
-        names = ("vocabulary_size", "hidden_dim", "max_sequence_length", "num_segments")
-        names += ("dropout", "layer_norm_epsilon", "initializer_stddev")
+        names = ("vocabulary_size", "hidden_dim", "max_sequence_length", "position")
+        names += ("num_segments", "dropout", "layer_norm_epsilon", "initializer_stddev")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def positions(padding_mask: Tensor) -> Tensor:
-    """How many earlier tokens of the row carry the same number: integers (batch, sequence)."""
-    same = ops.equal(padding_mask[:, :, None], padding_mask[:, None, :])
-    index = ops.arange(ops.shape(padding_mask)[1])
-    earlier = index[None, :] < index[:, None]
-    return ops.sum(ops.cast(ops.logical_and(same, earlier), "int32"), axis=-1)

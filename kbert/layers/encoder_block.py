@@ -19,6 +19,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         attention_dropout: share of attention probabilities set to 0 in training.
         attention_score: a key of `attention_scores.SCORES`.
         direction: of the attention, "both" or "left".
+        rotary: whether it turns queries and keys by their positions.
         activation: a key of `ACTIVATIONS`.
         norm_placement: a letter for each of the two sums, `after(x + f(before(x)))`: "a" for a
             LayerNorm after, "b" before, "w" before and after, "n" none.
@@ -38,6 +39,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         attention_dropout=0.1,
         attention_score="scaled_dot",
         direction="both",
+        rotary=False,
         activation="gelu_tanh",
         norm_placement="aa",
         layer_norm_epsilon=1e-12,
@@ -52,6 +54,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.attention_dropout = attention_dropout
         self.attention_score = attention_score
         self.direction = direction
+        self.rotary = rotary
         self.activation = activation
         self.norm_placement = norm_placement
         self.layer_norm_epsilon = layer_norm_epsilon
@@ -62,6 +65,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
             dropout=attention_dropout,
             score=attention_score,
             direction=direction,
+            rotary=rotary,
             initializer_stddev=initializer_stddev,
             dtype=self.dtype_policy,
             name="attention",
@@ -154,6 +158,6 @@ class TransformerEncoderBlock(keras.layers.Layer):
 
     def get_config(self):
         names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout")
-        names += ("attention_score", "direction", "activation", "norm_placement")
+        names += ("attention_score", "direction", "rotary", "activation", "norm_placement")
         names += ("layer_norm_epsilon", "initializer_stddev", "rematerialize")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

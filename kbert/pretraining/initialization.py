@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from kbert.config import BertConfig
+from kbert.errors import DataError
 from kbert.pretraining.cooccurrence import token_vectors
 
 _GAIN = 1.5  # of queries and keys: attention falls to about 0.6 on the one token that is meant
@@ -10,6 +12,19 @@ _GAIN = 1.5  # of queries and keys: attention falls to about 0.6 on the one toke
 # size: at BERT's 0.02 the counted vectors are lost in a few hundred steps.
 _SPREAD = 0.05
 _DISTANCES = (-1, 1, -2, 2, -3, 3, -4, 4)
+
+
+def check_starts_from_corpus(config: BertConfig) -> None:
+    """Raise `DataError` for a model whose first block cannot begin by looking at neighbours."""
+    _, score = next(config.block_variants())
+    found = {"attention_score": score, "position": config.position}
+    found["position_at"] = config.position_at
+    if list(found.values()) != ["scaled_dot", "learned", "embedding"]:
+        values = ", ".join(f"{name} {value}" for name, value in found.items())
+        raise DataError(
+            "A start from the corpus is for scaled dot products and learned positions at the "
+            f"embedding. Received: {values}."
+        )
 
 
 def start_from_corpus(model: keras.Model, tokens: np.ndarray) -> None:

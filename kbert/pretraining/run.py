@@ -20,7 +20,7 @@ from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.engine.training_model import check_divides
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
-from kbert.pretraining.initialization import start_from_corpus
+from kbert.pretraining.initialization import check_starts_from_corpus, start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.pretraining.pairs import LEAST_DOCUMENTS
@@ -104,6 +104,8 @@ def _check(store, config, settings):
             f"The model must have the {len(store.vocabulary)} pieces of the store {store.path}. "
             f"Received: vocabulary_size={config.vocabulary_size}."
         )
+    if settings.initialization == "corpus":
+        check_starts_from_corpus(config)
     longest = max(phase.sequence_length for phase in settings.phases())
     if longest > config.max_sequence_length:
         raise DataError(

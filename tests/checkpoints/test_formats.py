@@ -56,6 +56,8 @@ DEPARTURES = [
     ("attention_score", "dot"),
     ("direction", "left"),
     ("norm_placement", "pre"),
+    ("position", "rotary"),
+    ("position_at", "every_layer"),
     ("activation", "geglu"),
 ]
 

@@ -42,6 +42,7 @@ CONFIGS = [
         activation="geglu",
         attention_score="multiplicative",
         norm_placement="nw,ab,nn",
+        position="rotary",
     ),
     BertConfig(
         7,
@@ -51,6 +52,7 @@ CONFIGS = [
         intermediate_dim=16,
         attention_score="additive",
         norm_placement="pre",
+        position_at="every_layer",
     ),
 ]
 
@@ -69,6 +71,10 @@ def test_arithmetic_is_what_a_model_has(config):
     counts = {count.layer: count.exact for count in count_encoder(config)}
     assert counts == counted(build_encoder(config))
     assert sum(counts.values()) == config.num_parameters()
+    for num_layers in range(config.num_layers + 1):
+        names = [*(f"block_{index}" for index in range(num_layers)), "embedding", "position"]
+        expected = sum(counts.get(name, 0) for name in names)
+        assert config.num_parameters(num_layers, pooler=False) == expected
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -3,10 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kbert.layers.embedding import BertEmbedding, positions
+from kbert.layers.embedding import BertEmbedding
 from tests import reference_bert
 from tests.layers.contract import check_layer, dtype_of, numpy
 
@@ -40,6 +38,25 @@ def test_equals_reference(layer):
         np.testing.assert_allclose(result[row], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("position", ["sinusoidal", "rotary", "none"])
+def test_other_positions(position, precision):
+    layer = BertEmbedding(10, 8, max_sequence_length=6, dropout=0.0, position=position)
+    check_layer(layer, TOKENS, SEGMENTS, MASK, precision=precision)
+    assert not any(weight.path.endswith("position_table") for weight in layer.weights)
+
+
+def test_sinusoidal_positions():
+    layer = BertEmbedding(10, 8, dropout=0.0, position="sinusoidal", name="embedding")
+    layer.build(None)
+    weights = reference_bert.randomized(layer)
+    result = numpy(layer(TOKENS, SEGMENTS, MASK))
+    for row in range(len(TOKENS)):
+        expected = reference_bert.embed(
+            weights, 1e-12, TOKENS[row], SEGMENTS[row], MASK[row], "sinusoidal"
+        )
+        np.testing.assert_allclose(result[row], expected, atol=1e-5)
+
+
 def test_hand_calculation(layer):
     """Token 1 is (8, 0, 0, ...), segment 1 adds 4 and position 1 adds 4 to the second column."""
     for table in (layer.token_table, layer.segment_table, layer.position_table):
@@ -57,15 +74,6 @@ def test_segments_and_mask_have_defaults(layer):
     reference_bert.randomized(layer)
     zeros, ones = np.zeros_like(TOKENS), np.ones_like(TOKENS)
     np.testing.assert_array_equal(numpy(layer(TOKENS)), numpy(layer(TOKENS, zeros, ones)))
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), min_size=1, max_size=3))
-def test_positions_count_each_number_from_zero(rows):
-    result = numpy(positions(np.array(rows, "int32")))
-    for row, mask in zip(result, rows, strict=True):
-        for number in set(mask):
-            places = [p for p, m in zip(row, mask, strict=True) if m == number]
-            assert places == list(range(len(places)))
 
 
 def test_reverse_is_the_product_with_the_token_table(layer):

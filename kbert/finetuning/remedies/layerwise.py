@@ -40,7 +40,8 @@ def freeze(encoder: keras.Model, embeddings: bool, lowest: int) -> None:
     is frozen.
     """
     if embeddings or lowest:
-        encoder.get_layer("embedding").trainable = False
+        for layer in _lowest(encoder):
+            layer.trainable = False
     for index in range(lowest):
         encoder.get_layer(f"block_{index}").trainable = False
 
@@ -55,9 +56,16 @@ def rate_factors(encoder: keras.Model, config: BertConfig, decay: float) -> dict
     """
     if decay == 1:
         return {}
-    names = ["embedding", *(f"block_{index}" for index in range(config.num_layers))]
+    blocks = [[encoder.get_layer(f"block_{index}")] for index in range(config.num_layers)]
+    groups = [_lowest(encoder), *blocks]
     return {
-        weight.path: decay ** (len(names) - depth)
-        for depth, name in enumerate(names)
-        for weight in encoder.get_layer(name).weights
+        weight.path: decay ** (len(groups) - depth)
+        for depth, layers in enumerate(groups)
+        for layer in layers
+        for weight in layer.weights
     }
+
+
+def _lowest(encoder):
+    """The layers below the blocks; one for positions only where every block is told them anew."""
+    return [layer for layer in encoder.layers if layer.name in ("embedding", "position")]

@@ -1,0 +1,57 @@
+"""Positions in packed rows, waves, turned queries and keys, vectors added at every layer."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbert.layers.position import PositionEmbedding, positions, rotated, sinusoids
+from tests import reference_bert
+from tests.layers.contract import check_layer, numpy
+
+MASK = np.array([[1, 1, 1, 2, 2, 0], [1, 1, 0, 0, 0, 0]], "int32")
+PLACES = np.array([[0, 1, 2, 0, 1, 0], [0, 1, 0, 1, 2, 3]])
+X = np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), min_size=1, max_size=3))
+def test_positions_count_each_number_from_zero(rows):
+    result = numpy(positions(np.array(rows, "int32")))
+    for row, mask in zip(result, rows, strict=True):
+        for number in set(mask):
+            places = [p for p, m in zip(row, mask, strict=True) if m == number]
+            assert places == list(range(len(places)))
+
+
+@pytest.mark.parametrize("hidden", [8, 7])
+def test_sinusoids(hidden):
+    expected = reference_bert.sinusoids(hidden, length=50)
+    np.testing.assert_allclose(sinusoids(50, hidden), expected, atol=1e-6)
+
+
+def test_rotation_by_hand():
+    """At position 1 the first pair turns by 1 radian, the second by 1 / 100."""
+    x = np.array([[[1, 0, 0, 1]] * 2], "float32")
+    result = numpy(rotated(x, keras.ops.convert_to_tensor([[0, 1]])))
+    np.testing.assert_allclose(result[0, 0], x[0, 0], atol=1e-6)
+    expected = [np.cos(1), np.sin(1), -np.sin(0.01), np.cos(0.01)]
+    np.testing.assert_allclose(result[0, 1], expected, atol=1e-6)
+
+
+def test_a_product_depends_on_the_distance():
+    query, key = X[0, 0], X[1, 0]
+    places = np.array([[0, 3, 40], [2, 5, 42]])
+    both = np.stack([np.tile(query, (3, 1)), np.tile(key, (3, 1))])
+    turned_query, turned_key = numpy(rotated(both, keras.ops.convert_to_tensor(places)))
+    products = (turned_query * turned_key).sum(axis=-1)
+    np.testing.assert_allclose(products, products[0], rtol=1e-4)
+    assert abs(products[0] - query @ key) > 0.1
+
+
+@pytest.mark.parametrize("kind", ["learned", "sinusoidal"])
+def test_position_embedding(kind, precision):
+    layer = PositionEmbedding(kind, max_sequence_length=6)
+    check_layer(layer, X, MASK, precision=precision)
+    table = layer.get_weights()[0] if kind == "learned" else sinusoids(6, 8)
+    np.testing.assert_allclose(numpy(layer(X, MASK)), X + table[PLACES], atol=1e-6)
