@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from kbert.layers.dense import initializer
@@ -68,10 +67,6 @@ class BertEmbedding(keras.layers.Layer):
         self.segment_table = self._table("segment_table", self.num_segments)
         if self.position == "learned":
             self.position_table = self._table("position_table", self.max_sequence_length)
-        elif self.position == "sinusoidal":
-            # The paper adds them to sqrt(hidden) x token. Before a LayerNorm that is the same.
-            waves = sinusoids(self.max_sequence_length, self.hidden_dim)
-            self.position_table = waves / np.float32(math.sqrt(self.hidden_dim))
         self.norm.build((None, None, self.hidden_dim))
 
     def _table(self, name, rows):
@@ -97,11 +92,15 @@ class BertEmbedding(keras.layers.Layer):
                 f"A row must have at most max_sequence_length={self.max_sequence_length} tokens. "
                 f"Received: token_ids of shape {tuple(token_ids.shape)}."
             )
-        embedded = ops.take(self.token_table, token_ids, axis=0) + ops.take(
-            self.segment_table, segment_ids, axis=0
-        )
-        if self.position in ("learned", "sinusoidal"):
+        token = ops.take(self.token_table, token_ids, axis=0)
+        segment = ops.take(self.segment_table, segment_ids, axis=0)
+        embedded = token + segment
+        if self.position == "learned":
             embedded += ops.take(self.position_table, positions(padding_mask), axis=0)
+        elif self.position == "sinusoidal":
+            # The paper adds them to sqrt(hidden) x token. Before a LayerNorm that is the same.
+            waves = sinusoids(positions(padding_mask), self.hidden_dim)
+            embedded += waves / math.sqrt(self.hidden_dim)
         normalised = self.norm(ops.cast(embedded, self.compute_dtype))
         return self.output_dropout(normalised, training=training)
 

@@ -8,7 +8,6 @@ What is added, is added to the embedding, or to the input of every block (`Posit
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 from kbert.layers import Tensor
@@ -25,11 +24,14 @@ def positions(padding_mask: Tensor) -> Tensor:
     return ops.sum(ops.cast(ops.logical_and(same, earlier), "int32"), axis=-1)
 
 
-def sinusoids(length: int, hidden: int) -> np.ndarray:
-    """Row t is sin(t / w), cos(t / w) for wave lengths w from 1 up; float32 (length, hidden)."""
-    column = np.arange(hidden)
-    angles = np.arange(length)[:, None] / _LONGEST ** (2 * (column // 2) / hidden)
-    return np.where(column % 2 == 0, np.sin(angles), np.cos(angles)).astype("float32")
+def sinusoids(positions: Tensor, hidden: int) -> Tensor:
+    """sin(t / w), cos(t / w) of position t, for wave lengths w from 1 to nearly 10,000.
+
+    Integers (batch, sequence) -> float32 (batch, sequence, hidden).
+    """
+    angles = _angles(positions, (hidden + 1) // 2, hidden)
+    waves = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+    return ops.reshape(waves, (*ops.shape(positions), -1))[..., :hidden]
 
 
 def rotated(x: Tensor, positions: Tensor) -> Tensor:
@@ -42,14 +44,18 @@ def rotated(x: Tensor, positions: Tensor) -> Tensor:
         positions: integers (batch, sequence).
     """
     *axes, width = ops.shape(x)
-    frequencies = _LONGEST ** (-2 * np.arange(width // 2) / width)
-    angles = ops.cast(positions, "float32")[..., None] * frequencies.astype("float32")
-    inner = (1,) * (len(axes) - 2)
-    angles = ops.reshape(angles, (*axes[:2], *inner, width // 2))
+    ones = (1,) * (len(axes) - 2)
+    angles = ops.reshape(_angles(positions, width // 2, width), (*axes[:2], *ones, width // 2))
     cosine, sine = (ops.cast(wave(angles), x.dtype) for wave in (ops.cos, ops.sin))
     first, second = ops.unstack(ops.reshape(x, (*axes, width // 2, 2)), 2, axis=-1)
     turned = [first * cosine - second * sine, first * sine + second * cosine]
     return ops.reshape(ops.stack(turned, axis=-1), (*axes, width))
+
+
+def _angles(positions, count, width):
+    """position x 10,000^(-2i / width) for the first `count` i: float32 (batch, sequence, count)."""
+    frequencies = [_LONGEST ** (-2 * i / width) for i in range(count)]
+    return ops.cast(positions, "float32")[..., None] * ops.convert_to_tensor(frequencies, "float32")
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -58,8 +64,8 @@ class PositionEmbedding(keras.layers.Layer):
 
     Args:
         kind: "learned" or "sinusoidal".
-        max_sequence_length: rows of the table.
-        initializer_stddev: of a learned one.
+        max_sequence_length: rows of a learned table.
+        initializer_stddev: of it.
 
     Call arguments:
         x: (batch, sequence, hidden).
@@ -75,19 +81,19 @@ class PositionEmbedding(keras.layers.Layer):
         self.initializer_stddev = initializer_stddev
 
     def build(self, input_shape):
-        shape = (self.max_sequence_length, input_shape[-1])
-        if self.kind == "sinusoidal":
-            self.table = sinusoids(*shape)
-            return
-        self.table = self.add_weight(
-            name="table",
-            shape=shape,
-            initializer=initializer(self.initializer_stddev),
-            autocast=False,
-        )
+        if self.kind == "learned":
+            self.table = self.add_weight(
+                name="table",
+                shape=(self.max_sequence_length, input_shape[-1]),
+                initializer=initializer(self.initializer_stddev),
+                autocast=False,
+            )
 
     def call(self, x, padding_mask):
-        vectors = ops.take(self.table, positions(padding_mask), axis=0)
+        if self.kind == "learned":
+            vectors = ops.take(self.table, positions(padding_mask), axis=0)
+        else:
+            vectors = sinusoids(positions(padding_mask), x.shape[-1])
         return x + ops.cast(vectors, x.dtype)
 
     def get_config(self):
