@@ -1,4 +1,4 @@
-"""Pre-train BERT on a token store: masked LM and next sentence.
+"""Pre-train BERT on a token store: masked LM and next sentence, or another objective.
 
     kbert pretrain store --output runs/mini --preset mini --num-steps 20000 --batch-size 64
 
@@ -7,6 +7,8 @@ draws the curves. Stopped at any moment, the same command goes on. At the end th
 checkpoint for fill-mask, finetune and export. More steps are another run that starts from it:
 
     kbert pretrain store --from runs/mini --output runs/mini-2 --seed 1 --num-steps 5000
+
+The objective left-to-right makes an encoder that sees to the left only.
 """
 
 import sys
@@ -44,13 +46,16 @@ def run(args: Namespace) -> None:
             raise UsageError(f"{option_name(name)} is not allowed with --from, which has one.")
     from kbert.corpus.store import TokenStore
     from kbert.pretraining.first_model import first_model
+    from kbert.pretraining.objectives import OBJECTIVES
     from kbert.pretraining.run import pretrain
 
     store = TokenStore(args.store)
-    config, start = first_model(store, new, args.start)
+    objective = OBJECTIVES[settings.objective]
+    config, start = first_model(store, new, args.start, objective.direction)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
-    print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
+    if objective.hides:
+        print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
 
 
 if __name__ == "__main__":

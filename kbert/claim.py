@@ -53,32 +53,41 @@ def stamp(paths: Iterable[str | os.PathLike]) -> str:
     return f"{len(files)} files of {sum(size for _, size, _ in found)} bytes ({digest})"
 
 
-def claim(run: pathlib.Path, wanted: Mapping[str, Mapping]) -> None:
+def claim(
+    run: pathlib.Path, wanted: Mapping[str, Mapping], defaults: Mapping[str, Mapping] | None = None
+) -> None:
     """Write what a run is asked for into its folder, or see that it was asked for the same.
 
     Args:
         wanted: sections of names and values that JSON can hold.
+        defaults: of the same form: what a run.json means that does not say a name.
 
     Raises `DataError`, naming the differences, for the folder of another run: resumed it would not
     end where it was going.
     """
     if not (run / FILE).is_file():
         write_json(run / FILE, wanted)
-    elif found := differences(run, wanted):
+    elif found := differences(run, wanted, defaults):
         raise DataError(
             f"{run} holds a run with other settings: {'; '.join(found.values())}. "
             "Resume it with its own, or choose another --output."
         )
 
 
-def differences(run: pathlib.Path, wanted: Mapping[str, Mapping]) -> dict[str, str]:
+def differences(
+    run: pathlib.Path, wanted: Mapping[str, Mapping], defaults: Mapping[str, Mapping] | None = None
+) -> dict[str, str]:
     """Name of a setting -> what it was and what it is now, of those that run.json has otherwise.
+
+    Arguments: as `claim`.
 
     Raises `DataError` for a run.json that does not hold settings.
     """
     before = read_object(run / FILE)
-    wanted = json.loads(json.dumps(wanted))  # As it is read again: with lists for tuples.
+    # As it is read again: with lists for tuples.
+    wanted, defaults = json.loads(json.dumps([wanted, defaults or {}]))
     try:
+        before = {section: {**defaults.get(section, {}), **before[section]} for section in wanted}
         return {
             name: f"{name} was {before[section].get(name)!r}, now {value!r}"
             for section in wanted

@@ -13,6 +13,15 @@ from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
 from kbert.layers.position import PositionEmbedding
 
+# What a model may be pre-trained for -> its heads, which are its outputs. The first is BERT's.
+OBJECTIVE_HEADS = {
+    "masked-lm-next-sentence": ("masked_lm", "next_sentence"),
+    "masked-lm": ("masked_lm",),
+    "masked-lm-sentence-order": ("masked_lm", "sentence_order"),
+    "left-to-right": ("next_token",),
+}
+BERT_OBJECTIVE = next(iter(OBJECTIVE_HEADS))
+_SENTENCE_HEADS = ("next_sentence", "sentence_order")
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
 
 
@@ -43,36 +52,45 @@ def build_encoder(
     return keras.Model(inputs, {name: results[name] for name in outputs}, name="encoder")
 
 
-def build_pretraining_model(config: BertConfig, rematerialize: bool = False) -> keras.Model:
-    """BERT with both pre-training heads.
+def build_pretraining_model(
+    config: BertConfig, rematerialize: bool = False, objective: str = BERT_OBJECTIVE
+) -> keras.Model:
+    """BERT with the heads of an objective, by default both of BERT's.
 
-    Inputs: the encoder's, and `mask_positions` (batch, predictions) and `cls_positions` (batch,
-    sequences a row), int32.
-    Outputs, float32 logits: `masked_lm` (batch, predictions, vocabulary) and `next_sentence`
-    (batch, sequences a row, 2), where class 0 means that the second text follows the first.
+    Inputs: the encoder's, and where a head reads them `mask_positions` (batch, predictions) and
+    `cls_positions` (batch, sequences a row), int32.
+    Outputs, float32 logits, those of `OBJECTIVE_HEADS[objective]`:
+        masked_lm: (batch, predictions, vocabulary).
+        next_token: (batch, sequence, vocabulary), of the token behind each position.
+        next_sentence: (batch, sequences a row, 2); class 0: the second text follows the first.
+        sentence_order: the same shape; class 0: the texts stand in their order.
     `rematerialize`: of every block; it changes the memory of training, not its results.
     """
+    heads = OBJECTIVE_HEADS[objective]
+    positions = [("masked_lm", "mask_positions")]
+    positions += [(name, "cls_positions") for name in _SENTENCE_HEADS]
     inputs = encoder_inputs() | {
         name: keras.Input((None,), dtype="int32", name=name)
-        for name in ("mask_positions", "cls_positions")
+        for head, name in positions
+        if head in heads
     }
     embedding, hidden_states, _ = _encode(config, inputs, rematerialize=rematerialize)
-    transformed = MaskedLMHead(
-        activation=config.activation,
-        layer_norm_epsilon=config.layer_norm_epsilon,
-        initializer_stddev=config.initializer_stddev,
-        name="masked_lm_head",
-    )(hidden_states[-1], inputs["mask_positions"])
-    masked_lm = VocabularyBias(name="masked_lm_bias")(embedding(transformed, reverse=True))
-    pooled = _pooler(config)(hidden_states[-1], inputs["cls_positions"])
-    next_sentence = keras.layers.Dense(
-        2,
-        kernel_initializer=initializer(config.initializer_stddev),
-        dtype="float32",
-        name="next_sentence_head",
-    )(pooled)
-    outputs = {"masked_lm": masked_lm, "next_sentence": next_sentence}
+    outputs = {}
+    for head in heads:
+        if head in _SENTENCE_HEADS:
+            pooled = _pooler(config)(hidden_states[-1], inputs["cls_positions"])
+            outputs[head] = _classes(config, f"{head}_head")(pooled)
+        else:
+            # One head for both: it looks at a vector, whichever token is to be said.
+            where = inputs.get("mask_positions")
+            outputs[head] = _vocabulary_scores(config, embedding, hidden_states[-1], where)
     return keras.Model(inputs, outputs, name="pretraining")
+
+
+def objective_of(model: keras.Model) -> str | None:
+    """What a model was built to be pre-trained for, by its outputs; None for any other model."""
+    found = [name for name, heads in OBJECTIVE_HEADS.items() if set(heads) == set(model.output)]
+    return found[0] if found else None
 
 
 def hidden_states(encoder: keras.Model) -> list:
@@ -137,6 +155,25 @@ def _position_embedding(config):
         max_sequence_length=config.max_sequence_length,
         initializer_stddev=config.initializer_stddev,
         name="position",
+    )
+
+
+def _vocabulary_scores(config, embedding, vectors, positions):
+    transformed = MaskedLMHead(
+        activation=config.activation,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        initializer_stddev=config.initializer_stddev,
+        name="masked_lm_head",
+    )(vectors, positions)
+    return VocabularyBias(name="masked_lm_bias")(embedding(transformed, reverse=True))
+
+
+def _classes(config, name):
+    return keras.layers.Dense(
+        2,
+        kernel_initializer=initializer(config.initializer_stddev),
+        dtype="float32",
+        name=name,
     )
 
 

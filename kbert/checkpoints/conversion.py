@@ -110,4 +110,6 @@ def _reading_options(source: str, settings: ConversionSettings) -> dict:
 def _kind(checkpoint) -> str:
     if checkpoint.task is not None:
         return checkpoint.task.name
-    return "pre-training model" if "masked_lm" in checkpoint.model.output else "encoder"
+    from kbert.models import objective_of
+
+    return "encoder" if objective_of(checkpoint.model) is None else "pre-training model"

@@ -1,6 +1,7 @@
 """kbert's own checkpoint: a directory with everything that a model needs to answer.
 
-config.json         the encoder's BertConfig, the tokenizer's options, the kind of model, checksums
+config.json         the encoder's BertConfig, the tokenizer's options, the kind of model and its
+                    objective of pre-training, checksums
 vocab.txt           one piece a line
 model.safetensors   the weights
 task.json           of a fine-tuned model: the task, its labels, its sequence length
@@ -29,7 +30,13 @@ from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import current, replacing_together, write_json
 from kbert.layers.dense import blank_weights
-from kbert.models import build_encoder, build_pretraining_model
+from kbert.models import (
+    BERT_OBJECTIVE,
+    OBJECTIVE_HEADS,
+    build_encoder,
+    build_pretraining_model,
+    objective_of,
+)
 from kbert.tasks import read_task
 from kbert.tasks.base import Task
 from kbert.tasks.heads.encoder_features import num_layers_below
@@ -43,8 +50,9 @@ FORMAT = 1
 # What `save` writes for a fine-tuned model.
 FILES = ("config.json", "vocab.txt", "model.safetensors", "task.json")
 # What a source may lack: an encoder has no heads, and some tasks have no use for the pooler.
-_OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "next_sentence_head/", "pooler/")
-BUILDERS = {"encoder": build_encoder, "pretraining": build_pretraining_model}
+_OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "pooler/")
+_OPTIONAL += ("next_sentence_head/", "sentence_order_head/")
+_KINDS = ("encoder", "pretraining", "task")
 
 
 class Checkpoint(NamedTuple):
@@ -78,9 +86,12 @@ def write(
     `others` are names of files in it whose checksums config.json states, too.
     """
     model, tokenizer, config, task = checkpoint
-    kind, names = "task", ["vocab.txt", "model.safetensors", *others]
+    kind, names = {"model": "task"}, ["vocab.txt", "model.safetensors", *others]
     if task is None:
-        kind = "pretraining" if "masked_lm" in model.output else "encoder"
+        objective = objective_of(model)
+        kind = {"model": "encoder"}
+        if objective is not None:
+            kind = {"model": "pretraining", "objective": objective}
     else:
         write_json(folder / "task.json", {"name": task.name, **task.to_json()})
         names.append("task.json")
@@ -88,7 +99,7 @@ def write(
     save_weights(folder / "model.safetensors", model, dtype)
     description = {
         "format": FORMAT,
-        "model": kind,
+        **kind,
         "encoder": config.to_dict(),
         "tokenizer": tokenizer.options,
     }
@@ -148,7 +159,7 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task |
         if task is not None:
             model = task.build_model(build_encoder(config))
         else:
-            model = BUILDERS[_description(path)["model"]](config)
+            model = untrained(config, load_objective(path))
     load_weights(weights, model)
     return model, config, task
 
@@ -163,6 +174,28 @@ def load_config(path: str | os.PathLike) -> BertConfig:
         return BertConfig.from_dict(fields)
     except ValueError as error:
         raise DataError(f"{file} is not a BERT configuration: {error}") from error
+
+
+def load_objective(path: str | os.PathLike) -> str | None:
+    """What the model of a checkpoint directory was pre-trained for; None of any other model."""
+    description = _description(path)
+    if description["model"] != "pretraining":
+        return None
+    # Of a checkpoint that does not say it, it is BERT's.
+    objective = description.get("objective", BERT_OBJECTIVE)
+    if not isinstance(objective, str) or objective not in OBJECTIVE_HEADS:
+        raise DataError(
+            f"{current(path, 'config.json')} must name one of the objectives "
+            f"{list(OBJECTIVE_HEADS)}. Received: {objective!r}."
+        )
+    return objective
+
+
+def untrained(config: BertConfig, objective: str | None) -> keras.Model:
+    """A new pre-training model of an objective, or without one an encoder."""
+    if objective is None:
+        return build_encoder(config)
+    return build_pretraining_model(config, objective=objective)
 
 
 def load_task(path: str | os.PathLike) -> Task | None:
@@ -213,10 +246,9 @@ def _description(path: str | os.PathLike) -> dict:
     values = read_checked(file)
     if values.get("format") != FORMAT:
         raise DataError(f"{file} must be a kbert configuration of format {FORMAT} ({others}).")
-    kinds = [*BUILDERS, "task"]
-    if values.get("model") not in kinds:
+    if values.get("model") not in _KINDS:
         raise DataError(
-            f"{file} must name one of the models {kinds}. Received: {values.get('model')!r}."
+            f"{file} must name one of the models {list(_KINDS)}. Received: {values.get('model')!r}."
         )
     for key in ("encoder", "tokenizer"):
         if not isinstance(values.get(key), dict):

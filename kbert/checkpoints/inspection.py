@@ -11,12 +11,19 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kbert.checkpoints.directory import checked, load_config, load_options, load_task
+from kbert.checkpoints.directory import (
+    checked,
+    load_config,
+    load_objective,
+    load_options,
+    load_task,
+)
 from kbert.checkpoints.formats import format_of, load_any
 from kbert.checkpoints.weights import model_weights, stored_shapes
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import current, read_object
+from kbert.models import objective_of
 
 
 class LayerCount(NamedTuple):
@@ -46,10 +53,14 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
         settings = {"tokenizer": tokenizer.options}
         if task is not None:
             settings["task"] = {"name": task.name, **task.to_json()}
+        elif (objective := objective_of(model)) is not None:
+            settings["pre-training"] = {"objective": objective}
         shapes = {name: tuple(weight.shape) for name, weight in model_weights(model).items()}
         return Inspection(config, settings, _count(config, shapes, path))
     config = load_config(path)
     settings = {"tokenizer": dataclasses.asdict(load_options(path))}
+    if (objective := load_objective(path)) is not None:
+        settings["pre-training"] = {"objective": objective}
     if load_task(path) is not None:
         settings["task"] = read_object(checked(path, "task.json"))
     # Not `checked`: for the shapes alone the weights need not be read.

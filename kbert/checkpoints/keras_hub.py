@@ -23,7 +23,7 @@ from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.layers.dense import blank_weights
-from kbert.models import build_encoder
+from kbert.models import build_encoder, objective_of
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import load_vocabulary
 
@@ -108,10 +108,9 @@ def to_keras_hub(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
 def _check_fits(model, tokenizer, config, task):
     if task is not None:
         raise DataError(f"A keras-hub preset has no place for the task {task.name}.")
-    if "masked_lm" in model.output:
+    if objective_of(model) is not None:
         raise DataError(
-            "A keras-hub preset has no place for the next-sentence head and ours for masked "
-            "words: convert the encoder alone."
+            "A keras-hub preset has no place for pre-training heads: convert the encoder alone."
         )
     check_is_plain(config, "A keras-hub preset")
     if config.activation != _ACTIVATION:

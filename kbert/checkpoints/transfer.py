@@ -9,6 +9,7 @@ import numpy as np
 from kbert.checkpoints.weight_files import Source
 from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
+from kbert.models import BERT_OBJECTIVE
 
 # Where our weights begin that are the body of BERT; all others are of heads.
 _BODY = ("embedding/", "block_")
@@ -68,6 +69,21 @@ def fill(
         raise DataError(f"The weights in {source.path} do not fit: {shown}.{hint}")
     _assign(wanted, weights, source)
     return sorted(absent)
+
+
+def objective_in(
+    source: Source, places: Iterable[Place], allow_missing_heads: bool = False
+) -> str | None:
+    """What the model of a file was pre-trained for, by its heads; None of an encoder.
+
+    A masked LM alone has neither a next-sentence head nor the pooler that only this one reads.
+    Anything else with heads is BERT's, whole or not.
+    """
+    found = {_head(place.weight) for place in places if place.name in source.shapes}
+    if found <= {None, "pooler"}:
+        return None
+    alone = found == {None, "masked_lm_head", "masked_lm_bias"}
+    return "masked-lm" if alone and not allow_missing_heads else BERT_OBJECTIVE
 
 
 def arrays_of(model: keras.Model, places: Iterable[Place]) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ FORMAT = 1
 SPLITS = ("train", "validation")
 # Of token ids: the smaller one where it holds them all.
 DTYPES = ("uint16", "uint32")
+# What a store may say of each token besides its id: numbers of one byte.
+MARKS = ("words", "entities")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +28,15 @@ class Split:
         tokens: all token ids, (tokens,).
         sentences: token offset where each sentence begins, (sentences + 1,); the last is the end.
         documents: sentence index where each document begins, (documents + 1,); the last is the end.
+        words: 1 where a word begins, else 0, (tokens,); None where the store does not say it.
+        entities: 1 where an entity begins, 2 where it goes on, else 0, (tokens,); or None.
     """
 
     tokens: np.ndarray
     sentences: np.ndarray
     documents: np.ndarray
+    words: np.ndarray | None = None
+    entities: np.ndarray | None = None
 
     @property
     def num_sentences(self) -> int:
@@ -53,6 +59,8 @@ class _Counts(Settings):
 class TokenStore:
     """What `kbert prepare` wrote: two splits, the vocabulary and the tokenizer's options.
 
+    `marks` are those of `MARKS` that it has.
+
     Opening it reads all of it once, for the checksums: a second for 4 GB that are in memory.
 
     Raises `DataError` where the folder is not a finished store, or not what was written.
@@ -68,6 +76,7 @@ class TokenStore:
         options = TokenizerOptions.from_json(index["tokenizer"], f"{file}, tokenizer")
         self.tokenizer_options = dataclasses.asdict(options)
         self.summary = index["summary"]
+        self.marks = tuple(index["marks"])
         if len(self.vocabulary) != index.get("vocabulary_size"):
             raise DataError(
                 f"{pieces} must have the {index.get('vocabulary_size')!r} pieces that the store "
@@ -94,6 +103,9 @@ def _read_index(path: pathlib.Path) -> dict:
             raise DataError(
                 f"{file} must have a JSON object under {key!r}. Received: {index.get(key)!r}."
             )
+    marks = index.setdefault("marks", [])
+    if not isinstance(marks, list) or any(mark not in MARKS for mark in marks):
+        raise DataError(f"{file} must have marks of {', '.join(MARKS)}. Received: {marks!r}.")
     if index.get("dtype") not in DTYPES:
         raise DataError(
             f"{file} must have a dtype of {', '.join(DTYPES)}. Received: {index.get('dtype')!r}."
@@ -112,6 +124,8 @@ def _open_split(path: pathlib.Path, split: str, index: dict) -> Split:
         "sentences": _open_array(path, split, "sentences", index, counts.sentences + 1, "int64"),
         "documents": _open_array(path, split, "documents", index, counts.documents + 1, "int64"),
     }
+    for mark in index["marks"]:
+        arrays[mark] = _open_array(path, split, mark, index, counts.tokens, "uint8")
     largest = int(arrays["tokens"].max(initial=0))
     if largest >= index["vocabulary_size"]:
         raise DataError(

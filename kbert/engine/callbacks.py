@@ -189,14 +189,23 @@ class HeldOut(keras.callbacks.Callback):
         writer: of the run's log folder.
         counter: of the run.
         every: steps between scores.
+        scores_of: makes them of the sums over the set.
 
     Attributes:
         scores: the last ones.
     """
 
-    def __init__(self, dataset, writer: LogWriter, counter: Counter, every: int):
+    def __init__(
+        self,
+        dataset,
+        writer: LogWriter,
+        counter: Counter,
+        every: int,
+        scores_of: Callable[[Mapping[str, float]], Mapping[str, float]] = dict,
+    ):
         super().__init__()
         self.dataset = dataset
+        self.scores_of = scores_of
         self.writer = writer
         self.counter = counter
         self.every = every
@@ -205,7 +214,8 @@ class HeldOut(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not self.counter.due(self.every):
             return
-        self.scores, step = self.model.evaluate_sums(self.dataset), self.counter.step
+        self.scores = self.scores_of(self.model.evaluate_sums(self.dataset))
+        step = self.counter.step
         points = {f"held_out/{name}": value for name, value in self.scores.items()}
         self.writer.scalars(step, points)
         tqdm.write(f"step {step}, held out: {', '.join(described(self.scores))}")

@@ -36,8 +36,8 @@ def fill_mask(
     pieces = checkpoint.tokenizer.vocabulary
     if "masked_lm" not in checkpoint.model.output:
         raise DataError(
-            "Only a pre-training model fills masks: expected what `kbert pretrain` wrote. "
-            f"Received: the outputs {', '.join(checkpoint.model.output)}."
+            "Only a masked LM fills masks: expected what `kbert pretrain` wrote, with an objective "
+            f"of masked LM. Received: the outputs {', '.join(checkpoint.model.output)}."
         )
     if not 1 <= top <= len(pieces):
         raise DataError(f"Expected 1 to {len(pieces)} pieces for a mask. Received: {top}.")
@@ -63,14 +63,10 @@ def _mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarra
     # The positions of the masks come first, in their order; rows with fewer are filled up with
     # positions of other tokens, whose scores are not looked at.
     positions = np.argsort(~is_mask, axis=1, kind="stable")[:, : counts.max()]
-    logits = checkpoint.model(
-        {
-            **inputs,
-            "mask_positions": positions.astype("int32"),
-            "cls_positions": np.zeros((len(texts), 1), "int32"),
-        },
-        training=False,
-    )["masked_lm"]
+    inputs["mask_positions"] = positions.astype("int32")
+    inputs["cls_positions"] = np.zeros((len(texts), 1), "int32")
+    wanted = {name: inputs[name] for name in checkpoint.model.input}
+    logits = checkpoint.model(wanted, training=False)["masked_lm"]
     probabilities = ops.convert_to_numpy(ops.softmax(logits))  # (batch, predictions, vocabulary)
     return [row[:count] for row, count in zip(probabilities, counts, strict=True)]
 

@@ -16,20 +16,27 @@ if TYPE_CHECKING:
 
 
 def first_model(
-    store: TokenStore, new: NewModel, start: str | os.PathLike | None = None
+    store: TokenStore,
+    new: NewModel,
+    start: str | os.PathLike | None = None,
+    direction: str | None = None,
 ) -> "tuple[BertConfig, keras.Model | None]":
     """The configuration of the model, and the trained model of the checkpoint `start`, if any.
 
+    `direction` is what an objective needs, whatever the others say; None for nothing.
+
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
-    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
+    changes = {"dropout": new.dropout, "attention_dropout": new.dropout}
+    if direction is not None:
+        changes["direction"] = direction
     try:
         if start is None:
-            changes = {**dropout, "activation": new.activation, **new.changes()}
+            changes = {**new.changes(), "activation": new.activation, **changes}
             return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
         if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
             raise DataError(f"{start} and {store.path} must have the same vocabulary.")
         model, config, _ = load_model(start)
-        return dataclasses.replace(config, **dropout), model
+        return dataclasses.replace(config, **changes), model
     except ValueError as error:
         raise DataError(str(error)) from error

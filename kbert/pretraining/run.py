@@ -1,4 +1,4 @@
-"""Pre-training: masked LM and next sentence on a token store, resumable at every step."""
+"""Pre-training with one of several objectives on a token store, resumable at every step."""
 
 import dataclasses
 import os
@@ -22,8 +22,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.pretraining.initialization import check_starts_from_corpus, start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
-from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
-from kbert.pretraining.pairs import LEAST_DOCUMENTS
+from kbert.pretraining.objectives.base import Objective
 from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
@@ -48,14 +47,15 @@ def pretrain(
         start: a model whose weights, as far as it has them, the run starts from.
 
     Returns a summary: `first_step`, where this call began, `steps`, and the last `held_out` scores.
-    A store with fewer than two held-out documents is trained on without scores.
+    A store without enough held-out documents for the objective is trained on without scores.
     Raises `DataError` before training for input that does not fit and for an output that another
     process writes, `TrainingError` for a loss that becomes NaN and for a full disk, `Stopped` after
     the save that SIGTERM or Ctrl-C asked for.
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
-    objective = MaskedLMNextSentence(TokenMasking(store.vocabulary, settings.masking_rate))
+    objective = settings.built(store)
+    objective.check(config)
     parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
     set_precision(settings.precision)
     devices = engine().devices()
@@ -125,13 +125,20 @@ def _part(store, objective, settings, phase, schedule) -> _Part:
         short_probability=settings.short_probability,
         packing=settings.packing,
         first_row=phase.first_row,
+        first_step=phase.first_step,
+        num_steps=settings.num_steps,
     )
-    if store["validation"].num_documents < LEAST_DOCUMENTS:
+    if not _is_scored(store, objective):
         return _Part(phase, rows, None)
-    # The same held-out rows every time, as the paper draws and masks them and not packed, so that
-    # runs with other settings compare.
-    held_out = PretrainingRows(store, "validation", **shape, seed=0, packing=False)
+    # The same held-out rows every time, masked as the paper does and not packed, so that runs with
+    # other settings compare.
+    scored = type(objective)(TokenMasking(store.vocabulary))
+    held_out = PretrainingRows(store, "validation", scored, **shape, seed=0, packing=False)
     return _Part(phase, rows, _scored_batches(held_out, schedule.validation_batches))
+
+
+def _is_scored(store, objective) -> bool:
+    return store["validation"].num_documents >= objective.examples.least_documents
 
 
 def _scored_batches(rows, num_batches):
@@ -159,7 +166,7 @@ def _begin(model, start, store, settings):
         print(f"Not kept of the start, an output layer: {', '.join(sorted(had - has))}.")
 
 
-def _training_model(model, objective, settings):
+def _training_model(model, objective: Objective, settings):
     training_model = engine().TrainingModel(
         model,
         objective.sums,
@@ -179,7 +186,8 @@ def _training_model(model, objective, settings):
 def _train(run, parts, settings, schedule, training_model, checkpoint, first_step) -> dict:
     """Train from a step to the end of the last phase. Returns the last held-out scores."""
     if parts[0].held_out is None:
-        print(f"Not scored: the store holds out fewer than {LEAST_DOCUMENTS} documents.")
+        least = parts[0].rows.examples.least_documents
+        print(f"Not scored: the store holds out fewer than {least} documents.")
     held_out = {}
     with LogWriter(run / "logs") as writer:
         hyperparameters = {**checkpoint.config.to_dict(), **dataclasses.asdict(settings)}
@@ -226,7 +234,8 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
 
     held_out = None
     if part.held_out is not None:
-        held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every)
+        scores_of = part.rows.objective.scores
+        held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every, scores_of)
     saves = Saves(write_save, counter, schedule.save_every)
     callbacks = [
         counter,

@@ -20,7 +20,7 @@ def claim(
     Raises `DataError`, with the folder as it was, for files that are no run's, and for a run with
     other text, model or settings: resumed with them it would not end where it was going.
     """
-    train = store["train"]
+    train, defaults = store["train"], {"settings": PretrainingSettings().to_json()}
     wanted = {
         "config": config.to_dict(),
         "settings": dataclasses.asdict(settings),
@@ -33,11 +33,11 @@ def claim(
             f"{run} holds files that are not of a pre-training run. Choose another --output."
         )
     finished = is_run and (run / "model.safetensors").is_file()
-    if finished and set(differences(run, wanted)) == {"num_steps"}:
+    if finished and set(differences(run, wanted, defaults)) == {"num_steps"}:
         num_steps = read_object(run / FILE)["settings"]["num_steps"]
         raise DataError(
             f"{run} is finished after {num_steps} steps, and its rate has fallen to 0. Start "
             "another run from it, with another --seed for other rows: "
             f"--from {run} --output ANOTHER."
         )
-    claim_folder(run, wanted)
+    claim_folder(run, wanted, defaults)

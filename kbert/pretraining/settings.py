@@ -5,10 +5,17 @@ import itertools
 import re
 
 from kbert.config import ACTIVATIONS, PRESETS, Variants
+from kbert.corpus.store import TokenStore
 from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
+from kbert.pretraining.masking import MASKINGS
+from kbert.pretraining.masking.token import TokenMasking
+from kbert.pretraining.objectives import OBJECTIVES
+from kbert.pretraining.objectives.base import Objective
+from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.settings import Settings, setting
 
+WORDS_OF_PIECES = "pieces"
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
 _MOST_WARMUP = 10_000  # of the paper's 1,000,000 steps
@@ -40,8 +47,79 @@ class NewModel(Variants, Settings):
     activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(Settings):
+    """What a run learns, and which tokens it hides."""
+
+    objective: str = setting(
+        MaskedLMNextSentence.name, "what is learned from the text", choices=OBJECTIVES
+    )
+    masking: str = setting(TokenMasking.name, "which tokens are predicted", choices=MASKINGS)
+    words: str = setting(
+        WORDS_OF_PIECES,
+        "where words begin, for all maskings but token: at every piece without ##, or as kbert "
+        "prepare --words jieba has found",
+        choices=(WORDS_OF_PIECES, "jieba"),
+    )
+    masking_rate: float = setting(0.15, "share of the tokens to predict", at_least=0, below=1)
+    final_masking_rate: float | None = setting(
+        None,
+        "that share in the last step, to which it changes in a line",
+        unset="the same",
+        at_least=0,
+        below=1,
+    )
+    masked_share: float = setting(
+        0.8, "of the tokens to predict, that become [MASK]", at_least=0, at_most=1
+    )
+    random_share: float = setting(
+        0.1, "that become a random piece; the rest stays as it is", at_least=0, at_most=1
+    )
+    mask_together: bool | None = setting(
+        None,
+        "draw once for a whole word, span or entity which of the three its pieces are",
+        unset="on for spans",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.masked_share + self.random_share > 1:
+            raise DataError(
+                "masked_share and random_share must be at most 1 together. "
+                f"Received: {self.masked_share} and {self.random_share}."
+            )
+        if self.masking == TokenMasking.name and self.words != WORDS_OF_PIECES:
+            raise DataError(
+                f"words {self.words} is for the maskings that choose words. Received: token."
+            )
+        if not OBJECTIVES[self.objective].hides:
+            self._check_no_masking()
+
+    def _check_no_masking(self):
+        for field in dataclasses.fields(ObjectiveSettings):
+            if field.name != "objective" and getattr(self, field.name) != field.default:
+                raise DataError(
+                    f"{field.name} is for a masked LM: the objective {self.objective} predicts "
+                    f"every token. Received: {getattr(self, field.name)}."
+                )
+
+    def built(self, store: TokenStore) -> Objective:
+        """The objective on a store's text. Raises `DataError` for a store without its words."""
+        options = {} if self.words == WORDS_OF_PIECES else {"stored_words": True}
+        masking = MASKINGS[self.masking].of(
+            store,
+            rate=self.masking_rate,
+            final_rate=self.final_masking_rate,
+            masked_share=self.masked_share,
+            random_share=self.random_share,
+            together=self.mask_together,
+            **options,
+        )
+        return OBJECTIVES[self.objective](masking)
+
+
 @dataclasses.dataclass(frozen=True)
-class PretrainingSettings(Settings):
+class PretrainingSettings(ObjectiveSettings):
     """How a run trains; what the model is stands in its BertConfig.
 
     A run is resumed only with the settings that it was started with.
@@ -73,7 +151,6 @@ class PretrainingSettings(Settings):
     clip_norm: float = setting(1.0, "longest gradient over all weights", above=0)
     accumulate: int = setting(1, "microbatches of an update, to save memory", at_least=1)
     rematerialize: bool = setting(False, "compute blocks again for gradients, to save memory")
-    masking_rate: float = setting(0.15, "share of the tokens to predict", at_least=0, below=1)
     short_probability: float = setting(
         0.1, "share of the examples of a random smaller length", at_least=0, below=1
     )

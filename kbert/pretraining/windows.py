@@ -1,4 +1,4 @@
-"""Which next-sentence examples stand in which rows: a pure function of (store, seed, window).
+"""Which examples stand in which rows: a pure function of (store, seed, window).
 
 An epoch has as many rows as would hold the tokens of the split, which is divided into as many
 stretches; a shuffle gives each row one. Some 2,000 rows make a window. Its examples start in its
@@ -14,11 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kbert.corpus.store import Split
+from kbert.pretraining.examples.base import Examples, Spans
 from kbert.pretraining.packing import fill_rows
-from kbert.pretraining.pairs import NUM_DRAWS, Pairs, draw_pairs
-from kbert.text.segments import num_special_tokens
 
-NUM_SPECIAL = num_special_tokens(pair=True)
 # More would fill rows better by a few tenths of a percent, and delay the first batch.
 WINDOW = 2048
 # Multiples of it, modulo 1, are spread evenly however many there are.
@@ -30,11 +28,11 @@ class Window(NamedTuple):
     """The examples of consecutive rows, sorted by row.
 
     Attributes:
-        pairs: the spans of each example, (examples,).
+        spans: of each example, (examples,).
         first: which example is the first of each row, (rows + 1,); the last is their number.
     """
 
-    pairs: Pairs
+    spans: Spans
     first: np.ndarray
 
 
@@ -52,6 +50,7 @@ class Windows:
 
     Args:
         split: where the text comes from.
+        examples: how they are drawn from it.
         sequence_length: tokens of a row.
         most: examples that a row may hold.
         seed: of all that is drawn.
@@ -59,14 +58,22 @@ class Windows:
     """
 
     def __init__(
-        self, split: Split, sequence_length: int, most: int, seed: int, short_probability: float
+        self,
+        split: Split,
+        examples: Examples,
+        sequence_length: int,
+        most: int,
+        seed: int,
+        short_probability: float,
     ):
         self.split = split
+        self.examples = examples
         self.sequence_length = sequence_length
         self.most = most
         self.seed = seed
         self.short_probability = short_probability
-        self.rows_per_epoch = max(1, len(split.tokens) // (sequence_length - NUM_SPECIAL))
+        self._max_tokens = sequence_length - examples.num_special
+        self.rows_per_epoch = max(1, len(split.tokens) // self._max_tokens)
         self._num_windows = max(1, round(self.rows_per_epoch / WINDOW))
         self._lock = threading.Lock()
         self._starts = functools.lru_cache(maxsize=2)(self._draw_starts)
@@ -82,14 +89,14 @@ class Windows:
             yield Part(epoch, window, index - begin, index - begin + taken)
             row, count = row + taken, count - taken
 
-    def pairs(self, part: Part) -> tuple[np.ndarray, Pairs]:
+    def spans(self, part: Part) -> tuple[np.ndarray, Spans]:
         """Of each example its row, counted from the part's first, and its spans; sorted by row."""
         # Of two threads that want a new window one draws it and the other waits.
         with self._lock:
             window = self._windows(part.epoch, part.window)
         first = window.first[part.start : part.stop + 1]
         rows = np.repeat(np.arange(part.stop - part.start), np.diff(first))
-        return rows, Pairs(*(field[first[0] : first[-1]] for field in window.pairs))
+        return rows, Spans(*(field[first[0] : first[-1]] for field in window.spans))
 
     def draws(self, part: Part, width: int) -> np.ndarray:
         """Uniform numbers for the objective, (rows, width)."""
@@ -109,25 +116,26 @@ class Windows:
             more = 1 + int((rows * self.sequence_length - total) / mean)
             more = min(more, rows * self.most - count)
             parts.append(self._draw_examples(epoch, window, count, count + more))
-            count, total = count + more, total + int(num_tokens(parts[-1]).sum())
-        pairs = joined(parts)
-        placed = fill_rows(num_tokens(pairs), rows, self.sequence_length, self.most)
+            count, total = count + more, total + int(self.examples.num_tokens(parts[-1]).sum())
+        spans = joined(parts)
+        tokens = self.examples.num_tokens(spans)
+        placed = fill_rows(tokens, rows, self.sequence_length, self.most)
         # Packing begins with the longest: without a shuffle a batch would hold rows of one kind.
         placed = self._generator(epoch, window, _SHUFFLE).permutation(rows)[placed]
         order = np.argsort(placed, kind="stable")
         first = np.searchsorted(placed[order], np.arange(rows + 1))
-        return Window(Pairs(*(field[order] for field in pairs)), first)
+        return Window(Spans(*(field[order] for field in spans)), first)
 
-    def _draw_examples(self, epoch, window, start, stop) -> Pairs:
+    def _draw_examples(self, epoch, window, start, stop) -> Spans:
         begin, end = self._bounds(window)
         rounds, index = np.divmod(np.arange(start, stop), end - begin)
         stretch, offset = np.divmod(self._starts(epoch)[begin + index], 1)
         offset = (offset + rounds * _GOLDEN_RATIO) % 1
-        return draw_pairs(
+        return self.examples.draw(
             self.split,
             (stretch + offset) / self.rows_per_epoch,
-            self._table(epoch, window, _EXAMPLES, start, stop, NUM_DRAWS),
-            max_tokens=self.sequence_length - NUM_SPECIAL,
+            self._table(epoch, window, _EXAMPLES, start, stop, self.examples.num_draws),
+            max_tokens=self._max_tokens,
             short_probability=self.short_probability,
         )
 
@@ -147,16 +155,6 @@ class Windows:
         return np.random.Generator(bits)
 
 
-def num_tokens(pairs: Pairs) -> np.ndarray:
-    """Tokens of each example, special ones included, (examples,)."""
-    return sum(lengths(pairs)) + NUM_SPECIAL
-
-
-def lengths(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens of the first and of the second text of each example, (examples,)."""
-    return pairs.first_end - pairs.first_start, pairs.second_end - pairs.second_start
-
-
-def joined(parts: Sequence[Pairs]) -> Pairs:
-    """Several `Pairs`, one after another."""
-    return Pairs(*map(np.concatenate, zip(*parts, strict=True)))
+def joined(parts: Sequence[Spans]) -> Spans:
+    """Several `Spans`, one after another."""
+    return Spans(*map(np.concatenate, zip(*parts, strict=True)))

@@ -82,16 +82,17 @@ def pack_segments(
 
 
 class Layout(NamedTuple):
-    """Arrays (tokens,): the tokens of pair after pair, special ones included.
+    """Arrays (tokens,): the tokens of example after example, special ones included.
 
     Attributes:
-        pair: which pair the token belongs to.
-        index: where in [CLS] first [SEP] second [SEP] it stands.
+        example: which example the token belongs to.
+        index: where in [CLS] first [SEP] second [SEP] it stands, or in
+            [CLS] first [SEP].
         first_index, second_index: where in its text; they mean something only where `is_first` or
             `is_second` holds.
     """
 
-    pair: np.ndarray
+    example: np.ndarray
     index: np.ndarray
     is_first: np.ndarray
     is_second: np.ndarray
@@ -101,16 +102,18 @@ class Layout(NamedTuple):
     segment_ids: np.ndarray
 
 
-def layout(first_length: np.ndarray, second_length: np.ndarray) -> Layout:
-    """The layout of pairs of texts of these lengths, (pairs,)."""
-    length = first_length + second_length + num_special_tokens(pair=True)
-    pair = np.repeat(np.arange(len(length)), length)
-    index = np.arange(len(pair)) - np.repeat(np.cumsum(length) - length, length)
-    first_stop = 1 + first_length[pair]
+def layout(first_length: np.ndarray, second_length: np.ndarray | None = None) -> Layout:
+    """The layout of pairs of texts of these lengths, or of single texts, (examples,)."""
+    pair = second_length is not None
+    second_length = second_length if pair else np.zeros_like(first_length)
+    length = first_length + second_length + num_special_tokens(pair)
+    example = np.repeat(np.arange(len(length)), length)
+    index = np.arange(len(example)) - np.repeat(np.cumsum(length) - length, length)
+    first_stop = 1 + first_length[example]
     second_start = first_stop + 1
-    second_stop = second_start + second_length[pair]
+    second_stop = second_start + second_length[example]
     return Layout(
-        pair=pair,
+        example=example,
         index=index,
         is_first=(index >= 1) & (index < first_stop),
         is_second=(index >= second_start) & (index < second_stop),

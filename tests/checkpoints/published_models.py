@@ -8,6 +8,7 @@ import pytest
 
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, build_pretraining_model
 from kbert.checkpoints.weights import model_weights
+from kbert.models import OBJECTIVE_HEADS
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
@@ -32,13 +33,16 @@ TASKS = {
 
 
 def make(kind, config=CONFIG, seed=0, task=TASK):
-    """A checkpoint with random weights; `kind` is encoder, pretraining or task."""
+    """A checkpoint with random weights; `kind` is encoder, pretraining, task or an objective."""
     build = {
         "encoder": build_encoder,
         "pretraining": build_pretraining_model,
         "task": lambda config: task.build_model(build_encoder(config)),
     }
-    model = build[kind](config)
+    if kind in OBJECTIVE_HEADS:
+        model = build_pretraining_model(config, objective=kind)
+    else:
+        model = build[kind](config)
     randomized(model, seed)
     tokenizer = WordPieceTokenizer(vocabulary_of(config.vocabulary_size))
     return Checkpoint(model, tokenizer, config, task if kind == "task" else None)

@@ -121,7 +121,7 @@ def test_what_is_refused(checkpoint, text, top, expected):
 
 def test_an_encoder_fills_no_masks(checkpoint):
     encoder = checkpoint._replace(model=build_encoder(CONFIG))
-    with pytest.raises(DataError, match="Only a pre-training model fills masks"):
+    with pytest.raises(DataError, match="Only a masked LM fills masks"):
         fill_mask(encoder, ["[MASK]"])
 
 

@@ -245,6 +245,27 @@ def test_goes_on_with_a_trained_model(tmp_path, store, config, kind, capsys):
     assert (heads in out) == (kind != "pretraining")
 
 
+def test_every_objective_trains_and_says_what_it_is(tmp_path, store, config, capsys):
+    """A left-to-right run from nothing; from it one of sentence order, by what both have."""
+    settings = dataclasses.replace(SETTINGS, num_steps=2, objective="left-to-right")
+    with pytest.raises(DataError, match="must have the direction left"):
+        pretrain(store, tmp_path / "left", config, settings, SCHEDULE)
+    left = dataclasses.replace(config, direction="left")
+    summary = pretrain(store, tmp_path / "left", left, settings, SCHEDULE)
+    losses = {"loss", "next_token_loss", "next_token_accuracy", "next_token_perplexity"}
+    assert set(summary["held_out"]) == losses
+    events = EventAccumulator(str(tmp_path / "left" / "logs")).Reload()
+    assert {f"held_out/{name}" for name in losses} <= set(events.Tags()["tensors"])
+    start = load(tmp_path / "left")
+    assert set(start.model.output) == {"next_token"} and start.config == left
+    other = dataclasses.replace(settings, objective="masked-lm-sentence-order")
+    with pytest.raises(DataError, match="objective was 'left-to-right', now 'masked-lm-sentence-o"):
+        pretrain(store, tmp_path / "left", left, other, SCHEDULE)
+    pretrain(store, tmp_path / "order", config, other, SCHEDULE, start=start.model)
+    assert "the start lacks it: pooler, sentence_order_head." in capsys.readouterr().out
+    assert set(load(tmp_path / "order").model.output) == {"masked_lm", "sentence_order"}
+
+
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "accumulate", "clip_norm"])
 def test_impossible_settings(name):
     with pytest.raises(DataError, match=f"{name} must be .* Received: 0"):

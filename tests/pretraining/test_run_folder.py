@@ -1,6 +1,7 @@
 """Whose a folder is: a new run's, the same run's, or somebody else's, which is left as it was."""
 
 import dataclasses
+import json
 import os
 
 import pytest
@@ -50,6 +51,18 @@ def test_other_settings_and_another_model_are_refused(run, store, config):
     with pytest.raises(DataError, match="hidden_dim was 8, now 16"):
         claim(run, store, dataclasses.replace(config, hidden_dim=16), SETTINGS)
     assert contents(run) == before
+
+
+def test_a_setting_that_run_json_does_not_know_had_its_default(run, store, config):
+    """A run that an older version began is resumed, but not with other settings."""
+    told = json.loads((run / "run.json").read_text())
+    for name in ("objective", "masking", "final_masking_rate"):
+        del told["settings"][name]
+    (run / "run.json").write_text(json.dumps(told))
+    claim(run, store, config, SETTINGS)
+    other = dataclasses.replace(SETTINGS, objective="masked-lm")
+    with pytest.raises(DataError, match="objective was 'masked-lm-next-sentence', now 'masked-lm'"):
+        claim(run, store, config, other)
 
 
 def test_other_text_is_refused(run, config, tmp_path, tiny_vocabulary):

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from kbert.corpus.store import Split
 from kbert.pretraining import windows as windows_module
-from kbert.pretraining.pairs import Pairs
-from kbert.pretraining.windows import Part, Windows, joined, num_tokens
+from kbert.pretraining.examples.base import Spans
+from kbert.pretraining.examples.next_sentence import NextSentencePairs
+from kbert.pretraining.windows import Part, Windows, joined
 from tests.small_store import numbered_documents, split_arrays
+
+PAIRS = NextSentencePairs()
 
 
 def long_split(document_tokens, seed=0, tokens=600_000, sentence=(3, 40)):
@@ -28,7 +31,7 @@ def long_split(document_tokens, seed=0, tokens=600_000, sentence=(3, 40)):
 
 
 def windows_of(split, sequence_length=16, most=2, seed=0, short_probability=0.1):
-    return Windows(split, sequence_length, most, seed, short_probability)
+    return Windows(split, PAIRS, sequence_length, most, seed, short_probability)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +49,9 @@ def rows_of(windows, first, count):
     """The examples of each row, as tuples."""
     found = []
     for part in windows.parts(first, count):
-        rows, pairs = windows.pairs(part)
+        rows, spans = windows.spans(part)
         here = [[] for _ in range(part.stop - part.start)]
-        for row, *span in zip(rows, *pairs, strict=True):
+        for row, *span in zip(rows, *spans, strict=True):
             here[row].append(tuple(map(int, span)))
         found += here
     return found
@@ -69,7 +72,7 @@ def test_every_example_of_an_epoch_once(split, epoch, most, seed, short_probabil
     assert found == sorted(zip(*(field.tolist() for field in drawn), strict=True))
     for row in rows:
         assert 1 <= len(row) <= most
-        assert sum(num_tokens(Pairs(*map(np.array, example))) for example in row) <= 24
+        assert sum(PAIRS.num_tokens(Spans(*map(np.array, example))) for example in row) <= 24
 
 
 def test_any_share_is_the_same_rows(split, small):
@@ -120,7 +123,7 @@ def test_rows_are_full(sequence_length, document_tokens):
     split = long_split(document_tokens)
     windows = windows_of(split, sequence_length, most=sequence_length // 8)
     count = windows.rows_per_epoch
-    total = sum(num_tokens(windows.pairs(part)[1]).sum() for part in windows.parts(0, count))
+    total = sum(PAIRS.num_tokens(windows.spans(part)[1]).sum() for part in windows.parts(0, count))
     assert total / (count * sequence_length) >= 0.98
 
 
@@ -129,12 +132,12 @@ def test_threads_draw_a_window_once(split, monkeypatch):
     draw = windows._draw_examples
     monkeypatch.setattr(windows, "_draw_examples", lambda *args: drawn.append(1) or draw(*args))
     (part,) = windows.parts(0, 5)
-    threads = [threading.Thread(target=windows.pairs, args=(part,)) for _ in range(4)]
+    threads = [threading.Thread(target=windows.spans, args=(part,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     alone = windows_of(split)
     monkeypatch.setattr(alone, "_draw_examples", lambda *args: drawn.append(-1) or draw(*args))
-    alone.pairs(part)
+    alone.spans(part)
     assert sum(drawn) == 0

@@ -15,7 +15,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from kbert.checkpoints.directory import BUILDERS, Checkpoint
+from kbert.checkpoints.directory import Checkpoint, untrained
 from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_places
 from kbert.checkpoints.published_config import (
     POOLER_FIELDS,
@@ -25,7 +25,7 @@ from kbert.checkpoints.published_config import (
     read_config,
 )
 from kbert.checkpoints.published_vocabulary import is_cased, read_vocabulary
-from kbert.checkpoints.transfer import Place, arrays_of, fill
+from kbert.checkpoints.transfer import Place, arrays_of, fill, objective_in
 from kbert.checkpoints.weight_files import Source, merge_heads
 from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import check_size
@@ -33,6 +33,7 @@ from kbert.config import GOOGLE_ACTIVATIONS, PUBLISHED_NAMES, BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
 from kbert.layers.dense import blank_weights
+from kbert.models import BERT_OBJECTIVE, objective_of
 from kbert.text.tokenizer import WordPieceTokenizer
 from kbert.text.vocabulary import save_vocabulary
 
@@ -46,9 +47,8 @@ _STATE = re.compile(
     r"|/(adam_[mv]|Adam(_1)?|AdamW(_1)?|lamb_[mv]|LAMB(_1)?|Momentum|RMSProp(_1)?|v[cr]?"
     r"|ExponentialMovingAverage)$"
 )
+_OBJECTIVES = (None, BERT_OBJECTIVE, "masked-lm")
 _FIELDS = frozenset([*PUBLISHED_NAMES, *POOLER_FIELDS, "hidden_act", "embedding_size"])
-# Where our weights begin that only a pre-training model has.
-_HEADS = ("masked_lm", "next_sentence")
 
 
 def from_google(
@@ -81,10 +81,10 @@ def from_google(
         places, known = list(object_places(graph, config)), known_keys(graph, config)
         source = _with_merged_heads(source)
     source = without_state(source)
-    heads = any(place.weight.startswith(_HEADS) for place in places if place.name in source.shapes)
+    objective = objective_in(source, places, allow_missing_heads)
     # A head that is not in the file begins as a new one.
     with contextlib.nullcontext() if allow_missing_heads else blank_weights():
-        model = BUILDERS["pretraining" if heads else "encoder"](config)
+        model = untrained(config, objective)
     absent = fill(model, places, source, known, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
@@ -102,6 +102,9 @@ def to_google(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     model, tokenizer, config, task = checkpoint
     if task is not None:
         raise DataError(f"Google's format has no place for the task {task.name}.")
+    objective = objective_of(model)
+    if objective not in _OBJECTIVES:
+        raise DataError(f"Google's format has no place for the heads of {objective}.")
     check_is_plain(config, "Google's format")
     if config.activation == "gelu_erf":
         raise DataError("Google's format has no erf-GELU: its gelu is the tanh form.")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import keras
 
-from kbert.checkpoints.directory import BUILDERS, Checkpoint
+from kbert.checkpoints.directory import Checkpoint, untrained
 from kbert.checkpoints.huggingface.config import config_fields, read_architecture
 from kbert.checkpoints.huggingface.sentence_transformers import read_encoder
 from kbert.checkpoints.huggingface.tasks import (
@@ -36,18 +36,20 @@ from kbert.checkpoints.huggingface.weights import (
     without_copies,
 )
 from kbert.checkpoints.published_config import check_is_plain
-from kbert.checkpoints.transfer import Place, arrays_of, fill
+from kbert.checkpoints.transfer import Place, arrays_of, fill, objective_in
 from kbert.checkpoints.weight_names import all_names
 from kbert.checkpoints.weights import check_size, write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
 from kbert.layers.dense import blank_weights
-from kbert.models import build_encoder
+from kbert.models import BERT_OBJECTIVE, build_encoder, objective_of
 from kbert.tasks.base import Task
 
-ENCODER, PRETRAINING = "BertModel", "BertForPreTraining"
-_PRETRAINED = (ENCODER, PRETRAINING, "BertForMaskedLM", "BertForNextSentencePrediction")
+ENCODER = "BertModel"
+# What a model was pre-trained for -> its class in transformers.
+_CLASSES = {None: ENCODER, BERT_OBJECTIVE: "BertForPreTraining", "masked-lm": "BertForMaskedLM"}
+_PRETRAINED = (*_CLASSES.values(), "BertForNextSentencePrediction")
 
 
 def from_huggingface(
@@ -75,7 +77,7 @@ def from_huggingface(
         raise DataError(
             f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."
         )
-    task = None
+    task, wanted = None, list(_places(config, architecture))
     # A head that is not in the file begins as a new one.
     with contextlib.nullcontext() if allow_missing_heads else blank_weights():
         if architecture in ARCHITECTURES:
@@ -89,9 +91,8 @@ def from_huggingface(
             source = with_rows(source, architecture, rows)
             model = task.build_model(build_encoder(config))
         else:
-            heads = any(name.startswith("cls.") for name in source.shapes)
-            model = BUILDERS["pretraining" if heads else "encoder"](config)
-    wanted = _places(config, architecture)
+            objective = objective_in(source, wanted, allow_missing_heads)
+            model = untrained(config, objective)
     absent = fill(model, wanted, source, CONSTANTS, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
@@ -129,6 +130,11 @@ def _places(config: BertConfig, architecture: str) -> Iterator[Place]:
 
 
 def _architecture(model: keras.Model, task: Task | None) -> str:
-    if task is None:
-        return PRETRAINING if "masked_lm" in model.output else ENCODER
-    return architecture_of(task)
+    if task is not None:
+        return architecture_of(task)
+    objective = objective_of(model)
+    if objective not in _CLASSES:
+        raise DataError(
+            f"transformers has no BERT for the objective {objective}: convert the encoder alone."
+        )
+    return _CLASSES[objective]

@@ -1,0 +1,1 @@
+"""Which texts stand together in an example of pre-training: one file a rule."""
