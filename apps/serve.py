@@ -31,6 +31,9 @@ def add_arguments(parser):
 
 
 def run(args):
+    import joblib
+
+    from kbert.serving.cores import divide_cores, limit_threads
     from kbert.serving.http.server import listening, serve, url_of
     from kbert.serving.models import Models, served_names
     from kbert.serving.settings import ServerSettings
@@ -39,6 +42,8 @@ def run(args):
     settings = from_options(ServerSettings, args)
     folders = served_names(args.directories) if args.name is None else named(args)
     token = None if args.token_file is None else read_token(args.token_file)
+    settings = divide_cores(settings, folders.values(), joblib.cpu_count())
+    limit_threads(settings)
     with listening(settings) as listener:
         models = Models(folders)
         print_invitation(models, url_of(listener))

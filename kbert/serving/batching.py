@@ -1,27 +1,30 @@
-"""Requests of all connections in one queue, computed in batches of tokens by one thread.
+"""Requests of all connections in one queue, computed in batches of tokens by a few threads.
 
     connections -> queue -> tokenize -> batches of like length -> decode -> answers
 
 A batch begins with the oldest text and is filled with those whose length is nearest, until its
 padded tokens (rows x longest) reach the budget. While the model computes, more texts arrive, so
-batches grow with the load by themselves.
+batches grow with the load by themselves. A thread does every step of its batch, so that a text that
+comes alone is handed over twice only: from its connection, and back.
 """
 
 import asyncio
 import collections
-import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import forward_of
 from kbert.tasks.features import Feature, pad_batch
 
-# Bounds on what one call to the tokenizer and the decoder takes, so that a large request does not
-# keep the others waiting.
+# Padding of a batch: a tenth of its tokens, and for small ones what another batch would cost.
+_PADDING_SHARE, _PADDING_TOKENS = 0.1, 32
+# Bounds on what one call to the tokenizer takes, so that a large request does not keep the others
+# waiting.
 _ENCODED_AT_ONCE = 256
 
 
@@ -49,14 +52,21 @@ class Answers(NamedTuple):
 class _Request:
     answerer: Answerer
     examples: Sequence[Any]
-    future: concurrent.futures.Future
+    future: asyncio.Future  # Of the loop of the connection; only that may answer it.
     arrived: float
     started: float = 0.0
-    encoded: int = 0  # examples that are tokenized
+    has_left: bool = False  # It is answered, or its client went away.
+    taken: int = 0  # examples that are tokenized, or being tokenized
+    encoding: int = 0  # examples that are not tokenized
     left: int = 0  # features that are not computed
     # Of each example: its features, and the model's outputs for them.
     features: list[list[Feature]] = dataclasses.field(default_factory=list)
     outputs: list[list[dict | None]] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self.encoding = len(self.examples)
+        self.features = [[] for _ in self.examples]
+        self.outputs = [[] for _ in self.examples]
 
 
 class _Waiting(NamedTuple):
@@ -68,13 +78,22 @@ class _Waiting(NamedTuple):
     feature: Feature
 
 
+class _Part(NamedTuple):
+    """Examples of a request that are tokenized together: the first, and the one behind the last."""
+
+    request: _Request
+    start: int
+    stop: int
+
+
 class Batcher:
-    """Answers examples from many connections; one thread computes.
+    """Answers examples from many connections.
 
     Args:
         max_batch_tokens: padded tokens of a batch; a longer row is a batch of its own.
         max_delay_seconds: how long a batch that is not full waits for more.
         max_queued_texts: examples that may wait; more are refused.
+        threads: batches that are computed at once.
         on_batch: told the rows and the padded tokens of each batch.
     """
 
@@ -83,6 +102,7 @@ class Batcher:
         max_batch_tokens: int = 4096,
         max_delay_seconds: float = 0.0,
         max_queued_texts: int = 4096,
+        threads: int = 1,
         on_batch: Callable[[int, int], None] | None = None,
     ):
         self.max_batch_tokens = max_batch_tokens
@@ -92,11 +112,16 @@ class Batcher:
         self._arrived: collections.deque[_Request] = collections.deque()
         self._waiting: list[_Waiting] = []
         self._queued_texts = 0
-        self._changed = threading.Condition()
+        self._idle = 0
+        # Of all that is above, and of what requests say about themselves.
+        self._changed = threading.Condition(threading.Lock())
         self._closed = False
-        self._decoder = concurrent.futures.ThreadPoolExecutor(1, "decoder")
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"model {number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def answer(
         self, answerer: Answerer, examples: Sequence[Any], timeout_seconds: float | None = None
@@ -106,16 +131,18 @@ class Batcher:
         A caller that is cancelled (its client went away) leaves the queue. Raises `Overloaded` at
         once where the queue is full, `DeadlineExceeded` after `timeout_seconds`.
         """
-        future: concurrent.futures.Future = concurrent.futures.Future()
         if not examples:
             return Answers([], 0, 0, 0.0, 0.0)
-        self._put(_Request(answerer, examples, future, time.monotonic()))
+        future = asyncio.get_running_loop().create_future()
+        request = _Request(answerer, examples, future, time.monotonic())
+        self._put(request)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                return await future
         except TimeoutError as error:
             raise DeadlineExceeded from error
         finally:
-            future.cancel()
+            self._leave(request)
 
     @property
     def queued_texts(self) -> int:
@@ -123,12 +150,12 @@ class Batcher:
         return self._queued_texts
 
     def close(self) -> None:
-        """Answer what is held, then stop the thread."""
+        """Answer what is held, then stop the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
-        self._decoder.shutdown()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _put(self, request: _Request) -> None:
         with self._changed:
@@ -137,143 +164,169 @@ class Batcher:
             if self._closed or (self._queued_texts and len(request.examples) > room):
                 raise Overloaded
             self._queued_texts += len(request.examples)
-            request.future.add_done_callback(lambda _: self._leave(request))
             self._arrived.append(request)
             self._changed.notify()
 
     def _leave(self, request: _Request) -> None:
         with self._changed:
+            request.has_left = True
             self._queued_texts -= len(request.examples)
 
     def _run(self) -> None:
-        while self._wait():
-            arrived = self._take_arrived()
-            if arrived:
-                self._guarded(self._encode, arrived, [request for request, _, _ in arrived])
-            batch = self._next_batch()
-            if batch:
-                self._guarded(self._compute, batch, [waiting.request for waiting in batch])
+        while work := self._next_work():
+            step, items = work
+            try:
+                finished = step(items)
+            except Exception as error:  # It ends the requests that it concerns, not the thread.
+                _settle((item.request, error) for item in items)
+            else:
+                _settle((request, _decoded(request)) for request in finished)
 
-    def _guarded(self, step: Callable, work: list, requests: list[_Request]) -> None:
-        """A fault ends the requests that it concerns, not the thread."""
-        try:
-            step(work)
-        except Exception as error:
-            for request in requests:
-                _settle(request.future, error=error)
-
-    def _wait(self) -> bool:
-        """Return when there is something to compute; False when there is no more."""
+    def _next_work(self) -> tuple[Callable[[list], list[_Request]], list] | None:
+        """A step and its items, as soon as there are any; None when there will be no more."""
         with self._changed:
-            while not (self._arrived or self._waiting or self._closed):
-                self._changed.wait()
-            oldest = self._waiting[0].request if self._waiting else None
-            oldest = oldest or (self._arrived[0] if self._arrived else None)
-            if oldest is None:
-                return False
-            patience = oldest.arrived + self.max_delay_seconds - time.monotonic()
-            if patience > 0 and not self._closed and not self._is_full():
-                self._changed.wait(patience)
-            return True
+            while True:
+                if self._arrived:
+                    parts = self._take_arrived()
+                    if parts:
+                        return self._encode, parts
+                    continue
+                self._waiting = [w for w in self._waiting if not w.request.has_left]
+                patience = self._patience()
+                if self._waiting and patience <= 0:
+                    return self._compute, self._take_batch()
+                if self._closed and not self._waiting:
+                    return None
+                self._idle += 1
+                self._changed.wait(patience if self._waiting else None)
+                self._idle -= 1
 
-    def _is_full(self) -> bool:
-        return sum(_tokens(w.feature) for w in self._waiting) >= self.max_batch_tokens
+    def _patience(self) -> float:
+        """How many seconds the texts that wait may wait for more."""
+        if not self._waiting or self._closed or not self.max_delay_seconds:
+            return 0.0
+        if sum(_tokens(w.feature) for w in self._waiting) >= self.max_batch_tokens:
+            return 0.0
+        return self._waiting[0].request.arrived + self.max_delay_seconds - time.monotonic()
 
-    def _take_arrived(self) -> list[tuple[_Request, int, int]]:
-        """Which examples to tokenize next, oldest first, those of one model together.
+    def _take_arrived(self) -> list[_Part]:
+        """Which examples to tokenize next, oldest first, those of one model together."""
+        taken, count = [], 0
+        while self._arrived and count < _ENCODED_AT_ONCE:
+            request = self._arrived[0]
+            if taken and request.answerer is not taken[0].request.answerer:
+                break
+            start = request.taken
+            stop = min(len(request.examples), start + _ENCODED_AT_ONCE - count)
+            if not request.has_left:
+                taken.append(_Part(request, start, stop))
+                count += stop - start
+                request.started = request.started or time.monotonic()
+                request.taken = stop
+            if request.has_left or stop == len(request.examples):
+                self._arrived.popleft()
+        if self._arrived:
+            self._changed.notify()
+        return taken
 
-        Each is a request with the first of its examples and the one behind the last.
-        """
-        with self._changed:
-            taken, count = [], 0
-            while self._arrived and count < _ENCODED_AT_ONCE:
-                request = self._arrived[0]
-                if taken and request.answerer is not taken[0][0].answerer:
-                    break
-                stop = min(len(request.examples), request.encoded + _ENCODED_AT_ONCE - count)
-                if not request.future.done():
-                    taken.append((request, request.encoded, stop))
-                    count += stop - request.encoded
-                request.encoded = stop
-                if stop == len(request.examples) or request.future.done():
-                    self._arrived.popleft()
-            return taken
-
-    def _encode(self, taken: list[tuple[_Request, int, int]]) -> None:
-        answerer = taken[0][0].answerer
-        examples = [e for request, start, stop in taken for e in request.examples[start:stop]]
-        owners = [(request, n) for request, start, stop in taken for n in range(start, stop)]
-        for request, start, stop in taken:
-            request.started = request.started or time.monotonic()
-            request.features += [[] for _ in range(start, stop)]
-            request.outputs += [[] for _ in range(start, stop)]
+    def _encode(self, parts: list[_Part]) -> list[_Request]:
+        """Tokenize; the requests that have no feature to compute."""
+        answerer = parts[0].request.answerer
+        examples = [e for request, start, stop in parts for e in request.examples[start:stop]]
+        owners = [(request, n) for request, start, stop in parts for n in range(start, stop)]
+        waiting = []
         for feature in answerer.task.encode(examples, answerer.tokenizer):
             request, example = owners[feature.example]
             number = len(request.features[example])
             request.features[example].append(feature)
             request.outputs[example].append(None)
-            request.left += 1
-            self._waiting.append(_Waiting(request, example, number, feature))
-        for request, _, _ in taken:
-            self._decode_if_done(request)
+            waiting.append(_Waiting(request, example, number, feature))
+        with self._changed:
+            self._waiting += waiting
+            for found in waiting:
+                found.request.left += 1
+            for request, start, stop in parts:
+                request.encoding -= stop - start
+            return [part.request for part in parts if _is_finished(part.request)]
 
-    def _next_batch(self) -> list[_Waiting]:
-        """The oldest feature and those nearest in length, within the budget of tokens."""
-        self._waiting = [w for w in self._waiting if not w.request.future.done()]
-        if not self._waiting:
-            return []
+    def _take_batch(self) -> list[_Waiting]:
+        """The oldest feature and those nearest in length, within the budget of tokens.
+
+        Threads that have nothing to do get their share. Much padding costs more than a batch.
+        """
+        share = -(-sum(_tokens(w.feature) for w in self._waiting) // (self._idle + 1))
+        budget = min(self.max_batch_tokens, share)
         first = self._waiting[0]
         alike = [w for w in self._waiting if w.request.answerer is first.request.answerer]
         alike.sort(key=lambda w: abs(w.feature.length - first.feature.length))
-        batch, longest, rows = [], 0, 0
+        batch, longest, rows, tokens = [], 0, 0, 0
         for waiting in alike:
             longest = max(longest, waiting.feature.length)
-            rows += _tokens(waiting.feature) // max(waiting.feature.length, 1)
-            if batch and longest * rows > self.max_batch_tokens:
+            rows += waiting.feature.width
+            tokens += _tokens(waiting.feature)
+            most = min(budget, (1 + _PADDING_SHARE) * tokens + _PADDING_TOKENS)
+            if batch and longest * rows > most:
                 break
             batch.append(waiting)
         chosen = set(map(id, batch))
         self._waiting = [w for w in self._waiting if id(w) not in chosen]
+        if self._waiting:
+            self._changed.notify()
         return batch
 
-    def _compute(self, batch: list[_Waiting]) -> None:
+    def _compute(self, batch: list[_Waiting]) -> list[_Request]:
+        """Run the model; the requests whose last feature was among these."""
         features = [waiting.feature for waiting in batch]
         longest = max(feature.length for feature in features)
         inputs, _, _ = pad_batch(features, longest, len(features))
         outputs = forward_of(batch[0].request.answerer.model).run(inputs)
         self._on_batch(len(features), int(inputs["token_ids"].size))
         for row, waiting in enumerate(batch):
-            request = waiting.request
             found = {name: values[row] for name, values in outputs.items()}
-            request.outputs[waiting.example][waiting.number] = found
-            request.left -= 1
-            self._decode_if_done(request)
-
-    def _decode_if_done(self, request: _Request) -> None:
-        # Beside the model: decoding is Python, and TensorFlow computes without Python's lock.
-        if request.left == 0 and request.encoded == len(request.examples):
-            self._decoder.submit(self._decode, request)
-
-    def _decode(self, request: _Request) -> None:
-        try:
-            parts = zip(request.outputs, request.examples, request.features, strict=True)
-            answers = [request.answerer.task.decode(*part) for part in parts]
-        except Exception as error:
-            _settle(request.future, error=error)
-            return
-        features = [feature for found in request.features for feature in found]
-        cut, tokens = sum(f.cut for f in features), sum(f.length for f in features)
-        times = request.started - request.arrived, time.monotonic() - request.started
-        _settle(request.future, Answers(answers, cut, tokens, *times))
+            waiting.request.outputs[waiting.example][waiting.number] = found
+        with self._changed:
+            for waiting in batch:
+                waiting.request.left -= 1
+            # A request has several features here, but is answered once.
+            requests = dict.fromkeys(waiting.request for waiting in batch)
+            return [request for request in requests if _is_finished(request)]
 
 
-def _settle(future: concurrent.futures.Future, result=None, error: Exception | None = None) -> None:
-    """Answer a future, unless its caller has gone."""
+def _is_finished(request: _Request) -> bool:
+    return request.left == 0 and request.encoding == 0
+
+
+def _decoded(request: _Request) -> Answers | Exception:
     try:
-        future.set_result(result) if error is None else future.set_exception(error)
-    except concurrent.futures.InvalidStateError:
-        pass
+        parts = zip(request.outputs, request.examples, request.features, strict=True)
+        answers = [request.answerer.task.decode(*part) for part in parts]
+    except Exception as error:
+        return error
+    features = [feature for found in request.features for feature in found]
+    cut, tokens = sum(f.cut for f in features), sum(f.length for f in features)
+    times = request.started - request.arrived, time.monotonic() - request.started
+    return Answers(answers, cut, tokens, *times)
+
+
+def _settle(outcomes: Iterable[tuple[_Request, Answers | Exception]]) -> None:
+    """Answer requests, in the loop of their connections: woken once for all of them."""
+    of_loops = collections.defaultdict(list)
+    for request, outcome in outcomes:
+        of_loops[request.future.get_loop()].append((request.future, outcome))
+    for loop, found in of_loops.items():
+        with contextlib.suppress(RuntimeError):  # A loop that is closed: nobody waits.
+            loop.call_soon_threadsafe(_deliver, found)
+
+
+def _deliver(outcomes: list[tuple[asyncio.Future, Answers | Exception]]) -> None:
+    for future, outcome in outcomes:
+        if future.done():  # Its caller has gone.
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 def _tokens(feature: Feature) -> int:
-    return int(feature.inputs["token_ids"].size)
+    return feature.length * feature.width

@@ -107,6 +107,12 @@ def _loaded(folder: pathlib.Path) -> "Predictor":
     from kbert.serving.predictor import Predictor  # TensorFlow takes seconds to import.
 
     predictor = Predictor(folder)
-    # TensorFlow prepares a graph at its first call: a second that no client should wait for.
-    predictor.predict([predictor.example_instance])
+    # TensorFlow prepares a graph at its first call, and the tokenizer once more for a text that is
+    # cut: a second each that no client should wait for.
+    length = predictor.answerer.task.sequence_length
+    long = {
+        name: [value[0] * length] * 2 if name == "choices" else value * length
+        for name, value in predictor.example_instance.items()
+    }
+    predictor.predict([predictor.example_instance, long])
     return predictor

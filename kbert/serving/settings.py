@@ -31,6 +31,16 @@ class ServerSettings(Settings):
     max_delay_ms: float = setting(
         0.0, "how long a batch that is not full waits for more texts", group=_BATCHES, at_least=0
     )
+    batches_at_once: int | None = setting(
+        None, "each in a thread", unset="cores / threads a batch", group=_BATCHES, at_least=1
+    )
+    threads_per_batch: int | None = setting(
+        None,
+        "cores for the operations of one batch",
+        unset="1, of a large model all",
+        group=_BATCHES,
+        at_least=1,
+    )
     max_queued_texts: int = setting(
         4096, "texts that may wait; more get status 503", group=_LIMITS, at_least=1
     )

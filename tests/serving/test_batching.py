@@ -31,7 +31,7 @@ class Task:
 
 
 class Model:
-    """Sums tokens; `gate` holds it up, `batches` are the shapes that it saw."""
+    """Sums tokens; `gate` holds it up, `batches` are their shapes and tokens."""
 
     def __init__(self):
         self.batches, self.gate, self.broken = [], threading.Event(), False
@@ -39,7 +39,8 @@ class Model:
 
     def __call__(self, inputs):
         self.gate.wait()
-        self.batches.append(inputs["token_ids"].shape)
+        tokens = int((inputs["padding_mask"] > 0).sum())
+        self.batches.append((*inputs["token_ids"].shape, tokens))
         if self.broken:
             raise RuntimeError("broken")
         return {"sum": (inputs["token_ids"] * (inputs["padding_mask"] > 0)).sum(axis=1)}
@@ -59,12 +60,15 @@ def expected(text):
     return {"text": text, "sum": sum(map(ord, text.replace("|", "")))}
 
 
-def test_everyone_gets_their_own_answers(answerer, model):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_everyone_gets_their_own_answers(answerer, model, threads):
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abc|"), rng.integers(1, 40))) for _ in range(400)]
     requests = [texts[i : i + int(n)] for i, n in enumerate(rng.integers(0, 7, 390))]
     batches = []
-    batcher = Batcher(max_batch_tokens=128, on_batch=lambda *batch: batches.append(batch))
+    batcher = Batcher(
+        max_batch_tokens=128, threads=threads, on_batch=lambda *batch: batches.append(batch)
+    )
 
     async def all_at_once():
         return await asyncio.gather(*(batcher.answer(answerer, some) for some in requests))
@@ -75,9 +79,29 @@ def test_everyone_gets_their_own_answers(answerer, model):
         assert answers.answers == [expected(text) for text in some]
     assert batcher.queued_texts == 0
     # Many callers share a batch, and none is above the budget unless it is a single row.
-    assert all(rows * length <= 128 or rows == 1 for rows, length in model.batches)
+    assert all(rows * length <= 128 or rows == 1 for rows, length, _ in model.batches)
     assert len(model.batches) < len(requests) / 2
-    assert batches == [(rows, rows * length) for rows, length in model.batches]
+    assert sorted(batches) == sorted((rows, rows * length) for rows, length, _ in model.batches)
+    # Little of a batch is padding: texts of other lengths get another batch.
+    assert all(rows * length <= 1.1 * tokens + 32 for rows, length, tokens in model.batches)
+
+
+def test_threads_compute_at_once(model):
+    both = threading.Barrier(2, timeout=20)  # Broken, and the answers errors, if one waits alone.
+    batcher = Batcher(threads=2)
+
+    def meet(inputs):
+        both.wait()
+        return model(inputs)
+
+    meeting = Answerer(Task(), None, Forward(meet))
+
+    async def two():
+        return await asyncio.gather(*(batcher.answer(meeting, [text]) for text in "ab"))
+
+    found = asyncio.run(two())
+    batcher.close()
+    assert [answers.answers for answers in found] == [[expected("a")], [expected("b")]]
 
 
 def test_an_example_without_features_is_answered(answerer):
@@ -166,4 +190,4 @@ def test_a_batch_waits_for_more(answerer, model):
 
     asyncio.run(two())
     batcher.close()
-    assert model.batches == [(2, 1)]
+    assert model.batches == [(2, 1, 2)]

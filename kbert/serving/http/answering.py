@@ -46,6 +46,7 @@ class Answering:
             settings.max_batch_tokens,
             settings.max_delay_ms / 1000,
             settings.max_queued_texts,
+            settings.batches_at_once or 1,
             on_batch=self.metrics.count_batch,
         )
 
