@@ -15,6 +15,7 @@ from kbert.errors import DataError
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.pretraining.rows import PretrainingRows
+from kbert.pretraining.settings import ObjectiveSettings
 from kbert.text.segments import pack_segments
 from tests.conftest import ROOT
 from tests.packed_rows import examples_of, unmasked
@@ -280,6 +281,24 @@ def test_masking_rate(store):
         for rate in (0.15, 0.3)
     }
     assert counts[0.3] / counts[0.15] == pytest.approx(2, rel=0.15)
+
+
+@pytest.mark.parametrize("masking", ["token", "whole-word", "span", "low-frequency"])
+def test_a_rate_that_falls_is_a_function_of_the_step(store, masking):
+    """From 50 to 10 % in 5 steps; the second half of them drawn by itself, backwards."""
+    settings = ObjectiveSettings(masking=masking, masking_rate=0.5, final_masking_rate=0.1)
+
+    def rows(**options):
+        objective, size = settings.built(store), {"sequence_length": 64, "batch_size": 32}
+        return PretrainingRows(store, "train", objective, **size, seed=1, num_steps=5, **options)
+
+    whole, shares = [rows().batch(number) for number in range(5)], []
+    for batch in whole:
+        shares.append((batch[2]["masked_lm"] > 0).sum() / (unmasked(batch) >= 5).sum())
+    np.testing.assert_allclose(shares, [0.5, 0.4, 0.3, 0.2, 0.1], atol=0.02)
+    rest = rows(first_row=3 * 32, first_step=3)
+    for number in (1, 0):
+        assert_same(rest.batch(number), whole[3 + number])
 
 
 def test_rows_too_short_for_a_pair_are_refused(store):

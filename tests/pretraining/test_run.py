@@ -118,7 +118,10 @@ def test_a_damaged_newest_save_is_passed_over_and_the_end_is_the_same(
     assert summary["held_out"] == finished[1]["held_out"]
 
 
-PHASES = dataclasses.replace(SETTINGS, num_steps=8, then="4:2x32")
+# Their masks depend on the step, too.
+PHASES = dataclasses.replace(
+    SETTINGS, num_steps=8, then="4:2x32", masking="span", masking_rate=0.4, final_masking_rate=0.1
+)
 
 
 @pytest.fixture(scope="module")

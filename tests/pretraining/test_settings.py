@@ -61,3 +61,21 @@ def test_a_warm_up_longer_than_the_run_is_refused():
     assert PretrainingSettings(num_steps=200, warmup_steps=200).warmup() == 200
     with pytest.raises(DataError, match="at most num_steps=200.*Received: 10000"):
         PretrainingSettings(num_steps=200, warmup_steps=10_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "electra"}, "objective must be one of masked-lm-next-sentence, masked-lm, "),
+        ({"masking": "words"}, "masking must be one of token, whole-word, span, low-frequency, e"),
+        ({"masked_share": 0.8, "random_share": 0.3}, "at most 1 together. Received: 0.8 and 0.3"),
+        ({"words": "jieba"}, "words jieba is for the maskings that choose words. Received: token"),
+        (
+            {"objective": "left-to-right", "masking": "span"},
+            "masking is for a masked LM: the objective left-to-right predicts .* Received: span",
+        ),
+    ],
+)
+def test_objectives_and_maskings_that_do_not_fit(changes, message):
+    with pytest.raises(DataError, match=message):
+        PretrainingSettings(**changes)

@@ -37,7 +37,7 @@ class LowFrequencyMasking(WholeWordMasking):
         return super().of(store, counts=counts, **options)
 
     def _keys(self, token_ids, units, draws):
-        weight = np.zeros(token_ids.shape)
+        weight = np.full(token_ids.shape, self.weights.min())
         rows = np.arange(len(token_ids))[:, None]
         np.maximum.at(weight, (rows, units.first), self.weights[token_ids])
         # The order of exponential times with these rates is that of drawing one after another
