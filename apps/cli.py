@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "fine-tune with every combination of settings, keep the best",
     "evaluate": "score a fine-tuned checkpoint on a file",
     "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
+    "ablate": "compare pre-trained variants on tasks, with intervals",
     "judge": "score minimal pairs of sentences, as BLiMP has them",
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",

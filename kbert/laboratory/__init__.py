@@ -1,1 +1,1 @@
-"""Experiments on trained models: minimal pairs."""
+"""Experiments: grids of models with intervals, minimal pairs."""

@@ -60,14 +60,29 @@ def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False)
     "paradigms" and "phenomena". Raises `DataError` for a checkpoint without the masked-LM head and
     for a sentence that is longer than it takes.
     """
+    right = is_right(checkpoint, pairs, progress)
+    return {
+        "pairs": len(right),
+        "accuracy": float(right.mean()),
+        "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
+        "paradigms": shares_by([pair.paradigm for pair in pairs], right),
+    }
+
+
+def is_right(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> np.ndarray:
+    """Whether the good sentence of each pair scores higher, (pairs,). Raises as `judge` does."""
     sentences = sorted({text for pair in pairs for text in (pair.good, pair.bad)}, key=len)
     scores = pseudo_log_likelihoods(checkpoint, sentences, progress)
     score_of = dict(zip(sentences, scores, strict=True))
-    right = np.array([score_of[pair.good] > score_of[pair.bad] for pair in pairs])
+    return np.array([score_of[pair.good] > score_of[pair.bad] for pair in pairs])
+
+
+def shares_by(names: Sequence[str], right: np.ndarray) -> dict[str, dict]:
+    """ "pairs" and "accuracy" of the pairs of each name."""
+    names = np.array(names)
     return {
-        **_accuracy(right),
-        "phenomena": _by([pair.phenomenon for pair in pairs], right),
-        "paradigms": _by([pair.paradigm for pair in pairs], right),
+        str(name): {"pairs": int(own.sum()), "accuracy": float(right[own].mean())}
+        for name, own in ((name, names == name) for name in np.unique(names))
     }
 
 
@@ -185,12 +200,3 @@ def _inputs(token_ids, positions, targets) -> dict[str, np.ndarray]:
         "mask_positions": positions[:, None].astype("int32"),
         "targets": targets[:, None].astype("int32"),
     }
-
-
-def _accuracy(right: np.ndarray) -> dict:
-    return {"pairs": len(right), "accuracy": float(right.mean())}
-
-
-def _by(names: Sequence[str], right: np.ndarray) -> dict[str, dict]:
-    names = np.array(names)
-    return {str(name): _accuracy(right[names == name]) for name in np.unique(names)}

@@ -1,0 +1,128 @@
+"""Runs the grid of a recipe, and reports on it: what is not done yet, in any number of calls.
+
+OUTPUT/report.md, report.json    written anew after every model
+OUTPUT/differences.png           where matplotlib is installed
+OUTPUT/cells/                    see cells.py
+OUTPUT/times.json                see plan.py
+
+A cell runs in this process, one after another; with several workers each of them is a process that
+runs whole models, with its share of the cores. At the sizes that a laboratory of a few cores can
+pay, one process after another would spend more on starting than a tiny run on training.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+from tqdm import tqdm
+
+from kbert.corpus.pool import Pool, usable_cores
+from kbert.errors import DataError
+from kbert.files import locked
+from kbert.laboratory.cells import Chain, chains_of, run_cell
+from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
+from kbert.laboratory.recipe import Recipe, check_rows, read_recipe
+from kbert.laboratory.report import report_of, write_report
+
+_BAR = "{desc} {percentage:.0f}% {elapsed}<{remaining}{postfix}"
+
+
+def ablate(
+    recipe_path: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    workers: int = 1,
+    plan_only: bool = False,
+    verbose: int = 1,
+) -> dict:
+    """Run what a recipe asks for, or what of it is missing, and report.
+
+    A cell of the grid whose inputs have not changed is not run again, whatever else the recipe
+    says now. Stopped at any moment, a call with the same arguments goes on, within a run too.
+
+    Args:
+        recipe_path: see kbert/laboratory/recipe.py.
+        output: a folder, new or of this function.
+        workers: models that are trained at the same time.
+        plan_only: measure and print how long it takes, and do nothing.
+        verbose: 0 is silent; otherwise the plan is printed, and a bar shown on a terminal.
+
+    Returns what report.json holds.
+
+    Raises `DataError` before any long work for a recipe that does not fit, for rows that cannot be
+    learned from, and where another process writes the same output; `Stopped` where a signal did.
+    """
+    if workers < 1:
+        raise DataError(f"Expected one worker at least. Received: {workers}.")
+    output = pathlib.Path(output)
+    recipe = read_recipe(recipe_path)
+    check_rows(recipe)
+    with locked(output):
+        _claim(output)
+        chains = chains_of(recipe)
+        times = measured(chains, output)
+        if verbose:
+            print(format_plan(chains, times, output, workers), flush=True)
+        if not plan_only:
+            _run(recipe, chains, times, output, workers, verbose)
+        return report_of(recipe, chains, output)
+
+
+def _claim(output: pathlib.Path) -> None:
+    if output.exists() and any(output.iterdir()) and not (output / "cells").is_dir():
+        raise DataError(f"{output} holds what no ablation wrote. Choose another output.")
+    (output / "cells").mkdir(parents=True, exist_ok=True)
+
+
+def _run(recipe: Recipe, chains, times, output, workers, verbose) -> None:
+    """Run the chains that are not done, and write the report after each."""
+    waiting = [chain for chain in chains if any(c.result(output) is None for c in chain.cells)]
+    total = seconds_left(chains, times, output)
+    hidden = None if verbose else True  # None: where there is no terminal.
+    with tqdm(total=total, desc="ablate", bar_format=_BAR, disable=hidden) as bar:
+        for chain in _done(waiting, output, workers):
+            write_report(report_of(recipe, chains, output), output)
+            bar.set_postfix_str(f"{chain.variant}, seed {chain.seed} done", refresh=False)
+            bar.update(total - seconds_left(chains, times, output) - bar.n)
+    write_report(report_of(recipe, chains, output), output, plots=True)
+
+
+def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterator[Chain]:
+    """Runs chains, and gives each when it is done."""
+    if workers == 1:
+        for chain in chains:
+            _run_chain(chain, output)
+            yield chain
+        return
+    # Variants may share a cell, which two workers must not run at once.
+    taken: set[str] = set()
+    apart: list[list[Chain]] = [[], []]
+    for chain in chains:
+        keys = {cell.key for cell in distinct([chain])}
+        apart[bool(keys & taken)].append(chain)
+        taken |= keys
+    make = functools.partial(_worker, output, max(1, usable_cores() // workers))
+    for part in filter(None, apart):
+        with Pool(workers, make, processes=True) as pool:
+            yield from pool.map((chain,) for chain in part)
+
+
+def _worker(output: pathlib.Path, threads: int) -> Callable[[Chain], Chain]:
+    """What a worker's process runs; TensorFlow reads the numbers of threads when it starts."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+    def run(chain):
+        with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):
+            _run_chain(chain, output)
+        return chain
+
+    return run
+
+
+def _run_chain(chain: Chain, output: pathlib.Path) -> None:
+    for cell in chain.cells:
+        if cell.result(output) is None:
+            run_cell(cell, output)

@@ -1,0 +1,165 @@
+"""How long a grid takes: from its cells that are done, or from a short run of each kind."""
+
+import dataclasses
+import math
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kbert.files import read_object, write_json
+from kbert.laboratory.cells import Cell, Chain, run_cell, sample
+from kbert.laboratory.minimal_pairs import read_pairs
+from kbert.laboratory.recipe import Finetuning, Judging, Pretraining
+from kbert.metrics.layout import aligned
+
+# Steps of a run that is measured, after the first, which compiles.
+_STEPS = 8
+# Of a judgement that is measured.
+_PAIRS = 100
+_FILE = "times.json"
+
+
+def measured(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, float]:
+    """Seconds of every kind of cell, by `Cell.shape`.
+
+    Of the cells that are done where there is one of the kind, otherwise of a run of a few steps,
+    whose time OUTPUT/times.json keeps. Such a run raises what a whole one would.
+    """
+    file = output / _FILE
+    known = read_object(file) if file.is_file() else {}
+    done = _times_of_done(chains, output)
+    with tempfile.TemporaryDirectory(dir=output, prefix="probe-") as folder:
+        for chain in chains:
+            for cell in chain.cells:
+                if cell.shape not in known | done:
+                    known[cell.shape] = _probe(cell, pathlib.Path(folder))
+                    write_json(file, known)
+    return known | done
+
+
+def format_plan(
+    chains: Sequence[Chain], times: Mapping[str, float], output: pathlib.Path, workers: int
+) -> str:
+    """The cells by variant, how many are done, and the time of the others, for a person."""
+    tasks = list(chains[0].tasks)
+    rows = [["variant", "pre-training", *tasks, "cells", "done", "minutes"]]
+    for variant in dict.fromkeys(chain.variant for chain in chains):
+        own = [chain for chain in chains if chain.variant == variant]
+        columns = [_minutes([own[0].pretraining], times)]
+        columns += [_minutes([own[0].tasks[task]], times) for task in tasks]
+        cells = distinct(own)
+        waiting = [cell for cell in cells if cell.result(output) is None]
+        counts = [len(cells), len(cells) - len(waiting), _minutes(waiting, times) or "0.0"]
+        rows.append([variant, *columns, *counts])
+    hours = seconds_left(chains, times, output) / 3600 / workers
+    return (
+        f"{aligned(rows)}\n\nMinutes of one cell, and in the last column of all that wait. "
+        f"About {hours:.1f} hours are left with {workers} at a time."
+    )
+
+
+def distinct(chains: Iterable[Chain]) -> list[Cell]:
+    """The cells of chains, each once: variants may share them."""
+    return list({cell.key: cell for chain in chains for cell in chain.cells}.values())
+
+
+def seconds_left(
+    chains: Iterable[Chain], times: Mapping[str, float], output: pathlib.Path
+) -> float:
+    """Of the cells that wait."""
+    return sum(times[c.shape] for c in distinct(chains) if c.result(output) is None)
+
+
+def _minutes(cells: Sequence[Cell | None], times: Mapping[str, float]) -> str:
+    found = [times[cell.shape] / 60 for cell in cells if cell is not None]
+    return f"{sum(found):.1f}" if found else ""
+
+
+def _times_of_done(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, float]:
+    times: dict[str, list[float]] = {}
+    for cell in distinct(chains):
+        result = cell.result(output)
+        if result is not None and result["error"] is None:
+            # A run that went on where it stopped has measured its last part.
+            steps, first = result.get("steps", 1), result.get("first_step", 0)
+            if first < steps:
+                scale = steps / (steps - first)
+                times.setdefault(cell.shape, []).append(result["seconds"] * scale)
+    return {shape: statistics.median(found) for shape, found in times.items()}
+
+
+def _probe(cell: Cell, folder: pathlib.Path) -> float:
+    """Seconds of a cell, by a short run of it in a folder for such runs."""
+    if isinstance(cell.start, Cell):
+        start = _short(cell.start)
+        if start.result(folder) is None:
+            _raise_error(run_cell(start, folder))
+        cell = cell._replace(start=start)
+    short = _short(cell)
+    began = time.monotonic()
+    result = run_cell(short, folder)
+    seconds = time.monotonic() - began
+    _raise_error(result)
+    if isinstance(cell.what, Judging):
+        pairs = len(sample(read_pairs(cell.what.pairs), cell.what.limit))
+        return seconds * max(1.0, pairs / result["test_rows"])
+    step = _seconds_a_step(cell, short, folder)
+    rest = max(seconds - result["steps"] * step, 0.0)
+    if isinstance(cell.what, Pretraining):
+        return rest + step * _steps_of_first_shape(cell.what)
+    return rest + step * _finetuning_steps(cell.what, result) + _later_scores(cell.what, result)
+
+
+def _short(cell: Cell) -> Cell:
+    """The same with a few steps, under a name of its own."""
+    what, inputs = cell.what, cell.inputs | {"probe": True}
+    if isinstance(what, Pretraining):
+        settings = dataclasses.replace(what.settings, num_steps=_STEPS, warmup_steps=1, then="")
+        schedule = dataclasses.replace(what.schedule, log_every=1)
+        what = what._replace(settings=settings, schedule=schedule)
+    elif isinstance(what, Finetuning):
+        steps = min(_STEPS, what.settings.max_steps or _STEPS)
+        settings = dataclasses.replace(what.settings, epochs=1, max_steps=steps, log_every=1)
+        what = what._replace(settings=settings)
+    else:
+        what = what._replace(limit=min(_PAIRS, what.limit or _PAIRS))
+    return cell._replace(what=what, inputs=inputs)
+
+
+def _seconds_a_step(cell: Cell, short: Cell, folder: pathlib.Path) -> float:
+    """The median time between two points of the curve of a short run, which has one a step."""
+    events = EventAccumulator(str(short.logs(folder)), size_guidance={"tensors": 0})
+    events.Reload()
+    times = [event.wall_time for event in events.Tensors("train/loss")]
+    between = [after - before for before, after in zip(times, times[1:], strict=False)]
+    return statistics.median(between) if between else 0.0
+
+
+def _steps_of_first_shape(what: Pretraining) -> float:
+    """The steps of a run, those of other shapes counted by their tokens."""
+    phases = what.settings.phases()
+    tokens = [phase.batch_size * phase.sequence_length for phase in phases]
+    steps = [phase.end_step - phase.first_step for phase in phases]
+    return sum(n * own for n, own in zip(steps, tokens, strict=True)) / tokens[0]
+
+
+def _finetuning_steps(what: Finetuning, result: Mapping) -> int:
+    steps = what.settings.epochs * math.ceil(result["train_rows"] / what.settings.batch_size)
+    return min(steps, what.settings.max_steps or steps)
+
+
+def _later_scores(what: Finetuning, result: Mapping) -> float:
+    """The held-out rows are scored once an epoch; the short run has done it once."""
+    share = result["validation_rows"] / result["test_rows"]
+    return (what.settings.epochs - 1) * share * result["scoring_seconds"]
+
+
+def _raise_error(result: Mapping) -> None:
+    from kbert.errors import TrainingError
+
+    if result["error"] is not None:
+        raise TrainingError(result["error"])

@@ -1,0 +1,391 @@
+"""A recipe: which models are compared on which tasks, from a TOML file, checked before hours.
+
+    title = "Masking shares"            every variant is trained once for each seed,
+    seeds = 5                           and fine-tuned on each task with that seed
+    baseline = "80-10-10"
+    store = "$KBERT_STORES/en"          or checkpoint = "...": nothing is pre-trained
+    [pretraining]                       what all runs share
+    [finetuning]
+    [variants.NAME]                     store, checkpoint, pretraining, finetuning, tasks.TASK:
+                                        what differs
+    [tasks.NAME]                        kind, files, settings
+    [paper.TASK]                        VARIANT = figure
+    [expected.TASK]                     VARIANT = "+", "-" or "0": of the difference, said before
+
+docs/laboratory.md has it all.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kbert.checkpoints.directory import load_config
+from kbert.config import BertConfig
+from kbert.corpus.store import TokenStore
+from kbert.errors import DataError
+from kbert.finetuning.run import checked_metric
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
+from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
+from kbert.pretraining.first_model import first_model
+from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+from kbert.settings import MISSING, Settings, setting
+from kbert.tasks import TASKS
+from kbert.tasks.base import Task
+from kbert.tasks.readers.glue import GlueFile, trainable
+
+JUDGE, HELD_OUT = "judge", "held-out"
+SIGNS = ("+", "-", "0")
+_TOP = ("pretraining", "finetuning", "variants", "tasks", "paper", "expected")
+_FILES = ("train", "validation", "test")
+# What a recipe sets in another way.
+_NOT_SET = ("vocabulary_size", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Head(Settings):
+    """What stands above the tables of a recipe.
+
+    Attributes:
+        seeds: how many, from 0 on, or which.
+        resamples: how often the test rows are drawn anew for the intervals.
+    """
+
+    title: str = setting(MISSING, "what is compared")
+    baseline: str = setting(MISSING, "the variant that the others are compared with")
+    seeds: int | tuple[int, ...] = setting(5, "how many, or which", at_least=0)
+    store: str | None = setting(None, "token store")
+    checkpoint: str | None = setting(None, "a trained model, which is not trained further")
+    source: str | None = setting(None, "where the paper's figures stand")
+    resamples: int = setting(1000, "draws of the test rows", at_least=100)
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgeSettings(Settings):
+    """Minimal pairs as a task."""
+
+    limit: int | None = setting(None, "so many pairs, evenly over the file", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutSettings(Settings):
+    """A score of the pre-training run itself, on held-out text."""
+
+    metric: str = setting("masked_lm_loss", "a score's name in the run's log")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start(Settings):
+    from_random: bool = setting(False, "begin fine-tuning with random weights")
+
+
+class Pretraining(NamedTuple):
+    """How a model is made, but for the seed."""
+
+    store: pathlib.Path
+    config: BertConfig
+    settings: PretrainingSettings
+    schedule: Schedule
+
+
+class Finetuning(NamedTuple):
+    """How a model is fine-tuned and scored, but for the seed."""
+
+    task: Task
+    settings: FinetuningSettings
+    rows: RowSettings
+    choice: EpochChoice
+    from_random: bool
+    train: tuple[pathlib.Path, ...]
+    validation: pathlib.Path | None
+    test: pathlib.Path
+
+
+class Judging(NamedTuple):
+    """Minimal pairs to be judged."""
+
+    pairs: pathlib.Path
+    limit: int | None
+
+
+class HeldOut(NamedTuple):
+    """A score of the pre-training run."""
+
+    metric: str
+
+
+class Variant(NamedTuple):
+    """One model of a recipe.
+
+    Attributes:
+        start: how it is pre-trained, or the folder of a checkpoint.
+        tasks: what is done with it, by the tasks' names.
+    """
+
+    start: Pretraining | pathlib.Path
+    tasks: dict[str, Finetuning | Judging | HeldOut]
+
+    @property
+    def config(self) -> BertConfig:
+        """The architecture."""
+        return self.start.config if isinstance(self.start, Pretraining) else load_config(self.start)
+
+
+class Recipe(NamedTuple):
+    """What a file says.
+
+    Attributes:
+        seeds: of pre-training and fine-tuning.
+        paper: task -> variant -> the published figure.
+        expected: task -> variant -> the sign of its difference to the baseline that is expected.
+    """
+
+    title: str
+    source: str | None
+    seeds: tuple[int, ...]
+    resamples: int
+    baseline: str
+    variants: dict[str, Variant]
+    tasks: tuple[str, ...]
+    paper: dict[str, dict[str, float]]
+    expected: dict[str, dict[str, str]]
+
+
+def read_recipe(path: str | os.PathLike) -> Recipe:
+    """The recipe in a TOML file. Raises `DataError` with file and line.
+
+    Every setting is checked, every file exists, every store opens. What the files of tasks hold is
+    checked by `check_rows`.
+    """
+    return _Reader(TomlFile(path)).recipe()
+
+
+def check_rows(recipe: Recipe) -> None:
+    """Read all labelled rows once. Raises `DataError` for those that cannot be learned from."""
+    seen = set()
+    for variant in recipe.variants.values():
+        for name, task in variant.tasks.items():
+            longest = variant.config.max_sequence_length
+            if isinstance(task, Finetuning) and task.task.sequence_length > longest:
+                raise DataError(
+                    f"{name}: the model has {longest} positions. "
+                    f"Received: sequence_length={task.task.sequence_length}."
+                )
+            if isinstance(task, Finetuning) and (read := _reading(task)) not in seen:
+                seen.add(read)
+                _check_rows(name, task)
+
+
+def _reading(task: Finetuning) -> tuple:
+    files = (task.train, task.validation, task.test, task.rows.limit)
+    return (task.task.name, str(task.task.to_json()), *map(str, files))
+
+
+def _check_rows(name: str, spec: Finetuning) -> None:
+    examples = [example for file in spec.train for example in spec.task.read_examples(file)]
+    if (spec.rows.limit or 0) > len(examples):
+        raise DataError(
+            f"{name}: limit must be at most the {len(examples)} rows. Received: {spec.rows.limit}."
+        )
+    task = spec.task.prepare(examples, ", ".join(map(str, spec.train)))
+    for file in filter(None, (spec.validation, spec.test)):
+        task.read_examples(file)
+
+
+class _Reader:
+    """From the tables of a file to a recipe."""
+
+    def __init__(self, file: TomlFile):
+        self.file = file
+        self.store = functools.cache(TokenStore)  # Opening one reads all of it.
+
+    def recipe(self) -> Recipe:
+        file = self.file
+        values = file.table((), (*_TOP, *_names(Head)))
+        own = placed({name: value for name, value in values.items() if name not in _TOP}, ())
+        self.head = file.settings(Head, own, ())
+        tasks = {name: self._task_table(name) for name in file.table(("tasks",))}
+        variants = {name: self._variant(name, tasks) for name in file.table(("variants",))}
+        if self.head.baseline not in variants:
+            raise file.error(
+                ("baseline",),
+                f"baseline must be one of the variants {', '.join(variants)}. "
+                f"Received: {self.head.baseline}.",
+            )
+        if not tasks:
+            raise file.error(("tasks",), "expected one task at least, [tasks.NAME].")
+        expected = self._figures("expected", variants, tasks)
+        for task, signs in expected.items():
+            for variant, sign in signs.items():
+                if sign not in SIGNS:
+                    keys = ("expected", task, variant)
+                    raise file.error(keys, f"a sign is one of {', '.join(SIGNS)}. Not {sign!r}.")
+        return Recipe(
+            title=self.head.title,
+            source=self.head.source,
+            seeds=self._seeds(),
+            resamples=self.head.resamples,
+            baseline=self.head.baseline,
+            variants=variants,
+            tasks=tuple(tasks),
+            paper=self._figures("paper", variants, tasks, (int, float)),
+            expected=expected,
+        )
+
+    def _seeds(self) -> tuple[int, ...]:
+        seeds = self.head.seeds
+        seeds = tuple(range(seeds)) if isinstance(seeds, int) else seeds
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise self.file.error(("seeds",), f"expected different seeds. Received: {seeds}.")
+        return seeds
+
+    def _figures(self, part, variants, tasks, kind=str) -> dict:
+        for task in self.file.table((part,), tasks):
+            for variant, value in self.file.table((part, task), variants).items():
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    keys, wanted = (part, task, variant), "a sign" if kind is str else "a number"
+                    raise self.file.error(keys, f"{variant} must be {wanted}. Received: {value!r}.")
+        return self.file.table((part,))
+
+    def _task_table(self, name: str) -> dict:
+        table = self.file.table(("tasks", name))
+        if table.get("kind") not in (*TASKS, JUDGE, HELD_OUT):
+            kinds = ", ".join((*TASKS, JUDGE, HELD_OUT))
+            keys = ("tasks", name, "kind") if "kind" in table else ("tasks", name)
+            raise self.file.error(
+                keys, f"kind must be one of {kinds}. Received: {table.get('kind')}."
+            )
+        return table
+
+    def _variant(self, name: str, tasks: dict) -> Variant:
+        keys = ("variants", name)
+        table = self.file.table(keys, ("store", "checkpoint", "pretraining", "finetuning", "tasks"))
+        self.file.table((*keys, "tasks"), tasks)
+        start = self._start(keys, table)
+        found = {task: self._task(task, values, keys) for task, values in tasks.items()}
+        for task, spec in found.items():
+            if isinstance(spec, HeldOut) and not isinstance(start, Pretraining):
+                raise self.file.error(
+                    ("tasks", task), f"the variant {name} is a checkpoint: it has no run to score."
+                )
+        return Variant(start, found)
+
+    def _start(self, keys: Keys, table: dict) -> Pretraining | pathlib.Path:
+        own = {
+            name: (table[name], (*keys, name)) for name in ("store", "checkpoint") if name in table
+        }
+        common = {name: (getattr(self.head, name), (name,)) for name in ("store", "checkpoint")}
+        given = own or {name: found for name, found in common.items() if found[0] is not None}
+        if len(given) != 1:
+            raise self.file.error(keys, "expected either a store or a checkpoint to start from.")
+        ((kind, (text, where)),) = given.items()
+        path = self.file.file(text, where, folder=True)
+        settings = self._merged(("pretraining",), (*keys, "pretraining"))
+        if kind == "checkpoint":
+            if table.get("pretraining"):
+                raise self.file.error(
+                    (*keys, "pretraining"), "a variant with a checkpoint is not pre-trained."
+                )
+            load_config(path)
+            return path
+        return self._pretraining(path, settings, keys)
+
+    def _pretraining(self, path: pathlib.Path, values: Placed, keys: Keys) -> Pretraining:
+        parts = (NewModel, PretrainingSettings, Schedule, BertConfig)
+        self._check_names(values, [name for part in parts for name in _names(part)])
+        new = self.file.settings(NewModel, _of(NewModel, values), keys)
+        settings = self.file.settings(PretrainingSettings, _of(PretrainingSettings, values), keys)
+        schedule = self.file.settings(Schedule, _of(Schedule, values), keys)
+        taken = {*_names(NewModel), *_names(PretrainingSettings), *_names(Schedule)}
+        changes = {name: value for name, (value, _) in values.items() if name not in taken}
+        try:
+            config, _ = first_model(self.store(path), new)
+            config = dataclasses.replace(config, **changes)
+        except ValueError as error:
+            raise self.file.error(keys, str(error)) from error
+        longest = max(phase.sequence_length for phase in settings.phases())
+        if longest > config.max_sequence_length:
+            raise self.file.error(
+                keys, f"rows of {longest} tokens are longer than the {config.max_sequence_length} "
+                "positions of the model."
+            )  # fmt: skip
+        return Pretraining(path, config, settings, schedule)
+
+    def _task(self, name: str, table: dict, variant: Keys) -> Finetuning | Judging | HeldOut:
+        keys = ("tasks", name)
+        own = placed({key: value for key, value in table.items() if key != "kind"}, keys)
+        if table["kind"] == JUDGE:
+            self._check_names(own, ("pairs", *_names(JudgeSettings)))
+            limit = self.file.settings(JudgeSettings, _of(JudgeSettings, own), keys).limit
+            return Judging(self._file(own, "pairs", keys), limit)
+        if table["kind"] == HELD_OUT:
+            self._check_names(own, _names(HeldOutSettings))
+            return HeldOut(self.file.settings(HeldOutSettings, own, keys).metric)
+        return self._finetuning(table["kind"], keys, variant)
+
+    def _finetuning(self, kind: str, keys: Keys, variant: Keys) -> Finetuning:
+        own = (*variant, "tasks", keys[-1])
+        values = self._merged(("finetuning",), keys, (*variant, "finetuning"), own)
+        del values["kind"]
+        options = [
+            field.name for field in dataclasses.fields(TASKS[kind]) if "help" in field.metadata
+        ]
+        parts = (FinetuningSettings, RowSettings, EpochChoice, _Start)
+        known = [*_FILES, *options, *(name for part in parts for name in _names(part))]
+        self._check_names(values, [*known, "glue"] if trainable(kind) else known)
+        glue = self.file.settings(GlueFile, _of(GlueFile, values), keys)
+        columns = placed(glue.columns("labelled") | glue.metric(), (*keys, "glue"))
+        values = columns | values
+        task = self.file.settings(
+            TASKS[kind], {name: values[name] for name in options if name in values}, keys
+        )
+        settings, rows, choice, start = (
+            self.file.settings(part, _of(part, values), keys) for part in parts
+        )
+        try:
+            choice = dataclasses.replace(choice, metric=checked_metric(task, choice.metric))
+        except DataError as error:
+            raise self.file.error(values["metric"][1], str(error)) from error
+        return Finetuning(
+            task, settings, rows, choice, start.from_random, self._train(values, keys),
+            self._file(values, "validation", keys) if "validation" in values else None,
+            self._file(values, "test", keys),
+        )  # fmt: skip
+
+    def _train(self, values: Placed, keys: Keys) -> tuple[pathlib.Path, ...]:
+        files, where = values.get("train", ([], keys))
+        files = files if isinstance(files, list) else [files]
+        if not files:
+            raise self.file.error(keys, "expected a file or a list of files under train.")
+        return tuple(self.file.file(text, where) for text in files)
+
+    def _file(self, values: Placed, name: str, keys: Keys) -> pathlib.Path:
+        if name not in values:
+            raise self.file.error(keys, f"expected a file under {name}.")
+        return self.file.file(*values[name])
+
+    def _merged(self, *tables: Keys) -> Placed:
+        """The values of tables, of which later ones count more."""
+        values: Placed = {}
+        for keys in tables:
+            values |= placed(self.file.table(keys), keys)
+        return values
+
+    def _check_names(self, values: Placed, known: Iterable[str]) -> None:
+        known = sorted(set(known) - set(_NOT_SET))
+        for name, (_, keys) in values.items():
+            if name not in known:
+                reason = "is set by the recipe itself" if name in _NOT_SET else "is unknown"
+                raise self.file.error(
+                    keys, f"{name} {reason}. Expected some of: {', '.join(known)}."
+                )
+
+
+def _names(settings: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def _of(settings: type, values: Placed) -> Placed:
+    return {name: values[name] for name in _names(settings) if name in values}

@@ -1,0 +1,295 @@
+"""What a grid has found: tables of scores and paired differences, beside the paper's figures."""
+
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kbert.errors import DataError
+from kbert.files import replacing, write_json
+from kbert.laboratory.cells import Chain
+from kbert.laboratory.recipe import Finetuning, HeldOut, Pretraining, Recipe
+from kbert.laboratory.statistics import difference
+
+FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
+
+
+def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> dict:
+    """What the cells that are done say, ready for JSON; nothing that depends on the clock."""
+    results = {
+        (chain.variant, task, chain.seed): _result(chain, task, output)
+        for chain in chains
+        for task in chain.tasks
+    }
+    runs = {(c.variant, c.seed): c.pretraining and c.pretraining.result(output) for c in chains}
+    return {
+        "title": recipe.title,
+        "source": recipe.source,
+        "baseline": recipe.baseline,
+        "seeds": list(recipe.seeds),
+        "cells": len(results),
+        "cells_done": sum(result is not None for result in results.values()),
+        "variants": {name: _variant(recipe, name, runs) for name in recipe.variants},
+        "tasks": {task: _task(recipe, task, results) for task in recipe.tasks},
+    }
+
+
+def write_report(report: Mapping, output: pathlib.Path, plots: bool = False) -> None:
+    """Write report.json and report.md, and the plot, where matplotlib is installed."""
+    plotted = plots and _plot(report, output / PLOT)
+    write_json(output / FILE, report)
+    with replacing(output / PAGE) as file:
+        page = format_report(report) + (f"\n![Differences]({PLOT})\n" if plotted else "")
+        file.write_text(page, encoding="utf-8")
+
+
+def format_report(report: Mapping) -> str:
+    """The report as a page of Markdown."""
+    source = f" Figures of the paper: {report['source']}." if report["source"] else ""
+    seeds = ", ".join(map(str, report["seeds"]))
+    lines = [
+        f"# {report['title']}",
+        "",
+        f"{report['cells_done']} of {report['cells']} scores are there; seeds {seeds}.{source} "
+        f"Differences are to {report['baseline']}, of the same seeds, with a 95 % interval over "
+        "seeds and test rows. *Detectable* is the smallest true difference that would be found in "
+        "80 % of such experiments. *Verdict* compares the sign that was expected with the "
+        "interval: it is open where that holds 0. Of the intervals, 5 % miss the truth by chance.",
+        "",
+        *_table(_budget(report)),
+    ]
+    for task, found in report["tasks"].items():
+        lines += ["", f"## {task}", "", _introduction(found), "", *_table(_scores(report, found))]
+        if found["phenomena"]:
+            lines += ["", *_table(_phenomena(found["phenomena"]))]
+    return "\n".join(lines) + "\n"
+
+
+def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:
+    """Of a task; for a score of the pre-training run, the run's own."""
+    cell = chain.tasks[task] or chain.pretraining
+    return None if cell is None else cell.result(output)
+
+
+def _variant(recipe: Recipe, name: str, runs: Mapping) -> dict:
+    start = recipe.variants[name].start
+    if not isinstance(start, Pretraining):
+        return {"checkpoint": start.name}
+    found = [run for (variant, _), run in runs.items() if variant == name and run is not None]
+    phases = start.settings.phases()
+    return {
+        "parameters": start.config.num_parameters(),
+        "steps": start.settings.num_steps,
+        "positions": sum(
+            (phase.end_step - phase.first_step) * phase.batch_size * phase.sequence_length
+            for phase in phases
+        ),
+        "runs": len(found),
+        "diverged": sum(run["error"] is not None for run in found),
+    }
+
+
+def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
+    """Scores and differences of one task."""
+    what = recipe.variants[recipe.baseline].tasks[task]
+    metric = what.metric if isinstance(what, HeldOut) else "accuracy"
+    if isinstance(what, Finetuning):
+        metric = what.choice.metric
+    own = {
+        name: {seed: results[name, task, seed] for seed in recipe.seeds} for name in recipe.variants
+    }
+    done = [result for found in own.values() for result in found.values() if result is not None]
+    baseline = own[recipe.baseline]
+    figures, signs = recipe.paper.get(task, {}), recipe.expected.get(task, {})
+    return {
+        "metric": metric,
+        "test_rows": next((r["test_rows"] for r in done if "test_rows" in r), None),
+        "trivial_score": next((r["trivial_score"] for r in done if "trivial_score" in r), None),
+        "phenomena": _by_phenomenon(own),
+        "variants": {
+            name: _compared(name, found, baseline, metric)
+            | _expectation(name, recipe.baseline, figures, signs)
+            for name, found in own.items()
+        },
+    }
+
+
+def _compared(name: str, found: Mapping, baseline: Mapping, metric: str) -> dict:
+    scores = {seed: result["scores"][metric] for seed, result in _scored(found, metric).items()}
+    values = list(scores.values())
+    both = [seed for seed in scores if seed in _scored(baseline, metric)]
+    compared = None
+    if both and found is not baseline:
+        ours, theirs = ([part[seed] for seed in both] for part in (found, baseline))
+        compared = difference(*_arrays(ours, metric), *_arrays(theirs, metric))
+    return {
+        "scores": {str(seed): score for seed, score in scores.items()},
+        "mean": statistics.fmean(values) if values else None,
+        "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "failed": sum(bool(r and (r["error"] or r.get("failed"))) for r in found.values()),
+        "difference": None if compared is None else compared._asdict() | {"sign": compared.sign},
+    }
+
+
+def _arrays(results: Sequence[Mapping], metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (seeds,), and on drawn rows (seeds, resamples)."""
+    scores = [result["scores"][metric] for result in results]
+    drawn = [result.get("drawn", [score]) for result, score in zip(results, scores, strict=True)]
+    return np.array(scores), np.array(drawn)
+
+
+def _scored(found: Mapping, metric: str) -> dict:
+    """Seed -> result, of those that have scores. Raises `DataError` where the metric is none."""
+    scored = {seed: result for seed, result in found.items() if result and not result["error"]}
+    for result in scored.values():
+        if metric not in result["scores"]:
+            names = ", ".join(result["scores"])
+            raise DataError(f"Expected a metric of {names}. Received: {metric}.")
+    return scored
+
+
+def _expectation(name: str, baseline: str, figures: Mapping, signs: Mapping) -> dict:
+    """The paper's figure, its difference, and the expected sign: the paper's unless said."""
+    figure, other = figures.get(name), figures.get(baseline)
+    change = None if None in (figure, other) or name == baseline else figure - other
+    expected = signs.get(name)
+    if expected is None and change is not None:
+        expected = "0" if change == 0 else "+" if change > 0 else "-"
+    return {"paper": figure, "paper_difference": change, "expected": expected}
+
+
+def _by_phenomenon(own: Mapping) -> dict:
+    """Phenomenon -> variant -> mean accuracy."""
+    found: dict[str, dict[str, float]] = {}
+    for name, results in own.items():
+        parts = [r["phenomena"] for r in results.values() if r is not None and "phenomena" in r]
+        for phenomenon in parts[0] if parts else ():
+            shares = [part[phenomenon]["accuracy"] for part in parts]
+            found.setdefault(phenomenon, {})[name] = statistics.fmean(shares)
+    return found
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    header, *others = rows
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *others)]
+
+
+def _budget(report: Mapping) -> list[list[str]]:
+    names = ("parameters", "steps", "positions", "runs", "diverged")
+    rows = [["variant", "parameters", "steps", "tokens", "runs", "diverged"]]
+    for name, found in report["variants"].items():
+        values = [f"{found[key]:,}" if key in found else "" for key in names]
+        rows.append([name, *values])
+    return rows
+
+
+def _introduction(found: Mapping) -> str:
+    text = f"{found['metric']}{' in percent' if _factor(found) == 100 else ''}"
+    if found["test_rows"] is not None:
+        text += f", {found['test_rows']:,} test rows"
+    if found["trivial_score"] is not None:
+        trivial = _number(found["trivial_score"], found)
+        text += f"; without the text {trivial}, and *failed* is no better"
+    return text + "."
+
+
+def _scores(report: Mapping, found: Mapping) -> list[list[str]]:
+    paper = any(own["paper"] is not None for own in found["variants"].values())
+    rows = [
+        ["variant", "score", "difference", "detectable", *(["paper", "its difference"] * paper)]
+    ]
+    rows[0] += ["expected", "verdict"]
+    for name, own in found["variants"].items():
+        row = [name, _score(own, found), *_difference(own["difference"], found)]
+        if paper:
+            row.append("" if own["paper"] is None else f"{own['paper']:g}")
+            change = own["paper_difference"]
+            row.append("" if change is None else f"{change:+.1f}")
+        rows.append([*row, own["expected"] or "", verdict(own)])
+    return rows
+
+
+def _difference(compared: Mapping | None, found: Mapping) -> tuple[str, str]:
+    """With its interval; and what is detectable."""
+    if compared is None:
+        return "", ""
+    mean, *ends = (_number(compared[name], found, "+") for name in ("mean", "low", "high"))
+    seen = compared["detectable"]
+    return f"{mean} [{', '.join(ends)}]", "" if seen is None else _number(seen, found)
+
+
+def verdict(own: Mapping) -> str:
+    """Whether what was found has the sign that was expected."""
+    compared, expected = own["difference"], own["expected"]
+    if compared is None or expected is None:
+        return ""
+    if compared["sign"] == "0":
+        return "open"
+    return "agrees" if compared["sign"] == expected else "contradicts"
+
+
+def _score(own: Mapping, found: Mapping) -> str:
+    if own["mean"] is None:
+        return "all failed" if own["failed"] else ""
+    deviation = own["standard_deviation"]
+    spread = "" if deviation is None else f" ± {_number(deviation, found)}"
+    failed = f", {own['failed']} failed" if own["failed"] else ""
+    return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed})"
+
+
+def _factor(found: Mapping) -> int:
+    """100 for shares; losses, perplexities and what is a percentage already stay as they are."""
+    values = [own["mean"] for own in found["variants"].values() if own["mean"] is not None]
+    is_share = not _is_loss(found) and not found["metric"].endswith("perplexity")
+    return 100 if is_share and all(abs(value) <= 1 for value in values) else 1
+
+
+def _is_loss(found: Mapping) -> bool:
+    return found["metric"].endswith("loss")
+
+
+def _number(value: float, found: Mapping, sign: str = "") -> str:
+    """As the task's table shows it; `sign` "+" writes it always."""
+    return f"{value * _factor(found):{sign}.{3 if _is_loss(found) else 1}f}"
+
+
+def _phenomena(phenomena: Mapping) -> list[list[str]]:
+    variants = list(next(iter(phenomena.values())))
+    rows = [["accuracy in percent", *variants]]
+    for name, shares in phenomena.items():
+        rows.append([name, *(f"{100 * shares[v]:.1f}" if v in shares else "" for v in variants)])
+    return rows
+
+
+def _plot(report: Mapping, path: pathlib.Path) -> bool:
+    """Differences with their intervals, and the paper's. Returns whether there is a plot."""
+    names = [name for name in report["variants"] if name != report["baseline"]]
+    tasks = report["tasks"]
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    if not names:
+        return False
+    size = (1.5 + 3 * len(tasks), 1.2 + 0.4 * len(names))
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)
+    for (task, found), axis in zip(tasks.items(), axes[0], strict=True):
+        factor = _factor(found)
+        for place, name in enumerate(names):
+            own = found["variants"][name]
+            if (compared := own["difference"]) is not None:
+                ends = [compared["low"] * factor, compared["high"] * factor]
+                axis.plot(ends, [place, place], color="C0")
+                axis.plot(compared["mean"] * factor, place, "o", color="C0")
+            if own["paper_difference"] is not None:
+                axis.plot(own["paper_difference"], place, "x", color="C1")
+        axis.axvline(0, color="grey", linewidth=0.8)
+        axis.set_title(task)
+        axis.set_xlabel(found["metric"])
+        axis.set_yticks(range(len(names)), names)
+    axes[0][0].invert_yaxis()
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return True

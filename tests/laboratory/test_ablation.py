@@ -1,0 +1,215 @@
+"""A grid: what is run and what is not run again, its plan, its report."""
+
+import json
+import re
+
+import pytest
+
+from kbert.errors import DataError, TrainingError
+from kbert.files import locked
+from kbert.laboratory import ablation, cells
+from kbert.laboratory.ablation import ablate
+from kbert.laboratory.recipe import Finetuning, Pretraining
+from tests.laboratory.small_recipe import RECIPE, write_recipe
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Cells do no work: the loss and the accuracy follow the rate of masking and the seed.
+
+    Gives the list of the cells that are run. `pretend.fail(n, error)`: the n-th raises.
+    """
+
+    class Ran(list):
+        error_at = {}
+
+        def fail(self, number, error):
+            self.error_at = {number: error}
+
+    ran = Ran()
+
+    def run(cell, output):
+        if len(ran) in ran.error_at:
+            raise ran.error_at.pop(len(ran))
+        ran.append(cell)
+        first = cell.start or cell
+        high = first.what.settings.masking_rate > 0.3
+        if isinstance(cell.what, Pretraining):
+            return {"scores": {"masked_lm_loss": 4.0 + high + cell.seed / 10}, "steps": 6}
+        if isinstance(cell.what, Finetuning):
+            score = 0.5 + 0.2 * high + cell.seed / 100
+            drawn = [score - 0.01, score + 0.01] * 50
+            return {"scores": {"accuracy": score}, "test_rows": 20, "drawn": drawn}
+        shares = {"order": {"pairs": 12, "accuracy": 0.5}}
+        return {"scores": {"accuracy": 0.5}, "drawn": [0.5] * 100, "phenomena": shares}
+
+    monkeypatch.setattr(cells, "_run", run)
+    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
+    return ran
+
+
+class _Seconds(dict):
+    def __missing__(self, shape):
+        return 60.0
+
+
+def run(recipe, output, **options):
+    return ablate(recipe, output, verbose=0, **options)
+
+
+def test_every_cell_is_run_once_and_only_what_changed_again(tmp_path, tiny_store, pretend):
+    recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
+    report = run(recipe, output)
+    assert len(pretend) == 2 * 2 * 3  # Variants, seeds; pre-training and two tasks.
+    assert run(recipe, output) == report == json.loads((output / "report.json").read_text())
+    assert len(pretend) == 12
+    # Another title or figure changes no cell, a setting of one task those of this task.
+    write_recipe(tmp_path, tiny_store, RECIPE.replace("78.5", "70.5").replace("Rates", "Shares"))
+    run(recipe, output)
+    assert len(pretend) == 12
+    changed = RECIPE.replace('kind = "classification"', 'kind = "classification"\nlimit = 30')
+    write_recipe(tmp_path, tiny_store, changed)
+    run(recipe, output)
+    assert [type(cell.what) for cell in pretend[12:]] == [Finetuning] * 4
+    # Another file does, too; and another seed is one more.
+    with open(tmp_path / "pairs.jsonl", "a") as file:
+        file.write('\n{"good": "a1", "bad": "a2"}')
+    write_recipe_text(recipe, changed.replace("seeds = 2", "seeds = 3"), tiny_store)
+    run(recipe, output)
+    assert len(pretend) == 12 + 4 + 4 + 2 * 3
+    # What was there before is still there.
+    write_recipe(tmp_path, tiny_store)
+    assert run(recipe, output) == report
+    assert len(pretend) == 26
+
+
+def write_recipe_text(recipe, text, store):
+    recipe.write_text(text.replace("{store}", str(store)), encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [0, 1, 11])
+def test_a_grid_that_was_stopped_goes_on_to_the_same_report(tmp_path, tiny_store, pretend, number):
+    recipe = write_recipe(tmp_path, tiny_store)
+    whole = run(recipe, tmp_path / "whole")
+    del pretend[:]
+    pretend.fail(number, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "out")
+    assert run(recipe, tmp_path / "out") == whole
+    assert len(pretend) == 12
+    pages = [(tmp_path / name / "report.md").read_text() for name in ("whole", "out")]
+    assert pages[0] == pages[1]
+
+
+def test_variants_that_are_the_same_share_their_cells(tmp_path, tiny_store, pretend):
+    text = RECIPE.replace("masking_rate = 0.5", "masking_rate = 0.15")
+    report = run(write_recipe(tmp_path, tiny_store, text), tmp_path / "out")
+    assert len(pretend) == 6
+    same = report["tasks"]["words"]["variants"]["many"]["difference"]
+    assert (same["mean"], same["sign"]) == (0, "0")
+
+
+def test_the_report(tmp_path, tiny_store, pretend):
+    output = tmp_path / "out"
+    report = run(write_recipe(tmp_path, tiny_store), output)
+    words, loss = (report["tasks"][name]["variants"]["many"] for name in ("words", "loss"))
+    assert words["scores"] == {"0": pytest.approx(0.7), "1": pytest.approx(0.71)}
+    assert words["mean"] == pytest.approx(0.705)
+    assert words["standard_deviation"] == pytest.approx(0.00707, abs=1e-5)
+    assert words["difference"]["mean"] == pytest.approx(0.2)
+    assert (words["paper"], words["paper_difference"], words["expected"]) == (78.5, -1.5, "-")
+    assert loss["difference"]["mean"] == pytest.approx(1.0)
+    page = (output / "report.md").read_text()
+    assert "| many | 70.5 ± 0.7 (2) | +20.0 [+20.0, +20.0] |" in page
+    assert re.search(r"\| 78.5 \| -1.5 \| - \| contradicts \|", page)
+    assert "| many | 5.050 ± 0.071 (2) | +1.000 [+1.000, +1.000] |" in page
+    assert "| order | 50.0 | 50.0 |" in page
+    assert (output / "differences.png").is_file()
+
+
+def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(
+    tmp_path, tiny_store, pretend, monkeypatch
+):
+    real = cells._run
+
+    def run_cell(cell, output):
+        if isinstance(cell.what, Pretraining) and cell.what.settings.masking_rate > 0.3:
+            raise TrainingError("The loss of step 3 is nan.")
+        if isinstance(cell.start, cells.Cell) and cell.start.result(output)["error"]:
+            return {"error": "as before", "scores": {}}
+        return real(cell, output)
+
+    monkeypatch.setattr(cells, "_run", run_cell)
+    report = run(write_recipe(tmp_path, tiny_store), tmp_path / "out")
+    assert report["variants"]["many"]["diverged"] == 2
+    assert report["tasks"]["words"]["variants"]["many"]["difference"] is None
+    assert "| many | all failed |" in (tmp_path / "out/report.md").read_text()
+
+
+def test_a_full_disk_is_no_result(tmp_path, tiny_store, pretend):
+    error = TrainingError("Step 4 cannot be saved.")
+    error.__cause__ = OSError(28, "No space left on device")
+    pretend.fail(0, error)
+    recipe = write_recipe(tmp_path, tiny_store)
+    with pytest.raises(TrainingError, match="cannot be saved"):
+        run(recipe, tmp_path / "out")
+    run(recipe, tmp_path / "out")
+    assert len(pretend) == 12
+
+
+def test_the_plan_runs_nothing(tmp_path, tiny_store, pretend, capsys):
+    recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
+    ablate(recipe, output, plan_only=True, workers=2)
+    assert len(pretend) == 0 and not (output / "report.json").exists()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["few", "1.0", "1.0", "1.0", "6", "0", "6.0"]
+    assert "About 0.1 hours are left with 2 at a time" in lines[-1]
+
+
+def test_an_output_belongs_to_one_ablation(tmp_path, tiny_store, pretend):
+    recipe = write_recipe(tmp_path, tiny_store)
+    with pytest.raises(DataError, match="holds what no ablation wrote"):
+        run(recipe, tmp_path)
+    with locked(tmp_path / "out"), pytest.raises(DataError, match="Another process"):
+        run(recipe, tmp_path / "out")
+    with pytest.raises(DataError, match="one worker at least"):
+        run(recipe, tmp_path / "out", workers=0)
+
+
+def test_real_cells(tmp_path, tiny_store, monkeypatch):
+    """One model, fine-tuned, judged, scored on held-out text."""
+    text = RECIPE.replace("seeds = 2", "seeds = [3]")
+    text = text.replace("[variants.many.pretraining]\nmasking_rate = 0.5\n", "")
+    text = re.sub(r"many = .*\n", "", text)
+    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
+    report = run(write_recipe(tmp_path, tiny_store, text), tmp_path / "out")
+    assert report["cells_done"] == report["cells"] == 3
+    scores = {name: task["variants"]["few"]["mean"] for name, task in report["tasks"].items()}
+    assert 0 <= scores["words"] <= 1 and 0 <= scores["pairs"] <= 1
+    assert scores["loss"] == pytest.approx(4.0, abs=0.3)  # log 60: nearly nothing is learned.
+    left = {path.name for path in (tmp_path / "out/cells").glob("*/*")}
+    assert left == {"result.json", "log.txt", "checkpoint", "finetuned"}
+    assert not list((tmp_path / "out/cells").glob("*/checkpoint/steps"))
+    assert not list((tmp_path / "out/cells").glob("*/finetuned/model.safetensors"))
+
+
+@pytest.mark.slow
+def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, monkeypatch):
+    """One seed. Killed between the last step of a run and its result, which is the worst moment."""
+    recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = [3]"))
+    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
+    whole = run(recipe, tmp_path / "whole")
+    assert whole["cells_done"] == whole["cells"] == 6
+    write_json, calls = cells.write_json, []
+
+    def write(path, value):
+        calls.append(path)
+        if len(calls) in (1, 3):
+            raise KeyboardInterrupt
+        write_json(path, value)
+
+    monkeypatch.setattr(cells, "write_json", write)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, tmp_path / "out")
+    assert run(recipe, tmp_path / "out") == whole

@@ -1,0 +1,100 @@
+"""Recipes: what is merged from where, and every mistake by its name and line."""
+
+import pytest
+
+from kbert.errors import DataError
+from kbert.laboratory.recipe import check_rows, read_recipe
+from tests.laboratory.small_recipe import RECIPE, write_recipe
+
+LINES = RECIPE.splitlines()
+
+
+def read(tmp_path, tiny_store, old="", new=""):
+    assert old in RECIPE
+    return read_recipe(write_recipe(tmp_path, tiny_store, RECIPE.replace(old, new, 1)))
+
+
+def line_of(text):
+    return LINES.index(text) + 1
+
+
+def test_a_recipe_merges_what_is_common_with_what_differs(tmp_path, tiny_store):
+    recipe = read(tmp_path, tiny_store, "[variants.few]", "[variants.few.finetuning]\nepochs = 2")
+    few, many = recipe.variants["few"], recipe.variants["many"]
+    assert recipe.seeds == (0, 1)
+    assert (few.start.settings.masking_rate, many.start.settings.masking_rate) == (0.15, 0.5)
+    assert few.start.settings.num_steps == many.start.settings.num_steps == 6
+    assert few.config.hidden_dim == 8 and few.config.vocabulary_size == 60
+    assert (few.tasks["words"].settings.epochs, many.tasks["words"].settings.epochs) == (2, 1)
+    assert few.tasks["words"].choice.metric == "accuracy"
+    assert recipe.paper == {"words": {"few": 80.0, "many": 78.5}}
+    check_rows(recipe)
+
+
+def test_a_path_may_begin_with_an_environment_variable(tmp_path, tiny_store, monkeypatch):
+    change = '"train.tsv"', '"$KBERT_RECIPE_TEST/train.tsv"'
+    with pytest.raises(DataError, match="needs the environment variable KBERT_RECIPE_TEST"):
+        read(tmp_path, tiny_store, *change)
+    monkeypatch.setenv("KBERT_RECIPE_TEST", str(tmp_path))
+    recipe = read(tmp_path, tiny_store, *change)
+    assert recipe.variants["few"].tasks["words"].train == (tmp_path / "train.tsv",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("seeds = 2", "seed = 2", "seeds = 2", "unknown key 'seed'. Expected one of: .*baseline"),
+        ("seeds = 2", "seeds = 0", "seeds = 2", "expected different seeds"),
+        ("seeds = 2", "seeds = 1.5", "seeds = 2", "seeds must be a whole number or a list"),
+        ("num_steps = 6", "num_step = 6", "num_steps = 6", "num_step is unknown"),
+        ("num_steps = 6", "num_steps = 0", "num_steps = 6", "num_steps must be at least 1"),
+        ("num_steps = 6", "seed = 6", "num_steps = 6", "seed is set by the recipe itself"),
+        ("masking_rate = 0.5", "masking_rate = 1", "masking_rate = 0.5", r"in \[0, 1\)"),
+        ("epochs = 1", "epoch = 1", "epochs = 1", "epoch is unknown"),
+        ('kind = "judge"', 'kind = "jury"', 'kind = "judge"', "kind must be one of classification"),
+        ('"pairs.jsonl"', '"pair.jsonl"', 'pairs = "pairs.jsonl"', "there is no file .*pair.jsonl"),
+        ('test = "test.tsv"', "", "[tasks.words]", "expected a file under test"),
+        ("[variants.few]", "[variants.less]", 'baseline = "few"', "one of the variants less, many"),
+        ("many = 78.5", 'many = "78"', "many = 78.5", "many must be a number"),
+        ("many = 78.5", "more = 78.5", "many = 78.5", "unknown key 'more' in .paper.words."),
+        ('many = "+"', 'many = "more"', 'many = "+"', r"a sign is one of \+, -, 0"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path, tiny_store, old, new, line, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, tiny_store, old, new)
+    assert f"recipe.toml, line {line_of(line)}: " in str(caught.value)
+
+
+def test_a_value_of_several_lines_is_found(tmp_path, tiny_store):
+    text = 'train = [\n  "train.tsv",\n  "no.tsv",\n]'
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, tiny_store, 'train = "train.tsv"', text)
+    line = line_of('train = "train.tsv"')
+    assert f"line {line}: there is no file" in str(caught.value)
+
+
+def test_what_is_no_toml(tmp_path, tiny_store):
+    with pytest.raises(DataError, match="must be a TOML file: .*line 4"):
+        read(tmp_path, tiny_store, "seeds = 2", "seeds 2")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 1", "epochs = 1\nlimit = 41", "words: limit must be at most the 40 rows"),
+        ("sequence_length = 16", "sequence_length = 600", "words: the model has 512 positions"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from_are_found_before(tmp_path, tiny_store, old, new, message):
+    with pytest.raises(DataError, match=message):
+        check_rows(read(tmp_path, tiny_store, old, new))
+    (tmp_path / "test.tsv").write_text("text\tlabel\na1\tother\n", encoding="utf-8")
+    with pytest.raises(DataError, match="test.tsv, line 2: .*other"):
+        check_rows(read_recipe(write_bad(tmp_path, tiny_store)))
+
+
+def write_bad(folder, store):
+    recipe = write_recipe(folder, store)
+    (folder / "test.tsv").write_text("text\tlabel\na1\tother\n", encoding="utf-8")
+    return recipe

@@ -1,0 +1,26 @@
+"""The recipes that are shipped: each is read, with the sets where they are there."""
+
+import pytest
+
+from kbert.laboratory.minimal_pairs import read_pairs
+from kbert.laboratory.recipe import read_recipe
+from tests.conftest import ROOT
+
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch):
+    monkeypatch.setenv("KBERT_STORE", str(tiny_store))
+    monkeypatch.setenv("KBERT_DATA", str(shared_data("glue").parent))
+    recipe = read_recipe(path)
+    assert len(recipe.seeds) >= 5
+    assert {recipe.baseline} < recipe.variants.keys()
+    compared = {variant for task in recipe.expected.values() for variant in task}
+    compared |= {variant for task in recipe.paper.values() for variant in task}
+    assert compared <= recipe.variants.keys()
+
+
+def test_the_pairs_of_order_have_the_same_characters():
+    pairs = read_pairs(ROOT / "recipes/order.zh.jsonl")
+    assert all(sorted(pair.good) == sorted(pair.bad) != pair.good for pair in pairs)

@@ -1,0 +1,113 @@
+"""Intervals and power: against SciPy, and against draws of which the truth is known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kbert.laboratory.statistics import (
+    bootstrap,
+    detectable_difference,
+    difference,
+    noncentrality,
+    resampled,
+)
+
+
+def test_the_bootstrap_over_seeds_is_scipys():
+    values = np.random.default_rng(3).normal(size=12)
+    found = np.quantile(bootstrap(values[:, None], draws=40_000), [0.025, 0.975])
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=40_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_the_bootstrap_over_rows_is_scipys():
+    """Of one seed: paired rows, a score that is no mean."""
+    rng = np.random.default_rng(4)
+    gold = rng.normal(size=200)
+    found = gold + rng.normal(size=200)
+
+    def correlation(rows):
+        return np.corrcoef(gold[rows], found[rows])[0, 1] if len(rows) > 1 else 0.0
+
+    drawn = resampled(correlation, 200, 2000)
+    expected = stats.bootstrap(
+        (gold, found),
+        lambda one, other: stats.pearsonr(one, other).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=1000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    )
+    np.testing.assert_allclose(
+        np.quantile(drawn, [0.025, 0.975]), expected.confidence_interval, atol=0.02
+    )
+    assert drawn.std() == pytest.approx(expected.standard_error, rel=0.1)
+
+
+def test_a_mean_of_rows_is_resampled_without_its_scorer():
+    rows_seen = []
+    right = np.array([1.0, 0.0, 1.0, 1.0])
+
+    def accuracy(rows):
+        rows_seen.append(len(rows))
+        return right[rows].mean()
+
+    drawn = resampled(accuracy, 4, 50)
+    assert sorted(set(rows_seen)) == [1, 4] and rows_seen.count(4) == 1
+    again = resampled(lambda rows: right[rows].mean() ** 1.0000001, 4, 50)  # No mean of rows.
+    np.testing.assert_allclose(drawn, again, atol=1e-5)
+
+
+def test_intervals_of_five_seeds_hold_the_truth_as_often_as_they_say():
+    """Normal draws; plain percentiles hold it in 83 % of all cases."""
+    rng, held, plain, cases = np.random.default_rng(5), 0, 0, 150
+    for _ in range(cases):
+        found = rng.normal(0.3, 1.0, size=5)
+        one = difference(found, found[:, None], np.zeros(5), np.zeros((5, 1)))
+        low, high = np.quantile(bootstrap(found[:, None], draws=1000), [0.025, 0.975])
+        held += one.low <= 0.3 <= one.high
+        plain += low <= 0.3 <= high
+    assert plain / cases < 0.88
+    assert 0.90 < held / cases <= 1
+
+
+def test_a_difference_is_paired():
+    """What seeds and rows share falls out; the interval of one that is constant is a point."""
+    rng = np.random.default_rng(6)
+    baseline, drawn = rng.normal(size=5), rng.normal(size=(5, 100))
+    found = difference(baseline + 0.5, drawn + 0.5, baseline, drawn)
+    assert found[:4] == (5, pytest.approx(0.5), pytest.approx(0.5), pytest.approx(0.5))
+    assert found.sign == "+"
+    assert difference(baseline, drawn, baseline, drawn) == (5, 0, 0, 0, None)
+    assert difference(baseline, drawn, baseline, drawn).sign == "0"
+
+
+def test_of_one_seed_only_the_rows_are_drawn():
+    drawn = np.random.default_rng(7).normal(1.0, 0.1, size=(1, 500))
+    found = difference(np.ones(1), drawn, np.zeros(1), np.zeros((1, 500)))
+    assert found.detectable is None
+    expected = np.quantile(drawn, [0.025, 0.975])
+    np.testing.assert_allclose([found.low, found.high], expected, atol=0.01)
+
+
+def test_the_detectable_difference_is_found_in_four_of_five_experiments():
+    """By Student's paired test of SciPy; and two values of Cohen's tables (d of 5 and 20 pairs)."""
+    assert noncentrality(5) / 5**0.5 == pytest.approx(1.68, abs=0.01)
+    assert noncentrality(20) / 20**0.5 == pytest.approx(0.66, abs=0.01)
+    rng, scale = np.random.default_rng(8), 2.0
+    true = noncentrality(6) * scale / 6**0.5
+    experiments = rng.normal(true, scale, size=(4000, 6))
+    found = stats.ttest_1samp(experiments, 0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.025)
+
+
+def test_the_rows_count_in_what_is_detectable():
+    found = np.array([0.1, 0.2, 0.3])
+    alone = detectable_difference(found, found[:, None])
+    expected = noncentrality(3) * found.std(ddof=1) / 3**0.5
+    assert alone == pytest.approx(expected)
+    noise = np.random.default_rng(9).normal(0, 1, size=100)
+    assert detectable_difference(found, found[:, None] + noise) > 5 * alone
