@@ -31,20 +31,29 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
+    import json
+
+    import keras
+
     from kbert.checkpoints.formats import load_any
     from kbert.serving.export import check_version, export_saved_model
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.predictor import SIGNATURE, Predictor
     from kbert.serving.settings import ExportSettings
+    from kbert.serving.signature_defs import example_request, read_signatures
     from kbert.settings import from_options
 
-    version = from_options(ExportSettings, args).version
+    settings = from_options(ExportSettings, args)
     # Before the model is loaded, which takes seconds.
-    check_version(args.output, version)
-    folder = export_saved_model(args.output, load_any(args.checkpoint), version)
+    check_version(args.output, settings.version)
+    # Weights have the type that they are computed in: nothing is cast at a call.
+    keras.config.set_dtype_policy(settings.dtype)
+    folder = export_saved_model(args.output, load_any(args.checkpoint), settings.version)
     predictor = Predictor(folder)
     outputs = ", ".join(predictor.outputs)
     print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")
     print(f"Serve it: kbert serve {args.output}")
+    if settings.signature_example:
+        print(json.dumps(example_request(read_signatures(folder)[SIGNATURE])))
 
 
 if __name__ == "__main__":

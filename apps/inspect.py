@@ -1,6 +1,7 @@
 """Print a checkpoint's configuration and its parameters, by the formula and exactly.
 
     kbert inspect CHECKPOINT
+    kbert inspect EXPORT
     kbert inspect --preset base --vocabulary-size 30522
 
 Prints the configuration, the options of the tokenizer, the task, and a table
@@ -12,6 +13,8 @@ Prints the configuration, the options of the tokenizer, the task, and a table
     pooler                               590,592
     encoder         108,375,552      109,482,240
     formula: 30,522 x 768 + 12 x 12 x 768^2, -1.0 % beside the exact count
+
+Of what `kbert export` wrote: the signatures, configuration, tokenizer, task, and size.
 """
 
 import sys
@@ -26,7 +29,9 @@ def add_arguments(parser: Parser) -> None:
     from kbert.config import PublishedSize
     from kbert.settings import add_options
 
-    parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help="a directory")
+    parser.add_argument(
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="a directory, or an export"
+    )
     add_options(parser, PublishedSize)
 
 
@@ -35,11 +40,17 @@ def run(args: Namespace) -> None:
     from kbert.checkpoints import inspection
     from kbert.config import BertConfig, PublishedSize
     from kbert.errors import UsageError
+    from kbert.serving.signature_defs import inspect_export
+    from kbert.serving.versions import is_export
     from kbert.settings import from_options
 
     size = from_options(PublishedSize, args)
     if (args.checkpoint is None) == (size.preset is None):
         raise UsageError("Expected either a checkpoint or --preset.")
+    if args.checkpoint is not None and is_export(args.checkpoint):
+        for title, values in inspect_export(args.checkpoint).items():
+            _print_values(title, values)
+        return
     if size.preset is not None:
         config, settings = BertConfig.preset(size.preset, size.vocabulary_size), {}
         layers = inspection.count_encoder(config)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
+from kbert.serving.versions import is_export
 
 
 def predict(
@@ -39,7 +40,7 @@ def load_answerer(
         precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
     """
     folder = pathlib.Path(path)
-    if any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb")):
+    if is_export(folder):
         if precision != "float32":
             raise DataError(f"{folder} was exported: it computes in the precision that it has.")
         return _load_export(folder, batch_size)

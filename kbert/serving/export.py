@@ -4,6 +4,7 @@
     PATH/VERSION/variables/         the weights, once
     PATH/VERSION/assets/            vocab.txt, config.json (with the checksums of all files) and, of
                                     a fine-tuned model, task.json
+    PATH/VERSION/assets.extra/      what TensorFlow Serving warms up with
 
 Signatures:
 
@@ -32,6 +33,7 @@ from kbert.files import check_folder_writable, locked, replacing_folder, write_j
 from kbert.serving.choice_inputs import choice_inputs
 from kbert.serving.index import write_index
 from kbert.serving.settings import ExportSettings
+from kbert.serving.warmup import write_warmup
 from kbert.tasks.base import Named
 from kbert.text.vocabulary import save_vocabulary
 
@@ -53,6 +55,7 @@ def export_saved_model(
         # TensorFlow Serving watches the folder and takes every number in it for a whole version.
         with replacing_folder(target) as temporary:
             tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+            write_warmup(temporary, target.parent.name)
             write_index(temporary)
     return target
 
@@ -91,7 +94,7 @@ class _ServedModel(tf.Module):
             checkpoint.config.max_sequence_length if task is None else task.sequence_length
         )
         self._answer = _answer_function(model, task)
-        self._model_outputs = lambda inputs: dict(model(inputs, training=False))
+        self._model_outputs = _forward(model)
 
     def signatures(self) -> dict:
         row = [None, None] if self._choices else [None]
@@ -132,11 +135,22 @@ def _inputs(token_ids, segment_ids, padding_mask) -> dict:
     return {"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": padding_mask}
 
 
+def _forward(model: keras.Model) -> Callable[[dict], dict]:
+    """From the model's inputs to its outputs, float32 in every precision."""
+
+    def forward(inputs):
+        outputs = model(inputs, training=False)
+        return {name: keras.ops.cast(output, "float32") for name, output in outputs.items()}
+
+    return forward
+
+
 def _answer_function(model: keras.Model, task) -> Callable[[dict], dict]:
     """From the model's inputs to the named outputs of both signatures."""
+    forward = _forward(model)
 
     def answer(inputs):
-        outputs = model(inputs, training=False)
+        outputs = forward(inputs)
         if task is None:
             outputs = {**outputs, "padding_mask": inputs["padding_mask"]}
         else:

@@ -10,9 +10,15 @@ _LIMITS = "limits"
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings(Settings):
-    """Where an export stands among the versions of its model."""
+    """Where an export stands among the versions of its model, and in what it computes."""
 
     version: int = setting(1, "number of the version's folder", at_least=1)
+    dtype: str = setting(
+        "float32",
+        "of weights and computation; bfloat16 takes half of the room, and three digits are right",
+        choices=("float32", "bfloat16"),
+    )
+    signature_example: bool = setting(False, "print the body of a request that works")
 
 
 @dataclasses.dataclass(frozen=True)

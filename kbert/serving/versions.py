@@ -6,6 +6,12 @@ import pathlib
 from kbert.errors import DataError
 
 
+def is_export(path: str | os.PathLike) -> bool:
+    """Whether a folder is a SavedModel, or holds versions of one."""
+    path = pathlib.Path(path)
+    return any(path.glob("saved_model.pb")) or any(path.glob("*/saved_model.pb"))
+
+
 def newest_version(path: str | os.PathLike) -> pathlib.Path:
     """The folder of the SavedModel: PATH itself, or the highest number in it."""
     path = pathlib.Path(path)

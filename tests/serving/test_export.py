@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -211,8 +212,9 @@ def test_an_export_that_fails_leaves_nothing(single, tmp_path, monkeypatch):
 def test_command(single, tmp_path, capsys):
     save(tmp_path / "checkpoint", single[0])
     arguments = [str(tmp_path / "checkpoint"), "--output", str(tmp_path / "model")]
-    assert run_command("export", [*arguments, "--version", "3"]) == 0
+    assert run_command("export", [*arguments, "--version", "3", "--signature-example"]) == 0
     printed = capsys.readouterr().out
+    assert json.loads(printed.splitlines()[-1])["inputs"] == {"text": ["..."]}
     assert f"{tmp_path}/model/3: text -> label, probabilities, score" in printed
     assert Predictor(tmp_path / "model").version == 3
     assert run_command("export", [*arguments, "--version", "3"]) == 1
@@ -222,6 +224,30 @@ def test_command(single, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert run_command("export", [arguments[0], "--output", str(tmp_path / "file")]) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_bfloat16_halves_the_weights_and_answers_alike(pretrained, tmp_path):
+    """Of outputs of large random weights two digits; they are float32 again."""
+    checkpoint, folder = pretrained
+    save(tmp_path / "checkpoint", checkpoint)
+    arguments = [str(tmp_path / "checkpoint"), "--output", str(tmp_path / "half")]
+    try:
+        assert run_command("export", [*arguments, "--dtype", "bfloat16"]) == 0
+    finally:
+        keras.config.set_dtype_policy("float32")
+    stored = [size_of(path / "1" / "variables") for path in (tmp_path / "half", folder)]
+    assert stored[0] < 0.6 * stored[1]
+    whole, half = (tf.saved_model.load(path / "1") for path in (folder, tmp_path / "half"))
+    inputs = checkpoint.tokenizer(["the film was good", "bad music!", "今天天气很好"])
+    found = half.signatures["model_outputs"](**inputs)
+    for output, expected in whole.signatures["model_outputs"](**inputs).items():
+        assert found[output].dtype == tf.float32
+        scale = np.abs(expected.numpy()).max()
+        np.testing.assert_allclose(found[output] / scale, expected / scale, atol=0.05)
+
+
+def size_of(folder):
+    return sum(file.stat().st_size for file in folder.glob("variables.data-*"))
 
 
 def test_a_head_on_frozen_features_is_exported(tmp_path):

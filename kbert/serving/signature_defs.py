@@ -1,0 +1,96 @@
+"""What an export says of itself: its signatures, read from its files without loading the graph."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kbert.errors import DataError
+from kbert.files import read_object
+from kbert.serving.versions import newest_version
+
+# What `tf.saved_model.save` adds for itself.
+_INTERNAL = "__saved_model_init_op"
+
+
+class Tensor(NamedTuple):
+    """An input or output of a signature; None in the shape for an axis of any size."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self):
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.dtype} ({sizes}{',' if len(self.shape) == 1 else ''})"
+
+
+class Signature(NamedTuple):
+    """The tensors of a signature by name."""
+
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+
+
+def read_signatures(folder: str | os.PathLike) -> dict[str, Signature]:
+    """The signatures in a version's folder, by name. Raises `DataError` for no SavedModel."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = pathlib.Path(folder) / "saved_model.pb"
+    try:
+        graph = SavedModel.FromString(path.read_bytes()).meta_graphs[0]
+    except (DecodeError, IndexError) as error:
+        raise DataError(f"{path} is not a SavedModel.") from error
+    return {
+        name: Signature(_tensors(found.inputs), _tensors(found.outputs))
+        for name, found in sorted(graph.signature_def.items())
+        if name != _INTERNAL
+    }
+
+
+def example_request(signature: Signature) -> dict:
+    """The body of a request that the signature for strings answers, in TensorFlow Serving's form.
+
+    Columns, since rows could not leave out what only some questions have.
+    """
+    texts: dict[str, list] = {
+        name: [["...", "..."]] if len(tensor.shape) == 2 else ["..."]
+        for name, tensor in signature.inputs.items()
+    }
+    return {"signature_name": "serving_default", "inputs": texts}
+
+
+def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
+    """What is in an export, by title: its signatures, its parts, its task.
+
+    Args:
+        path: the folder of a model (its newest version is read), or of one version.
+
+    Raises `DataError` for what is no export.
+    """
+    folder = newest_version(path)
+    sections: dict[str, dict[str, Any]] = {}
+    for name, (inputs, outputs) in read_signatures(folder).items():
+        arrows = {**inputs, **{f"-> {output}": tensor for output, tensor in outputs.items()}}
+        sections[f"signature {name}"] = arrows
+    settings = read_object(folder / "assets" / "config.json")
+    sections["configuration"] = settings["encoder"]
+    sections["tokenizer"] = settings["tokenizer"]
+    if (folder / "assets" / "task.json").is_file():
+        sections["task"] = read_object(folder / "assets" / "task.json")
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    weights = sum(file.stat().st_size for file in (folder / "variables").iterdir())
+    sections["size"] = {"files": f"{size:,} bytes", "weights": f"{weights:,} bytes"}
+    return sections
+
+
+def _tensors(infos: Mapping) -> dict[str, Tensor]:
+    import tensorflow as tf
+
+    return {
+        name: Tensor(
+            tf.as_dtype(info.dtype).name,
+            tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
+        )
+        for name, info in sorted(infos.items())
+    }
