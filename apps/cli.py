@@ -29,6 +29,7 @@ COMMANDS = {
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",
     "serve": "answer HTTP requests from a SavedModel",
+    "playground": "try models on a page in the browser",
 }
 WITHOUT_KERAS = ("vocabulary", "score")
 

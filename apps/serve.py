@@ -46,7 +46,7 @@ def run(args):
     limit_threads(settings)
     with listening(settings) as listener:
         models = Models(folders)
-        print_invitation(models, url_of(listener))
+        print_invitation(models, url_of(listener), settings.page)
         serve(models, settings, listener, token)
 
 
@@ -68,7 +68,7 @@ def read_token(path):
     return token
 
 
-def print_invitation(models, url):
+def print_invitation(models, url, page):
     import json
     import urllib.parse
 
@@ -78,6 +78,8 @@ def print_invitation(models, url):
         body = json.dumps({"instances": [predictor.example_instance]})
         print(f"{name}, version {predictor.version}: {path}")
         print(f"Try: curl -d '{body}' {path}:predict", flush=True)
+    if page:
+        print(f"Page: {url}/", flush=True)
 
 
 if __name__ == "__main__":

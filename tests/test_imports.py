@@ -29,6 +29,7 @@ LEVELS = {part: level for level, parts in enumerate(ORDER) for part in parts}
 WITH_TENSORFLOW = {
     "kbert/text/tokenizer.py",
     "kbert/inference/forward.py",
+    "kbert/inference/views/gradients.py",
     "kbert/engine/devices.py",
     "kbert/engine/fused_adam.py",
     "kbert/engine/tensorflow.py",

@@ -39,6 +39,8 @@ def test_a_wheel_holds_kbert_alone(wheel):
     for folder, place in (("kbert", "kbert"), ("apps", "kbert/apps")):
         for path in (ROOT / folder).rglob("*.py"):
             assert f"{place}/{path.relative_to(ROOT / folder).as_posix()}" in installed
+    page = {path.name for path in (ROOT / "kbert" / "serving" / "page").iterdir()}
+    assert {f"kbert/serving/page/{name}" for name in page} <= installed
 
 
 def test_its_command_is_there(wheel):

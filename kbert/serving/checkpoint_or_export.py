@@ -3,10 +3,14 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.serving.versions import is_export
+
+if TYPE_CHECKING:
+    from kbert.serving.served import Served
 
 
 def predict(
@@ -45,6 +49,22 @@ def load_answerer(
             raise DataError(f"{folder} was exported: it computes in the precision that it has.")
         return _load_export(folder, batch_size)
     return _load_checkpoint(folder, batch_size, precision)
+
+
+def is_export(folder: pathlib.Path) -> bool:
+    """Whether a folder, or one inside of it, holds a SavedModel."""
+    return any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb"))
+
+
+def load_served(folder: pathlib.Path) -> "Served":
+    """What a server answers with from a folder in either form. Raises `DataError` for neither."""
+    if is_export(folder):
+        from kbert.serving.predictor import Predictor
+
+        return Predictor(folder)
+    from kbert.serving.served_checkpoint import ServedCheckpoint
+
+    return ServedCheckpoint(folder)
 
 
 def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:

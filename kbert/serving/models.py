@@ -5,14 +5,14 @@ import logging
 import pathlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
 from kbert.serving.versions import newest_version
 
 if TYPE_CHECKING:
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.served import Served
 
 _logger = logging.getLogger("kbert.serving")
 
@@ -26,13 +26,19 @@ class Models:
 
     Args:
         folders: name -> what `kbert export` wrote.
+        load: reads a folder; by default what was exported.
 
     Raises `DataError` for a folder that cannot be served.
     """
 
-    def __init__(self, folders: Mapping[str, str | pathlib.Path]):
+    def __init__(
+        self,
+        folders: Mapping[str, str | pathlib.Path],
+        load: "Callable[[pathlib.Path], Served] | None" = None,
+    ):
+        self._load = load or _load_export
         self._folders = {name: pathlib.Path(folder) for name, folder in folders.items()}
-        self._served = {name: _loaded(folder) for name, folder in self._folders.items()}
+        self._served = {name: self._loaded(folder) for name, folder in self._folders.items()}
         self._failed: dict[str, pathlib.Path] = {}
         self._stopped = threading.Event()
 
@@ -40,7 +46,7 @@ class Models:
     def names(self) -> list[str]:
         return list(self._served)
 
-    def get(self, name: str, version: int | None = None) -> "Predictor":
+    def get(self, name: str, version: int | None = None) -> "Served":
         """Raises `UnknownModel` for a name or a version that is not served."""
         predictor = self._served.get(name)
         if predictor is not None and version in (None, predictor.version):
@@ -48,6 +54,18 @@ class Models:
         wanted = name if version is None else f"{name}, version {version}"
         served = ", ".join(f"{n} (version {p.version})" for n, p in self._served.items())
         raise UnknownModel(f"There is no model {wanted}. Served: {served}.")
+
+    def _loaded(self, folder: pathlib.Path) -> "Served":
+        served = self._load(folder)
+        # TensorFlow prepares a graph at its first call, and the tokenizer once more for a text that
+        # is cut: a second each that no client should wait for.
+        length = served.answerer.task.sequence_length
+        long = {
+            name: [value[0] * length] * 2 if name == "choices" else value * length
+            for name, value in served.example_instance.items()
+        }
+        served.predict([served.example_instance, long])
+        return served
 
     def watch(self, seconds: float) -> None:
         """From now on look for newer versions every so many seconds, in a thread."""
@@ -78,7 +96,7 @@ class Models:
                 continue
             try:
                 began = time.monotonic()
-                self._served[name] = _loaded(newest)
+                self._served[name] = self._loaded(newest)
                 seconds = time.monotonic() - began
                 _logger.info("%s: version %s, loaded in %.1f s", name, newest.name, seconds)
             except Exception as error:  # Whatever a broken export does, the old one answers.
@@ -89,30 +107,23 @@ class Models:
 
 
 def served_names(folders: Iterable[str | pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Names for folders, as paths of the server have them: NAME of NAME and of NAME/VERSION.
+    """Names for folders, as paths of the server have them: NAME of NAME, of NAME/VERSION and of
+    NAME/checkpoint.
 
     Raises `DataError` for two folders of one name.
     """
     named: dict[str, pathlib.Path] = {}
     for folder in map(pathlib.Path, folders):
         path = folder.resolve()
-        name = path.parent.name if path.name.isdecimal() else path.name
+        inside = path.name.isdecimal() or path.name == "checkpoint"
+        name = path.parent.name if inside else path.name
         if name in named:
             raise DataError(f"Two models would be called {name!r}: {named[name]} and {folder}.")
         named[name] = folder
     return named
 
 
-def _loaded(folder: pathlib.Path) -> "Predictor":
+def _load_export(folder: pathlib.Path) -> "Served":
     from kbert.serving.predictor import Predictor  # TensorFlow takes seconds to import.
 
-    predictor = Predictor(folder)
-    # TensorFlow prepares a graph at its first call, and the tokenizer once more for a text that is
-    # cut: a second each that no client should wait for.
-    length = predictor.answerer.task.sequence_length
-    long = {
-        name: [value[0] * length] * 2 if name == "choices" else value * length
-        for name, value in predictor.example_instance.items()
-    }
-    predictor.predict([predictor.example_instance, long])
-    return predictor
+    return Predictor(folder)

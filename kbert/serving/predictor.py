@@ -6,7 +6,7 @@ older versions exported needs Keras (kbert/serving/older_export.py).
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +21,10 @@ from kbert.inference.forward import Forward
 from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
 from kbert.serving.older_export import model_of
+from kbert.serving.served import Served
 from kbert.serving.traced_tokenizer import TracedTokenizer
 from kbert.serving.versions import newest_version
+from kbert.serving.views import views_of_export
 from kbert.tasks import read_task
 
 # The signatures of an export: what TensorFlow Serving answers strings with, and what the model
@@ -31,20 +33,20 @@ SIGNATURE = "serving_default"
 MODEL_OUTPUTS = "model_outputs"
 
 
-class Predictor:
+class Predictor(Served):
     """The model in an exported folder, ready to answer; many threads may call it at once.
 
     Args:
         path: what `export_saved_model` was given (the newest version is loaded), or one version.
         batch_size: texts computed together, at most.
 
-    Attributes:
-        version: the number of the loaded version; 1 for a folder whose name is no number.
-        answerer: what answers.
+    Attributes, besides those of `Served`:
         outputs: the names that the signature for strings answers.
 
     Raises `DataError` where there is no SavedModel that `kbert export` wrote.
     """
+
+    form = "export"
 
     def __init__(self, path: str | os.PathLike, batch_size: int = 64):
         if batch_size < 1:
@@ -77,31 +79,7 @@ class Predictor:
         else:
             model = model_of(folder, weights, task)
         self.answerer = Answerer(task or EncoderOutputs(longest), tokenizer, model, batch_size)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The names in an instance: text, maybe second; or context, question, choices."""
-        return self.answerer.task.instance_fields
-
-    @property
-    def example_instance(self) -> dict:
-        """An instance to show, and to try."""
-        return {name: ["...", "..."] if name == "choices" else "..." for name in self.fields}
-
-    def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
-        """The answer to each instance, in order, ready for JSON.
-
-        Of an encoder an answer has `sequence_output` (tokens, hidden), `pooled_output` (hidden,),
-        and `embedding` (hidden,), the mean over the tokens.
-
-        Args:
-            instances: what the task takes: texts, or {"text": ...}; for a task on pairs {"text":
-                ..., "second": ...}; for multiple choice {"context": ..., "question": ...,
-                "choices": [...]}, maybe without the question.
-
-        Raises `DataError` for an instance that is something else, naming it by its number.
-        """
-        return self.answerer.predict(instances)
+        self.views = views_of_export(self.answerer)
 
 
 def _as_tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:

@@ -30,6 +30,7 @@ class ServerSettings(Settings):
     reload_seconds: float = setting(
         2.0, "how often folders are looked at for a new version; 0 never", at_least=0
     )
+    page: bool = setting(False, "show a page to try the models on, at /")
     log: str = setting("text", "form of a line a request", choices=("text", "json", "none"))
     max_batch_tokens: int = setting(
         4096, "padded tokens of a batch, rows times the longest", group=_BATCHES, at_least=1

@@ -9,13 +9,14 @@ from starlette.requests import Request
 
 from kbert.errors import DataError
 from kbert.files import DEEPEST, JSON_ERRORS, depth_exceeds
+from kbert.inference.answerer import Answerer
 from kbert.serving.batching import Answers, Batcher, DeadlineExceeded, Overloaded
 from kbert.serving.http.metrics import Metrics
 from kbert.serving.models import Models, UnknownModel
 from kbert.serving.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.served import Served
 
 # Of a body that takes Python longer than this to read, other requests should not wait.
 _LARGE_BYTES = 2**16
@@ -50,7 +51,7 @@ class Answering:
             on_batch=self.metrics.count_batch,
         )
 
-    def model(self, name: str, version: str | None = None) -> "Predictor":
+    def model(self, name: str, version: str | None = None) -> "Served":
         """Raises `RequestError` (404) for a model that is not served."""
         try:
             return self.models.get(name, None if version is None else int(version))
@@ -74,7 +75,7 @@ class Answering:
         return values
 
     async def answer(
-        self, request: Request, predictor: "Predictor", instances: Sequence[Any]
+        self, request: Request, answerer: Answerer, instances: Sequence[Any]
     ) -> Answers:
         """The answers to instances, in order.
 
@@ -89,15 +90,13 @@ class Answering:
         for number, instance in enumerate(instances):
             self._check_length(instance, number)
         try:
-            parse = predictor.answerer.task.parse
+            parse = answerer.task.parse
             examples = [parse(found, f"Instance {n}") for n, found in enumerate(instances)]
         except DataError as error:
             raise RequestError(400, str(error)) from error
         timeout = self.settings.timeout_seconds
         try:
-            answers = await _unless_gone(
-                request, self.batcher.answer(predictor.answerer, examples, timeout)
-            )
+            answers = await _unless_gone(request, self.batcher.answer(answerer, examples, timeout))
         except Overloaded as error:
             seconds = str(Overloaded.retry_after_seconds)
             raise RequestError(503, "Too many texts are waiting.", Retry_After=seconds) from error

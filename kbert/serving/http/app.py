@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kbert.serving.http import open_inference, openai, tensorflow_serving
+from kbert.serving.http import open_inference, openai, page, tensorflow_serving
 from kbert.serving.http.answering import Answering, Gone, RequestError
 from kbert.serving.http.openapi import description
 from kbert.serving.http.responses import json_response
@@ -63,6 +63,7 @@ def application(
             *openai.routes(answering),
             *open_inference.routes(answering),
             *tensorflow_serving.routes(answering),
+            *(page.routes(answering) if answering.settings.page else []),
         ],
         exception_handlers={
             RequestError: _refused,
@@ -122,7 +123,7 @@ class _Authorized:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        allowed = scope["type"] != "http" or scope["path"] in _OPEN
+        allowed = scope["type"] != "http" or scope["path"] in _OPEN or page.is_file(scope["path"])
         # Compared in constant time, so that no time tells how much of a guess is right.
         if allowed or hmac.compare_digest(given, self.expected):
             await self.app(scope, receive, send)
@@ -137,6 +138,7 @@ def _dialect(path: str) -> str:
         ("/v1/models/", "tensorflow_serving"),
         ("/v1/embeddings", "openai"),
         ("/v2", "open_inference"),
+        ("/page/v1/", "page"),
     ):
         if path.startswith(prefix):
             return name

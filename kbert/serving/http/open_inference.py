@@ -25,7 +25,7 @@ from kbert.serving.http.responses import json_response
 from kbert.serving.http.tensorflow_serving import columns_of, rows_of
 
 if TYPE_CHECKING:
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.served import Served
 
 _MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:int}")
 
@@ -33,7 +33,7 @@ _MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:int}")
 def routes(answering: Answering) -> list[Route]:
     """What `answering` answers under /v2."""
 
-    def model_of(request: Request) -> "Predictor":
+    def model_of(request: Request) -> "Served":
         return answering.model(request.path_params["name"], request.path_params.get("version"))
 
     async def server(request: Request) -> Response:
@@ -69,7 +69,7 @@ def routes(answering: Answering) -> list[Route]:
         predictor = model_of(request)
         values = await answering.read_object(request)
         instances = rows_of(_columns(values), predictor.fields)
-        answers = await answering.answer(request, predictor, instances)
+        answers = await answering.answer(request, predictor.answerer, instances)
         wanted = _wanted_outputs(values)
         found = columns_of(answers.answers)
         outputs = found if wanted is None else {name: found[name] for name in wanted & set(found)}

@@ -30,7 +30,7 @@ def routes(answering: Answering) -> list[Route]:
         predictor = answering.model(name)
         if predictor.answerer.task.name != "embedding":
             raise RequestError(400, f"The model {name} gives no embeddings: it is no encoder.")
-        answers = await answering.answer(request, predictor, texts)
+        answers = await answering.answer(request, predictor.answerer, texts)
         vectors = [answer["embedding"] for answer in answers.answers]
         if values.get("dimensions") not in (None, *{len(vector) for vector in vectors}):
             raise RequestError(400, "`dimensions` must be the model's own.")

@@ -6,7 +6,7 @@ import kbert
 from kbert.serving.models import Models
 
 if TYPE_CHECKING:
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.served import Served
 
 _TEXT = {"type": "string"}
 _ERROR = {
@@ -45,7 +45,7 @@ def description(models: Models) -> dict:
     }
 
 
-def _instances(predictor: "Predictor") -> dict:
+def _instances(predictor: "Served") -> dict:
     properties = {
         name: {"type": "array", "items": _TEXT, "minItems": 2} if name == "choices" else _TEXT
         for name in predictor.fields

@@ -23,7 +23,7 @@ from kbert.serving.http.answering import Answering, RequestError, time_headers
 from kbert.serving.http.responses import json_response
 
 if TYPE_CHECKING:
-    from kbert.serving.predictor import Predictor
+    from kbert.serving.served import Served
 
 _PATH = re.compile(
     r"(?P<name>[^/:]+)(/versions/(?P<version>[0-9]{1,18}))?(?P<verb>:predict|/metadata)?"
@@ -60,7 +60,7 @@ def routes(answering: Answering) -> list[Route]:
     return [Route("/v1/models/{path:path}", endpoint, methods=methods, name="tensorflow_serving")]
 
 
-async def _predict(answering: Answering, request: Request, predictor: "Predictor") -> Response:
+async def _predict(answering: Answering, request: Request, predictor: "Served") -> Response:
     values = await answering.read_object(request)
     unknown = sorted(set(values) - _KEYS)
     if unknown:
@@ -73,11 +73,11 @@ async def _predict(answering: Answering, request: Request, predictor: "Predictor
         if not isinstance(values["instances"], list):
             raise RequestError(400, "Expected a list of `instances`.")
         instances = [_decoded(instance) for instance in values["instances"]]
-        answers = await answering.answer(request, predictor, instances)
+        answers = await answering.answer(request, predictor.answerer, instances)
         body = {"predictions": answers.answers}
     else:
         instances = rows_of(_decoded(values["inputs"]), predictor.fields)
-        answers = await answering.answer(request, predictor, instances)
+        answers = await answering.answer(request, predictor.answerer, instances)
         body = {"outputs": columns_of(answers.answers)}
     return json_response(body, headers=time_headers(answers))
 
@@ -117,13 +117,13 @@ def _decoded(value: Any) -> Any:
         raise RequestError(400, f"Expected base64 under `b64`: {error}.") from error
 
 
-def _status(predictor: "Predictor") -> dict:
+def _status(predictor: "Served") -> dict:
     status = {"error_code": "OK", "error_message": ""}
     version = str(predictor.version)
     return {"model_version_status": [{"version": version, "state": "AVAILABLE", "status": status}]}
 
 
-def _metadata(name: str, predictor: "Predictor") -> dict:
+def _metadata(name: str, predictor: "Served") -> dict:
     inputs = {}
     for field in predictor.fields:
         dims = [{"size": "-1", "name": ""}] * (2 if field == "choices" else 1)

@@ -1,0 +1,47 @@
+"""What a server asks of a model, whatever form it came in."""
+
+from collections.abc import Mapping, Sequence
+
+from kbert.inference.answerer import Answerer
+from kbert.serving.views import Views
+
+
+class Served:
+    """A model that is ready to answer; many threads may call it at once.
+
+    Attributes:
+        form: "export" or "checkpoint".
+        version: the number of the loaded version; 1 for a folder whose name is no number.
+        answerer: what answers.
+        views: what else can be shown of it.
+    """
+
+    form: str
+    version: int = 1
+    answerer: Answerer
+    views: Views
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names in an instance: text, maybe second; or context, question, choices."""
+        return self.answerer.task.instance_fields
+
+    @property
+    def example_instance(self) -> dict:
+        """An instance to show, and to try."""
+        return {name: ["...", "..."] if name == "choices" else "..." for name in self.fields}
+
+    def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
+        """The answer to each instance, in order, ready for JSON.
+
+        Of an encoder an answer has `sequence_output` (tokens, hidden), `pooled_output` (hidden,),
+        and `embedding` (hidden,), the mean over the tokens.
+
+        Args:
+            instances: what the task takes: texts, or {"text": ...}; for a task on pairs {"text":
+                ..., "second": ...}; for multiple choice {"context": ..., "question": ...,
+                "choices": [...]}, maybe without the question.
+
+        Raises `DataError` for an instance that is something else, naming it by its number.
+        """
+        return self.answerer.predict(instances)
