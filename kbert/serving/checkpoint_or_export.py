@@ -51,11 +51,6 @@ def load_answerer(
     return _load_checkpoint(folder, batch_size, precision)
 
 
-def is_export(folder: pathlib.Path) -> bool:
-    """Whether a folder, or one inside of it, holds a SavedModel."""
-    return any(folder.glob("saved_model.pb")) or any(folder.glob("*/saved_model.pb"))
-
-
 def load_served(folder: pathlib.Path) -> "Served":
     """What a server answers with from a folder in either form. Raises `DataError` for neither."""
     if is_export(folder):
