@@ -32,6 +32,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="vocab.txt")
     parser.add_argument("--output", required=True, metavar="STORE", help="folder of the store")
     parser.add_argument(
+        "--entities", metavar="FILE", help="names, one a line, for kbert pretrain to mask whole"
+    )
+    parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
     for settings in (PreparationSettings, Recipe):
@@ -49,7 +52,7 @@ def run(args: Namespace) -> None:
     recipe = from_options(Recipe, args, lowercase=not args.cased)
     settings = from_options(PreparationSettings, args)
     options = vars(settings) | vars(recipe)
-    result = prepare(args.inputs, args.output, args.vocabulary, **options)
+    result = prepare(args.inputs, args.output, args.vocabulary, entities=args.entities, **options)
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")
     _print_summary(result)

@@ -14,11 +14,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
 from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.marks import (
+    WORDS_OF_JIEBA,
+    WORDS_OF_PIECES,
+    EntityMarks,
+    WordMarks,
+    check_jieba,
+    read_entities,
+)
 from kbert.corpus.pool import Pool, usable_cores
 from kbert.corpus.settings import PreparationSettings, Recipe
 from kbert.corpus.shard_encoder import ShardEncoder
@@ -42,6 +50,7 @@ def prepare(
     document: str = PreparationSettings.document,
     field: str = PreparationSettings.field,
     processes: int | None = PreparationSettings.processes,
+    entities: str | None = None,
     progress: bool = True,
     **recipe,
 ) -> dict:
@@ -56,6 +65,7 @@ def prepare(
         vocabulary: vocab.txt.
         document, field: where documents begin and end, see TextReader.
         processes: workers; None takes all cores, but no more than the input keeps busy.
+        entities: a file with names, one a line, that the store marks where they stand.
         progress: show a progress bar on standard error.
         **recipe: the fields of `Recipe`.
 
@@ -70,19 +80,23 @@ def prepare(
     started = working = time.monotonic()
     recipe = Recipe(**recipe)
     PreparationSettings(document, field, processes)  # Checks them.
+    if recipe.words == WORDS_OF_JIEBA:
+        check_jieba()
     pieces = load_vocabulary(vocabulary)
-    reader = TextReader(inputs, document, field, leave_out=[output, vocabulary])
-    writer = StoreWriter(output, _job(reader, pieces, recipe))
+    names = () if entities is None else read_entities(entities)
+    own = [output, vocabulary] + ([] if entities is None else [entities])
+    reader = TextReader(inputs, document, field, leave_out=own)
+    writer = StoreWriter(output, _job(reader, pieces, recipe, names))
     already_finished = writer.index is not None
     text_bytes = 0
     if not already_finished:
         processes = processes or _useful_processes(reader.total_bytes)
         try:
-            make = functools.partial(_shard_writer, pieces, recipe, processes > _MAX_THREADS)
+            make = functools.partial(_shard_writer, pieces, recipe, names, processes > _MAX_THREADS)
             with Pool(processes, make, processes > _MAX_THREADS) as pool:
                 working = time.monotonic()
                 text_bytes = _write_shards(writer, reader, pool, progress)
-            _finish(writer, reader, pieces, recipe)
+            _finish(writer, reader, pieces, recipe, names)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
@@ -102,16 +116,26 @@ def prepare(
     }
 
 
-def _job(reader: TextReader, pieces: list[str], recipe: Recipe) -> dict:
+def _job(reader: TextReader, pieces: list[str], recipe: Recipe, names: Sequence[str]) -> dict:
     """Everything that decides the content of the store, in names that a message can use."""
+    how = dataclasses.asdict(recipe)
+    if recipe.words == WORDS_OF_PIECES:
+        del how["words"]  # As in the job of a store that was made when there was nothing else.
+    if names:
+        how["entities"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
     return {
         "inputs": hashlib.sha256(json.dumps(list(map(_state, reader.files))).encode()).hexdigest(),
         "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
         "document": reader.document,
         "field": reader.field,
         "task_characters": TASK_CHARACTERS,
-        **dataclasses.asdict(recipe),
+        **how,
     }
+
+
+def _marks(recipe: Recipe, names: Sequence[str]) -> list[str]:
+    """What the store says of each token besides its id."""
+    return ["words"] * (recipe.words != WORDS_OF_PIECES) + ["entities"] * bool(names)
 
 
 def _state(path: str) -> tuple[str, int, int]:
@@ -125,7 +149,7 @@ def _useful_processes(total_bytes: int) -> int:
     return min(usable_cores(), 1 + total_bytes // TASK_CHARACTERS)
 
 
-def _shard_writer(pieces: list[str], recipe: Recipe, alone: bool) -> Callable:
+def _shard_writer(pieces: list[str], recipe: Recipe, names: Sequence[str], alone: bool) -> Callable:
     """`ShardEncoder.write`; `alone`: it has a process of its own."""
     if alone:
         # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores.
@@ -135,7 +159,9 @@ def _shard_writer(pieces: list[str], recipe: Recipe, alone: bool) -> Callable:
     from kbert.text.tokenizer import WordPieceTokenizer
 
     tokenizer = WordPieceTokenizer(pieces, **recipe.tokenizer_options)
-    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share).write
+    markers = {"words": WordMarks, "entities": functools.partial(EntityMarks, entities=names)}
+    found = [markers[mark](tokenizer) for mark in _marks(recipe, names)]
+    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share, found).write
 
 
 def _write_shards(writer: StoreWriter, reader: TextReader, pool: Pool, progress: bool) -> int:
@@ -184,7 +210,13 @@ def _task_info(reader: TextReader, position: tuple[int, int], is_last: bool) -> 
     }
 
 
-def _finish(writer: StoreWriter, reader: TextReader, pieces: list[str], recipe: Recipe) -> None:
+def _finish(
+    writer: StoreWriter,
+    reader: TextReader,
+    pieces: list[str],
+    recipe: Recipe,
+    names: Sequence[str],
+) -> None:
     """Add up what the shards say, make the final arrays and the index."""
     infos = [info for _, info in sorted(writer.shard_infos().items())]
     splits = {
@@ -213,6 +245,8 @@ def _finish(writer: StoreWriter, reader: TextReader, pieces: list[str], recipe: 
         "splits": splits,
         "summary": summary,
     }
+    if marks := _marks(recipe, names):
+        index["marks"] = marks
     vocabulary = "".join(piece + "\n" for piece in pieces)
     writer.finish(len(infos), vocabulary.encode(), index)
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from kbert.corpus.documents import DOCUMENT_RULES
+from kbert.corpus.marks import WORD_RULES, WORDS_OF_PIECES
 from kbert.corpus.merges import MAX_SIZE
 from kbert.settings import Settings, setting
 from kbert.text.sentences import SENTENCE_RULES
@@ -39,6 +40,11 @@ class Recipe(Settings):
     split_chinese: bool = True
     sentences: str = setting(
         "punctuation", "what ends a sentence, besides the end of a line", choices=SENTENCE_RULES
+    )
+    words: str = setting(
+        WORDS_OF_PIECES,
+        "where words begin, for kbert pretrain to mask them whole; jieba: Chinese words, too",
+        choices=WORD_RULES,
     )
     validation_share: float = setting(
         0.01, "share of the documents to hold out", at_least=0, below=1

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,20 @@ class ShardEncoder:
         tokenizer: makes ids of sentences.
         sentences: the rule of `split_sentences`.
         validation_share: the share of documents that go to the split "validation".
+        markers: what the store says of each token besides its id (kbert/corpus/marks.py).
     """
 
-    def __init__(self, tokenizer: "WordPieceTokenizer", sentences: str, validation_share: float):
+    def __init__(
+        self,
+        tokenizer: "WordPieceTokenizer",
+        sentences: str,
+        validation_share: float,
+        markers: Sequence[Callable] = (),
+    ):
         self.tokenizer = tokenizer
         self.sentences = sentences
         self.validation_share = validation_share
+        self.markers = tuple(markers)
 
     def write(self, path: pathlib.Path, documents: list[str], info: dict) -> dict:
         """Write one shard. Returns its info: what was given and "counts" (documents, sentences and
@@ -50,10 +59,14 @@ class ShardEncoder:
 
     def encode(self, documents: list[str]) -> dict[str, dict[str, np.ndarray]]:
         """For each split "tokens" (ids), "sentences" (tokens in each sentence) and "documents"
-        (sentences in each document), without empty ones.
+        (sentences in each document), without empty ones; the marks of tokens by their names.
         """
         found = [split_sentences(text, self.sentences) for text in documents]
-        tokens, lengths = self._tokenize([sentence for part in found for sentence in part])
+        sentences = [sentence for part in found for sentence in part]
+        tokens, lengths = self._tokenize(sentences)
+        of_tokens = {"tokens": tokens} | {
+            marker.name: marker(sentences, tokens, lengths) for marker in self.markers
+        }
         document = np.repeat(np.arange(len(documents)), [len(part) for part in found])
         # A sentence of nothing but control characters has no token.
         document, lengths = document[lengths > 0], lengths[lengths > 0]
@@ -63,7 +76,7 @@ class ShardEncoder:
             chosen = in_split[document]
             per_document = np.bincount(document[chosen], minlength=len(documents))
             splits[split] = {
-                "tokens": tokens[np.repeat(chosen, lengths)],
+                **{name: a[np.repeat(chosen, lengths)] for name, a in of_tokens.items()},
                 "sentences": lengths[chosen].astype(np.int32),
                 "documents": per_document[per_document > 0].astype(np.int32),
             }

@@ -2,7 +2,7 @@
 
     STORE/store.json            written last: a folder without it is unfinished
     STORE/vocab.txt
-    STORE/train/                tokens.npy sentences.npy documents.npy
+    STORE/train/                tokens.npy sentences.npy documents.npy, words.npy, entities.npy
     STORE/validation/           the same
     STORE/shards/job.json       while it is being written: what goes in, to refuse anything else
     STORE/shards/000000.npz     the tokens of some documents, complete as soon as the name exists
@@ -39,7 +39,7 @@ def write_shard(path: pathlib.Path, splits: dict[str, dict[str, np.ndarray]], in
     Args:
         path: STORE/shards/NUMBER.npz.
         splits: for each split "tokens" (ids), "sentences" (tokens in each sentence) and
-            "documents" (sentences in each document).
+            "documents" (sentences in each document); marks of tokens by their names.
         info: what JSON can hold.
     """
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in splits[split].items()}
@@ -121,14 +121,16 @@ class StoreWriter:
         Args:
             count: number of shards.
             vocabulary: the content of vocab.txt.
-            index: "vocabulary_size", "tokenizer", "splits" (counts) and "summary".
+            index: "vocabulary_size", "tokenizer", "splits" (counts), "summary", and maybe "marks":
+                the names of those that shards have.
         """
         dtype = token_dtype(index["vocabulary_size"])
+        of_tokens = {"tokens": dtype} | dict.fromkeys(index.get("marks", ()), np.dtype(np.uint8))
         for split in SPLITS:
-            self._write_split(split, count, dtype, index["splits"][split])
+            self._write_split(split, count, of_tokens, index["splits"][split])
         with replacing(self.path / "vocab.txt") as temporary:
             temporary.write_bytes(vocabulary)
-        arrays = [f"{split}/{name}.npy" for split in SPLITS for name in ("tokens", *_LENGTHS)]
+        arrays = [f"{split}/{name}.npy" for split in SPLITS for name in (*of_tokens, *_LENGTHS)]
         self.index = with_checksums(
             {"format": FORMAT, "dtype": dtype.name, **index, "job": self.job},
             "store.json",
@@ -139,13 +141,16 @@ class StoreWriter:
         self.close()
         shutil.rmtree(self.shards)
 
-    def _write_split(self, split: str, count: int, dtype: np.dtype, counts: dict) -> None:
+    def _write_split(
+        self, split: str, count: int, of_tokens: dict[str, np.dtype], counts: dict
+    ) -> None:
         folder = self.path / split
         folder.mkdir(exist_ok=True)
-        with _npy_file(folder / "tokens.npy", dtype, counts["tokens"]) as write:
-            for number in range(count):
-                with np.load(self.shard_path(number)) as shard:
-                    write(shard[f"{split}_tokens"])
+        for name, dtype in of_tokens.items():
+            with _npy_file(folder / f"{name}.npy", dtype, counts["tokens"]) as write:
+                for number in range(count):
+                    with np.load(self.shard_path(number)) as shard:
+                        write(shard[f"{split}_{name}"])
         for name in _LENGTHS:
             with _npy_file(folder / f"{name}.npy", np.dtype(np.int64), counts[name] + 1) as write:
                 write(np.zeros(1, np.int64))

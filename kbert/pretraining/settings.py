@@ -5,6 +5,7 @@ import itertools
 import re
 
 from kbert.config import ACTIVATIONS, PRESETS, Variants
+from kbert.corpus.marks import WORD_RULES, WORDS_OF_PIECES
 from kbert.corpus.store import TokenStore
 from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
@@ -15,7 +16,6 @@ from kbert.pretraining.objectives.base import Objective
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.settings import Settings, setting
 
-WORDS_OF_PIECES = "pieces"
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
 _MOST_WARMUP = 10_000  # of the paper's 1,000,000 steps
@@ -59,7 +59,7 @@ class ObjectiveSettings(Settings):
         WORDS_OF_PIECES,
         "where words begin, for all maskings but token: at every piece without ##, or as kbert "
         "prepare --words jieba has found",
-        choices=(WORDS_OF_PIECES, "jieba"),
+        choices=WORD_RULES,
     )
     masking_rate: float = setting(0.15, "share of the tokens to predict", at_least=0, below=1)
     final_masking_rate: float | None = setting(

@@ -31,17 +31,21 @@ def load_vocabulary(
         DataError: not UTF-8, an empty line, a piece twice, or a special token missing.
         OSError: the file cannot be read.
     """
+    pieces = read_lines(path, "a vocabulary")
+    check_vocabulary(pieces, special_tokens, source=path)
+    return pieces
+
+
+def read_lines(path: str | os.PathLike, what: str) -> list[str]:
+    """The lines of a file that is read whole. Raises `DataError` if `what` it is, is not UTF-8."""
     raw = Path(path).read_bytes()
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: a vocabulary must be UTF-8 text.") from None
+        raise DataError(f"{path}, line {line}: {what} must be UTF-8 text.") from None
     # Only "\n" ends a line: published vocabularies hold U+2028 and U+0085 inside of pieces' lines.
-    lines = text.removesuffix("\n").split("\n")
-    pieces = [line.removesuffix("\r") for line in lines]
-    check_vocabulary(pieces, special_tokens, source=path)
-    return pieces
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
 
 
 def check_vocabulary(

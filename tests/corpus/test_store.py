@@ -207,6 +207,11 @@ def without(key):
         (without("splits"), "store.json must have a JSON object under 'splits'"),
         (without("summary"), "store.json must have a JSON object under 'summary'"),
         (without("dtype"), "store.json must have a dtype of uint16, uint32. Received: None"),
+        (
+            lambda folder: change_index(folder, marks=["verbs"]),
+            "store.json must have marks of words, entities. Received: .'verbs'.",
+        ),
+        (lambda folder: change_index(folder, marks=["words"]), "words.npy cannot be read"),
         (without("vocabulary_size"), "vocab.txt must have the None pieces"),
         (lambda folder: change_index(folder, tokenizer={"lower": True}), "unknown settings lower"),
         (lambda folder: change_index(folder, tokenizer={"lowercase": 1}), "lowercase must be true"),

@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from kbert.corpus.marks import ENTITY_BEGINS
 from kbert.pretraining.masking.whole_word import WholeWordMasking
-
-BEGINS, GOES_ON = 1, 2  # marks of an entity's tokens; 0 of all others
 
 
 class EntityMasking(WholeWordMasking):
@@ -24,4 +23,4 @@ class EntityMasking(WholeWordMasking):
         entities = marks["entities"]
         behind = np.pad(entities[:, :-1] > 0, ((0, 0), (1, 0)))
         outside = super()._begins(token_ids, marks) | behind
-        return np.where(entities == 0, outside, entities == BEGINS)
+        return np.where(entities == 0, outside, entities == ENTITY_BEGINS)

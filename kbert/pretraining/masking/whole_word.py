@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kbert.corpus.marks import begins_word
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.pretraining.masking.base import Choice, Masking
@@ -38,7 +39,7 @@ class WholeWordMasking(Masking):
 
     def __init__(self, vocabulary: Sequence[str], *args, stored_words: bool = False, **options):
         super().__init__(vocabulary, *args, **options)
-        self._begins_word = np.array([not piece.startswith("##") for piece in vocabulary])
+        self._begins_word = begins_word(vocabulary)
         self._stored_words = stored_words
         self.marks = ("words",) if stored_words else ()
 
