@@ -63,7 +63,6 @@ def answer_features(
     for feature, output in zip(features, outputs, strict=True):
         parts[feature.example][0].append(output)
         parts[feature.example][1].append(feature)
-    return [
-        task.decode(found, example, own)
-        for example, (found, own) in zip(examples, parts, strict=True)
-    ]
+    return task.decode_all(
+        [(found, example, own) for example, (found, own) in zip(examples, parts, strict=True)]
+    )

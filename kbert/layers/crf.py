@@ -2,7 +2,7 @@
 neural features arXiv:1603.01360): the score of a sequence of tags is the sum of each word's score
 for its tag and of one learned number for each pair of neighbouring tags.
 
-`kbert.tasks.tag_schemes.viterbi` finds the best sequence.
+`kbert.tasks.tag_sequences.viterbi` finds the best sequence.
 """
 
 import keras

@@ -299,7 +299,7 @@ def _is_finished(request: _Request) -> bool:
 def _decoded(request: _Request) -> Answers | Exception:
     try:
         parts = zip(request.outputs, request.examples, request.features, strict=True)
-        answers = [request.answerer.task.decode(*part) for part in parts]
+        answers = request.answerer.task.decode_all(list(parts))
     except Exception as error:
         return error
     features = [feature for found in request.features for feature in found]

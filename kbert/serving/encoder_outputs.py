@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.tasks.texts import parse_texts, tokenize
 
@@ -18,6 +19,7 @@ class EncoderOutputs:
     sequence_length: int
     name = "embedding"
     instance_fields = ("text",)
+    decode_all = Task.decode_all
 
     def parse(self, instance: str | Mapping, where: str) -> str:
         """The text of an instance. Raises `DataError` for anything else."""

@@ -105,12 +105,9 @@ def bio_tags(types: Sequence[str]) -> tuple[str, ...]:
     return (OUTSIDE, *(join_tag(prefix, name) for name in types for prefix in "BI"))
 
 
-# A matrix of transitions (tags + 2, tags): row i scores each tag behind tag i, the last row but one
-# as the first of a sentence, the last row as its last. kbert/layers/crf.py learns one.
-
-
 def valid_transitions(tags: Sequence[str]) -> np.ndarray:
-    """Transitions: 0 where BIO allows them, -inf where not (I-X behind anything but B-X, I-X)."""
+    """Transitions, as `tag_sequences` has them: 0 where BIO allows them, -inf where not (I-X behind
+    anything but B-X, I-X)."""
     transitions = np.zeros((len(tags) + 2, len(tags)))
     for column, tag in enumerate(tags):
         if tag != OUTSIDE and split_tag(tag)[0] == "I":
@@ -122,41 +119,3 @@ def valid_transitions(tags: Sequence[str]) -> np.ndarray:
             transitions[:-1, column] = -np.inf
             transitions[allowed, column] = 0
     return transitions
-
-
-def viterbi(emissions: np.ndarray, transitions: np.ndarray) -> np.ndarray:
-    """The best sequence: the highest sum of its emissions and transitions.
-
-    Args:
-        emissions: (words, tags), one word at least.
-        transitions: (tags + 2, tags).
-
-    Returns int (words,).
-    """
-    between, first, last = transitions[:-2], transitions[-2], transitions[-1]
-    best = first + emissions[0]  # (tags,), of the sequences that end in each tag
-    pointers = []
-    for emission in emissions[1:]:
-        scores = best[:, None] + between  # (tag before, tag)
-        pointers.append(scores.argmax(axis=0))
-        best = scores.max(axis=0) + emission
-    path = [int((best + last).argmax())]
-    for pointer in reversed(pointers):
-        path.append(int(pointer[path[-1]]))
-    return np.array(path[::-1])
-
-
-def marginals(emissions: np.ndarray, transitions: np.ndarray) -> np.ndarray:
-    """The probability of each tag of each word, over all sequences: (words, tags).
-
-    Without transitions (all 0) it is the softmax of the emissions.
-    """
-    between, first, last = transitions[:-2], transitions[-2], transitions[-1]
-    forward = [first + emissions[0]]
-    for emission in emissions[1:]:
-        forward.append(np.logaddexp.reduce(forward[-1][:, None] + between, axis=0) + emission)
-    backward = [last]
-    for emission in emissions[:0:-1]:
-        backward.append(np.logaddexp.reduce(between + (emission + backward[-1]), axis=1))
-    scores = np.array(forward) + np.array(backward[::-1])
-    return np.exp(scores - np.logaddexp.reduce(scores, axis=1)[:, None])

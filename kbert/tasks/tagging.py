@@ -22,7 +22,7 @@ from kbert.errors import DataError
 from kbert.metrics import conll
 from kbert.metrics.layout import aligned
 from kbert.settings import setting
-from kbert.tasks.base import Named, Task
+from kbert.tasks.base import Named, Part, Task
 from kbert.tasks.features import Feature, single_segment
 from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left, with_known_labels
@@ -41,10 +41,9 @@ from kbert.tasks.tag_schemes import (
     are_plain,
     bio_tags,
     entities,
-    marginals,
     valid_transitions,
-    viterbi,
 )
+from kbert.tasks.tag_sequences import best_sequences
 from kbert.tasks.texts import parse_texts
 from kbert.tasks.windows.cutting import maximal_context, plan_windows
 from kbert.tasks.windows.sentence_context import (
@@ -273,36 +272,47 @@ class TaggingTask(Task):
         without a text, of those words joined (`kbert.text.joining.join_words`). An entity's score
         is the probability of its least certain tag.
         """
-        if not example.sentence.words:
-            return {"tokens": [], "tags": [], "entities": []}
+        return self.decode_all([(outputs, example, features)])[0]
+
+    def decode_all(self, parts: Sequence[Part]) -> list[dict]:
+        """`decode` of many examples: the best sequences of many sentences are found together."""
+        answers = [{"tokens": [], "tags": [], "entities": []} for _ in parts]
+        there = [number for number, (_, found, _) in enumerate(parts) if found.sentence.words]
+        emissions = [self._emissions(*parts[number]) for number in there]
+        outputs = parts[there[0]][0][0] if there else {}
+        for number, (best, scores) in zip(there, self._best_tags(emissions, outputs), strict=True):
+            sentence, tags = parts[number][1].sentence, [self.tags[tag] for tag in best]
+            answers[number] |= {"tokens": list(sentence.words), "tags": tags}
+            if not self.plain:
+                answers[number]["entities"] = _entities(sentence, tags, scores, self.characters)
+        return answers
+
+    def _emissions(self, outputs, example, features) -> np.ndarray:
+        """The scores of a sentence's words, (words, tags), from those of its windows."""
         emissions = np.zeros((len(example.sentence.words), len(self.tags)))
         for output, feature in zip(outputs, features, strict=True):
             scored: WindowWords = feature.context
             emissions[scored.numbers] = output["logits"][scored.tokens]
-        best, scores = self._best_tags(emissions, outputs)
-        tags = [self.tags[number] for number in best]
-        found = []
-        if not self.plain:
-            found = _named_entities(example.sentence, tags, scores, self.characters)
-        return {"tokens": list(example.sentence.words), "tags": tags, "entities": found}
+        return emissions
 
     def _best_tags(
-        self, emissions: np.ndarray, outputs: Sequence[Mapping]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The best tags of a sentence's words and their probabilities, (words,) each."""
+        self, emissions: Sequence[np.ndarray], outputs: Mapping
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The best tags of each sentence's words and their probabilities, (words,) each.
+
+        `outputs` are the model's for any text: a CRF's transitions are the same for all.
+        """
         if not (self.crf or self.valid_tags):
             # No tag depends on its neighbours.
             from scipy.special import softmax
 
-            return emissions.argmax(axis=1), softmax(emissions, axis=1).max(axis=1)
+            return [(own.argmax(axis=1), softmax(own, axis=1).max(axis=1)) for own in emissions]
         transitions = np.zeros((len(self.tags) + 2, len(self.tags)))
-        if self.crf:
-            transitions += outputs[0]["transitions"]
+        if self.crf and emissions:
+            transitions += outputs["transitions"]
         if self.valid_tags:
-            transitions += _valid_transitions(self.tags)
-        best = viterbi(emissions, transitions)
-        probabilities = marginals(emissions, transitions)
-        return best, np.take_along_axis(probabilities, best[:, None], 1)[:, 0]
+            transitions += valid_transitions(self.tags)
+        return best_sequences(emissions, transitions)
 
     def serving_outputs(self, outputs: Mapping) -> dict:
         """For each piece its likeliest tag and that tag's probability, (batch, sequence).
@@ -372,7 +382,7 @@ def _types_of(example: TaggedExample) -> list[str]:
     return sorted({entity.type for entity in entities(example.sentence.tags)})
 
 
-def _named_entities(
+def _entities(
     sentence: Sentence, tags: Sequence[str], scores: np.ndarray, characters: bool
 ) -> list[dict]:
     text, spans = sentence.text, sentence.spans

@@ -10,6 +10,7 @@ import pytest
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.serving.batching import Batcher, DeadlineExceeded, Overloaded
+from kbert.tasks.base import Task
 from kbert.tasks.features import Feature, single_segment
 
 
@@ -25,6 +26,8 @@ class Task:
             for part in text.split("|")
             if part
         ]
+
+    decode_all = Task.decode_all
 
     def decode(self, outputs, example, features):
         return {"text": example, "sum": int(sum(output["sum"] for output in outputs))}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from kbert.metrics import conll
 from kbert.tasks.tag_schemes import (
@@ -15,10 +14,8 @@ from kbert.tasks.tag_schemes import (
     bio_tags,
     entities,
     from_entities,
-    marginals,
     to_bio,
     valid_transitions,
-    viterbi,
 )
 
 TAGS = bio_tags(["LOC", "PER"])
@@ -169,40 +166,8 @@ def all_sequences(words):
     return list(itertools.product(range(len(TAGS)), repeat=words))
 
 
-emissions_of = st.integers(1, 4).flatmap(lambda n: arrays(float, (n, 5), elements=score))
-
-
-@given(emissions_of, arrays(float, (7, 5), elements=score), st.booleans())
-def test_viterbi_is_the_best_of_all_sequences(emissions, transitions, only_valid):
-    if only_valid:
-        transitions = transitions + valid_transitions(TAGS)
-    path = viterbi(emissions, transitions)
-    sums = [total(s, emissions, transitions) for s in all_sequences(len(emissions))]
-    assert total(tuple(path), emissions, transitions) == pytest.approx(max(sums))
-    if only_valid:
-        assert is_valid(path)
-
-
 def test_valid_transitions_forbid_just_the_invalid():
     transitions = valid_transitions(TAGS)
     for sequence in all_sequences(3):
         finite = np.isfinite(total(sequence, np.zeros((3, 5)), transitions))
         assert finite == is_valid(sequence)
-
-
-@given(emissions_of, arrays(float, (7, 5), elements=score), st.booleans())
-def test_marginals_sum_over_all_sequences(emissions, transitions, only_valid):
-    if only_valid:
-        transitions = transitions + valid_transitions(TAGS)
-    sequences = all_sequences(len(emissions))
-    weights = np.exp([total(s, emissions, transitions) for s in sequences])
-    expected = np.zeros_like(emissions)
-    for sequence, weight in zip(sequences, weights / weights.sum(), strict=True):
-        expected[np.arange(len(emissions)), sequence] += weight
-    np.testing.assert_allclose(marginals(emissions, transitions), expected, atol=1e-9)
-
-
-def test_without_transitions_marginals_are_a_softmax():
-    emissions = np.array([[800.0, 0.0, 0, 0, 0], [0, np.log(3), -np.inf, -np.inf, -np.inf]])
-    found = marginals(emissions, np.zeros((7, 5)))
-    np.testing.assert_allclose(found[:, :2], [[1, 0], [0.25, 0.75]])

@@ -6,6 +6,7 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.serving.models import UnknownModel
+from kbert.tasks import base
 from kbert.tasks.features import Feature, single_segment
 
 
@@ -26,6 +27,8 @@ class Task:
             Feature(single_segment([1] * min(len(t) + 1, 100)), n, {}, {}, len(t) > 100)
             for n, t in enumerate(examples)
         ]
+
+    decode_all = base.Task.decode_all
 
     def decode(self, outputs, example, features):
         return {"label": example, "score": float(outputs[0]["length"]), "parts": [example, None]}
