@@ -3,6 +3,7 @@
     kbert inspect CHECKPOINT
     kbert inspect EXPORT
     kbert inspect --preset base --vocabulary-size 30522
+    kbert inspect --preset tiny --vocabulary-size 30522 --position rotary
 
 Prints the configuration, the options of the tokenizer, the task, and a table
 
@@ -38,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.checkpoints import inspection
-    from kbert.config import BertConfig, PublishedSize
+    from kbert.config import PublishedSize
     from kbert.errors import UsageError
     from kbert.serving.signature_defs import inspect_export
     from kbert.serving.versions import is_export
@@ -52,7 +53,7 @@ def run(args: Namespace) -> None:
             _print_values(title, values)
         return
     if size.preset is not None:
-        config, settings = BertConfig.preset(size.preset, size.vocabulary_size), {}
+        config, settings = size.config(), {}
         layers = inspection.count_encoder(config)
     else:
         config, settings, layers = inspection.inspect_checkpoint(args.checkpoint)

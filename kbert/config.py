@@ -318,7 +318,7 @@ def _activation(fields: dict) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class PublishedSize(Settings):
+class PublishedSize(Variants, Settings):
     """A preset with its vocabulary, to be looked at without a checkpoint; None for no preset."""
 
     preset: str | None = setting(
@@ -332,3 +332,12 @@ class PublishedSize(Settings):
         super().__post_init__()
         if (self.preset is None) != (self.vocabulary_size is None):
             raise DataError("--preset and --vocabulary-size belong together.")
+        if self.preset is None and self.changes():
+            raise DataError(f"--preset is what {', '.join(self.changes())} can be of.")
+
+    def config(self) -> BertConfig:
+        """The preset with its variants. Raises `DataError` for what does not go together."""
+        try:
+            return BertConfig.preset(self.preset, self.vocabulary_size, **self.changes())
+        except ValueError as error:
+            raise DataError(str(error)) from error

@@ -1,6 +1,8 @@
 """One vector of several: of a text's tokens the mean, the largest values, [CLS], or what attention
 chooses; of a token's hidden layers a learned sum."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -74,8 +76,18 @@ POOLING = {
 
 @keras.saving.register_keras_serializable("kbert")
 class AttentionPooling(keras.layers.Layer):
-    """sum_i a_i h_i with a = softmax_i(v . tanh(W h_i + b)) over the tokens of each row
-    (Yang et al. 2016, N16-1174, equations 5 to 7).
+    """sum_i a_i h_i with a = softmax_i score(s, h_i) over the tokens of each row: attention whose
+    keys and values are the tokens, and whose query s is learned.
+
+        additive     v . tanh(W h_i + b)    Yang et al. 2016, N16-1174, equations 5 to 7
+        scaled_dot   s . h_i / sqrt(hidden)
+
+    Of one query the additive form's W_2 s is one vector, b; and so is s^T W of the multiplicative
+    form, which is a dot product.
+
+    Args:
+        score: one of the two.
+        initializer_stddev: of the kernels.
 
     Call arguments:
         x: (batch, sequence, hidden).
@@ -84,15 +96,19 @@ class AttentionPooling(keras.layers.Layer):
     Returns (batch, hidden).
     """
 
-    def __init__(self, initializer_stddev=0.02, **kwargs):
+    def __init__(self, score="additive", initializer_stddev=0.02, **kwargs):
         super().__init__(**kwargs)
+        if score not in ("additive", "scaled_dot"):
+            raise ValueError(f"`score` must be additive or scaled_dot. Received: {score!r}.")
+        self.score = score
         self.initializer_stddev = initializer_stddev
 
     def build(self, input_shape):
-        self.dense = self._dense(input_shape[-1], "dense", activation="tanh")
-        self.score = self._dense(1, "score", use_bias=False)
-        self.dense.build(input_shape)
-        self.score.build(input_shape)
+        if self.score == "additive":
+            self.dense = self._dense(input_shape[-1], "dense", activation="tanh")
+            self.dense.build(input_shape)
+        self.query = self._dense(1, "score", use_bias=False)
+        self.query.build(input_shape)
 
     def _dense(self, units, name, **options):
         return keras.layers.Dense(
@@ -104,12 +120,18 @@ class AttentionPooling(keras.layers.Layer):
         )
 
     def call(self, x, padding_mask):
-        scores = ops.cast(self.score(self.dense(x)), "float32")  # (batch, sequence, 1)
+        scores = ops.cast(self._scores(x), "float32")  # (batch, sequence, 1)
         scores = ops.where(ops.not_equal(padding_mask, 0)[:, :, None], scores, IMPOSSIBLE)
         return ops.sum(ops.cast(ops.softmax(scores, axis=1), x.dtype) * x, axis=1)
 
+    def _scores(self, x):
+        if self.score == "additive":
+            return self.query(self.dense(x))
+        return self.query(x) / math.sqrt(x.shape[-1])
+
     def get_config(self):
-        return {**super().get_config(), "initializer_stddev": self.initializer_stddev}
+        names = ("score", "initializer_stddev")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable("kbert")

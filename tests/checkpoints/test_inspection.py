@@ -153,6 +153,10 @@ def test_command(tmp_path, capsys):
     for line in ("hidden_dim            8", "lowercase             True", "with heads"):
         assert f"\n  {line}" in printed or f"\n{line}" in printed
     assert "['no', 'yes']" in printed
+    variant = "--preset tiny --vocabulary-size 30522 --position none --norm-placement bb".split()
+    assert run_command("inspect", variant) == 0
+    # Without the position table, with one more LayerNorm after the last block.
+    assert f"{4_385_920 - 512 * 128 + 2 * 128:,}" in capsys.readouterr().out
     assert run_command("inspect", ["--preset", "base", "--vocabulary-size", "30522"]) == 0
     assert "109,482,240" in capsys.readouterr().out
 

@@ -50,8 +50,23 @@ def test_every_mode_by_its_definition(x, mode):
         pool(x, MASK, "median")
 
 
-def test_attention_contract(x, precision):
-    check_layer(AttentionPooling(), x, MASK, precision=precision)
+@pytest.mark.parametrize("score", ["additive", "scaled_dot"])
+def test_attention_contract(x, precision, score):
+    check_layer(AttentionPooling(score), x, MASK, precision=precision)
+
+
+def test_attention_with_a_learned_query(x):
+    layer = AttentionPooling("scaled_dot")
+    layer.build(x.shape)
+    layer.set_weights([np.array([[1.0], [-2.0], [3.0], [0.5]])])
+    shares = np.exp(x[1, :2] @ [1.0, -2.0, 3.0, 0.5] / 2)
+    expected = shares / shares.sum() @ x[1, :2]
+    np.testing.assert_allclose(numpy(layer(x, MASK))[1], expected, atol=1e-5)
+
+
+def test_attention_of_another_score_is_refused():
+    with pytest.raises(ValueError, match="additive or scaled_dot. Received: 'dot'"):
+        AttentionPooling("dot")
 
 
 def test_attention_by_its_equations(x):

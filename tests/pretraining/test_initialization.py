@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 
 from kbert.config import BertConfig
+from kbert.errors import DataError
 from kbert.models import build_encoder
-from kbert.pretraining.initialization import attend_to_neighbours, start_from_corpus
+from kbert.pretraining.initialization import (
+    attend_to_neighbours,
+    check_starts_from_corpus,
+    start_from_corpus,
+)
 from tests.layers.contract import numpy
 
 DISTANCES = (-1, 1, -2, 2)
@@ -39,6 +44,21 @@ def scores(encoder):
 def share_at(attention, distance):
     """The mean probability on the token `distance` behind the query's."""
     return np.diagonal(attention, distance, axis1=1, axis2=2).mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"position": "rotary"}, "position rotary"),
+        ({"position_at": "every_layer"}, "position_at every_layer"),
+        ({"attention_score": "additive"}, "attention_score additive"),
+        ({"norm_placement": "aau"}, "attention_score dot"),
+    ],
+)
+def test_what_cannot_look_at_neighbours_is_refused(changes, said):
+    with pytest.raises(DataError, match=f"scaled dot products and learned .*{said}"):
+        check_starts_from_corpus(BertConfig(9, **changes))
+    check_starts_from_corpus(BertConfig(9, norm_placement="pre", direction="left"))
 
 
 def test_each_head_looks_at_its_distance(encoders):

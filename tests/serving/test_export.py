@@ -1,5 +1,6 @@
 """SavedModels: what they hold, and that they answer as the Keras model does."""
 
+import dataclasses
 import json
 import math
 import os
@@ -14,13 +15,20 @@ import pytest
 import tensorflow as tf
 
 from apps.cli import run_command
-from kbert import Predictor, build_encoder, export_saved_model, save
+from kbert import (
+    Checkpoint,
+    Predictor,
+    WordPieceTokenizer,
+    build_encoder,
+    export_saved_model,
+    save,
+)
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.serving import export
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask, TextExample
-from tests.serving.conftest import CONFIG, LABELS, exported
+from tests.serving.conftest import CONFIG, LABELS, VOCABULARY, decided, exported
 
 TEXTS = [
     "the film was good",
@@ -123,6 +131,31 @@ def test_a_pretraining_model_exports_its_encoder(pretrained):
     expected = export.encoder_of(checkpoint)(inputs)
     for name in ("sequence_output", "pooled_output"):
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"position": "rotary", "attention_score": "additive", "activation": "geglu"},
+        {
+            "position": "sinusoidal",
+            "position_at": "every_layer",
+            "attention_score": "multiplicative",
+            "norm_placement": "wn",
+            "direction": "left",
+        },
+    ],
+)
+def test_variants_answer_as_the_keras_model(tmp_path, changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    task = ClassificationTask(labels=LABELS, sequence_length=16)
+    model = decided(task.build_model(build_encoder(config)))
+    checkpoint = Checkpoint(model, WordPieceTokenizer(VOCABULARY), config, task)
+    export_saved_model(tmp_path, checkpoint)
+    loaded = tf.saved_model.load(tmp_path / "1")
+    texts = ["the film was good", "bad music!", "今天天气很好"]
+    answers = rows(loaded.signatures["serving_default"](text=tf.constant(texts)))
+    check(answers, keras_answers(checkpoint, [(text, None) for text in texts]))
 
 
 def test_weights_are_stored_once(single):

@@ -3,6 +3,7 @@
     pooler      tanh(W h + b) of [CLS], the encoder's own (BERT paper, section 4.1)
     mean, max   over the tokens
     attention   the tokens' mean, with learned weights (Yang et al. 2016)
+    query       the same, with weights by the dot product of each token with a learned query
     bilstm      the last states of a two-layer BiLSTM (BERT paper, section 5.3)
     rcnn        states of a BiLSTM beside the tokens, the largest values over time (Lai et al. 2015)
     block       one more block of the encoder, and of it [CLS]
@@ -37,6 +38,13 @@ def _attention(encoder, vectors, lstm_size):
     from kbert.layers.pooling import AttentionPooling
 
     return AttentionPooling(name="attention_pooling")(vectors, encoder.input["padding_mask"])
+
+
+def _query(encoder, vectors, lstm_size):
+    from kbert.layers.pooling import AttentionPooling
+
+    pooling = AttentionPooling("scaled_dot", name="attention_pooling")
+    return pooling(vectors, encoder.input["padding_mask"])
 
 
 def _bilstm(encoder, vectors, lstm_size):
@@ -75,6 +83,7 @@ HEADS: dict[str, Callable] = {
     "mean": _mean,
     "max": _largest,
     "attention": _attention,
+    "query": _query,
     "bilstm": _bilstm,
     "rcnn": _rcnn,
     "block": _block,

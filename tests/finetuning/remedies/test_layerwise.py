@@ -79,6 +79,15 @@ def test_each_layer_moves_by_its_rate(after_a_step, config):
     }
 
 
+def test_a_layer_of_positions_is_with_the_embeddings(config):
+    told_anew = dataclasses.replace(config, position_at="every_layer")
+    encoder = build_encoder(told_anew)
+    factors = rate_factors(encoder, told_anew, 0.5)
+    assert factors["position/table"] == factors["embedding/token_table"] == 1 / 8
+    freeze(encoder, True, 0)
+    assert not encoder.get_layer("position").trainable
+
+
 def test_a_decay_of_1_is_one_rate_for_all(after_a_step, config):
     steps = largest_steps(*after_a_step(lambda encoder: rate_factors(encoder, config, 1.0)))
     assert list(steps.values()) == pytest.approx([RATE] * 5, 1e-3)
