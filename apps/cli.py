@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "score a fine-tuned checkpoint on a file",
     "score": "score predictions by the official rules of SQuAD, CoNLL, GLUE",
     "ablate": "compare pre-trained variants on tasks, with intervals",
+    "perplexity": "of texts by a language model, a masked LM's pseudo-perplexity",
     "judge": "score minimal pairs of sentences, as BLiMP has them",
     "predict": "answer files or standard input with a fine-tuned checkpoint",
     "export": "write a SavedModel that takes raw text",

@@ -4,7 +4,8 @@
 
 PAIRS is a file of JSON lines, plain or .gz, .xz or .zst: {"good": "...", "bad": "..."}, maybe with
 "paradigm" and "term"; BLiMP's own names are read too. Prints the share of right pairs by term;
---output has each paradigm's. A sentence's score is its pseudo-log-likelihood; ties are wrong.
+--output has each paradigm's. A sentence's score is its log-likelihood by a left-to-right LM, by a
+masked LM its pseudo-log-likelihood; ties are wrong.
 """
 
 import sys

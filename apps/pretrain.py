@@ -54,8 +54,8 @@ def run(args: Namespace) -> None:
     config, start = first_model(store, new, args.start, objective.direction)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
-    if objective.hides:
-        print(f'Try it: kbert fill-mask {args.output} "... [MASK] ..."')
+    hint = 'fill-mask {} "... [MASK] ..."' if objective.hides else "perplexity {} texts.txt"
+    print(f"Try it: kbert {hint.format(args.output)}")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import pytest
 
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, build_pretraining_model
 from kbert.errors import DataError
+from kbert.inference.likelihood import log_likelihoods
 from kbert.laboratory.minimal_pairs import (
     Pair,
     format_judgement,
     judge,
-    pseudo_log_likelihoods,
     read_pairs,
 )
 
@@ -39,39 +39,9 @@ def checkpoint():
     return Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG)
 
 
-def by_hand(checkpoint, text):
-    """One forward pass a token, and a softmax in NumPy."""
-    ids = [2, *(VOCABULARY.index(word) for word in text.split()), 3]
-    total = 0.0
-    for place in range(1, len(ids) - 1):
-        masked = np.array([[4 if i == place else piece for i, piece in enumerate(ids)]])
-        logits = checkpoint.model(
-            {
-                "token_ids": masked,
-                "segment_ids": np.zeros_like(masked),
-                "padding_mask": np.ones_like(masked),
-                "mask_positions": np.array([[place]]),
-                "cls_positions": np.array([[0]]),
-            },
-            training=False,
-        )["masked_lm"]
-        logits = np.asarray(logits, "float64")[0, 0]
-        total += logits[ids[place]] - np.log(np.exp(logits).sum())
-    return total
-
-
-def test_scores_are_those_of_one_pass_a_token(checkpoint, monkeypatch):
-    monkeypatch.setattr("kbert.laboratory.minimal_pairs._MOST_TOKENS", 12)  # Several batches.
-    texts = ["the cat sleeps .", "the cats", "", "a cat sleeps on a mat", "the cat sleep ."]
-    found = pseudo_log_likelihoods(checkpoint, texts)
-    assert found[2] == 0
-    expected = [by_hand(checkpoint, text) for text in texts]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
 def test_a_pair_is_right_if_the_good_sentence_scores_higher(checkpoint):
     one, other = "the cat sleeps .", "the cat sleep ."
-    scores = pseudo_log_likelihoods(checkpoint, [one, other])
+    scores = log_likelihoods(checkpoint, [one, other])
     good, bad = (one, other) if scores[0] > scores[1] else (other, one)
     pairs = [
         Pair(good, bad, "p1", "agreement"),
@@ -121,7 +91,7 @@ def test_what_cannot_be_judged(checkpoint):
     with pytest.raises(DataError, match="takes 8 tokens, fewer than the sentence 'the the"):
         judge(checkpoint, [Pair("the " * 7, "a")])
     encoder = checkpoint._replace(model=build_encoder(CONFIG))
-    with pytest.raises(DataError, match="Only a pre-training model judges"):
+    with pytest.raises(DataError, match="Only a pre-training model says how likely"):
         judge(encoder, [Pair("a", "the")])
 
 
