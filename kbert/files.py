@@ -168,6 +168,19 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
+def is_there(path: str | os.PathLike) -> bool:
+    """Whether there is a file or a folder.
+
+    Raises OSError where that cannot be seen: without the right to look into its folder, where that
+    is a file, or for links in a circle. `os.path.exists` says no to all of them.
+    """
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def check_writable(path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:
     """Raise DataError if no file can be written there; to be known before long work.
 

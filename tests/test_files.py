@@ -12,6 +12,7 @@ from kbert.files import (
     check_folder_writable,
     check_writable,
     current,
+    is_there,
     locked,
     read_object,
     replacing,
@@ -188,3 +189,18 @@ def test_nesting_without_end(tmp_path):
         file.write_text('{"a":' * depth + "1" + "}" * depth)
         with pytest.raises(DataError, match=f"a.json must.*{message}|{message} JSON"):
             read_object(file)
+
+
+def test_what_cannot_be_seen_is_not_missing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert is_there(tmp_path) and is_there(tmp_path / "file")
+    assert not is_there(tmp_path / "nothing")
+    with pytest.raises(NotADirectoryError):
+        is_there(tmp_path / "file" / "below")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "stat", refuse)  # Root may look everywhere.
+    with pytest.raises(PermissionError):
+        is_there(tmp_path / "nothing")

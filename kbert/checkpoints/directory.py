@@ -28,7 +28,7 @@ from kbert.checkpoints.weights import (
 from kbert.checksums import check_file, read_checked, with_checksums
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.files import current, replacing_together, write_json
+from kbert.files import current, is_there, replacing_together, write_json
 from kbert.layers.dense import blank_weights
 from kbert.models import (
     BERT_OBJECTIVE,
@@ -238,7 +238,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 def _description(path: str | os.PathLike) -> dict:
     """What config.json holds, each value of the type that it must have."""
     file = current(path, "config.json")
-    if not pathlib.Path(path).exists():
+    if not is_there(path):
         raise DataError(f"There is no folder {path}.")
     others = f"kbert convert {path} --output FOLDER reads what other tools wrote"
     if not file.is_file():

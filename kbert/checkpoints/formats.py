@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
-from kbert.files import current, read_object
+from kbert.files import current, is_there, read_object
 
 if TYPE_CHECKING:
     from kbert.checkpoints.directory import Checkpoint
@@ -57,7 +57,7 @@ def format_of(path: str | os.PathLike) -> str:
 
 def _check_folder(path: pathlib.Path) -> None:
     """Raise `DataError` if there is no such folder."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is no folder {path}.")
     if not path.is_dir():
         raise DataError(f"{path} must be a folder with a BERT. Received: a file.")

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from kbert.corpus.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
 from kbert.errors import DataError
+from kbert.files import is_there
 from kbert.text.sentences import cut_long
 
 DOCUMENT_RULES = ("blank-line", "file")
@@ -246,7 +247,7 @@ def _find_files(paths: Iterable[str], leave_out: Iterable[str], problems: Proble
 
 def _check_name(path: str, no_text: set[str]) -> None:
     """Raise DataError if a path that was given is no text file by its name and kind."""
-    if not os.path.exists(path):
+    if not is_there(path):
         raise DataError(f"There is no file or folder {path}.")
     if not os.path.isfile(path):
         raise DataError(f"{path} is not a regular file: it must be readable more than once.")

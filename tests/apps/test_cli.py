@@ -355,3 +355,20 @@ def test_sigterm_is_sigterm_whatever_its_exception_becomes(monkeypatch):
 
     command(monkeypatch, run)
     assert cli.main(["pretrain"]) == 143
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "vocabulary {0} --output {1}/vocab.txt",
+        "inspect {0}",
+        "embed {0} {1}/file --output {1}/v.npy",
+        "convert {0} --output {1}/out",
+        "predict {1} {0}",
+        "score conll {0}",
+    ],
+)
+def test_commands_say_why_a_file_cannot_be_read(command, tmp_path, capsys):
+    (tmp_path / "file").write_text("a text\n")
+    assert cli.main(command.format(tmp_path / "file" / "below", tmp_path).split()) == 1
+    assert "Not a directory: " in capsys.readouterr().err
