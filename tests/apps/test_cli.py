@@ -362,7 +362,6 @@ def test_sigterm_is_sigterm_whatever_its_exception_becomes(monkeypatch):
     [
         "vocabulary {0} --output {1}/vocab.txt",
         "inspect {0}",
-        "embed {0} {1}/file --output {1}/v.npy",
         "convert {0} --output {1}/out",
         "predict {1} {0}",
         "score conll {0}",
