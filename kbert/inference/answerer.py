@@ -56,14 +56,17 @@ class Answerer:
         answers = answer_features(
             self.task, self.model, features, examples, self.batch_size, progress
         )
-        if not self.with_input:
-            return answers
         pairs = zip(examples, answers, strict=True)
-        return [{"input": self._input_of(example), **answer} for example, answer in pairs]
+        return [{**self._asked(example), **answer} for example, answer in pairs]
 
-    def _input_of(self, example: Example) -> str | dict:
-        values = {name: getattr(example, name) for name in self.task.instance_fields}
-        return next(iter(values.values())) if len(values) == 1 else values
+    def _asked(self, example: Example) -> dict:
+        """What stands before an answer: the name of what was asked, and what was asked."""
+        name = getattr(example, "id", None)
+        asked = {} if name is None else {"id": name}
+        if self.with_input:
+            values = {name: getattr(example, name) for name in self.task.instance_fields}
+            asked["input"] = next(iter(values.values())) if len(values) == 1 else values
+        return asked
 
     def answer_piece(self, piece: Piece, progress: tqdm | None = None) -> list[dict]:
         """As `answer`, with the errors of bad rows in their places."""

@@ -30,12 +30,14 @@ _FEATURES_HEAD = "bilstm"
 
 
 class TextExample(NamedTuple):
-    """A text or a pair, and its label where it is known. `where` is its place, for messages."""
+    """A text or a pair, and its label where it is known. `where` is its place, for messages; `id`
+    its name, for its answer."""
 
     text: str
     second: str | None
     label: Any
     where: str
+    id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +56,19 @@ class TextTask(Task):
         sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.
         text_column, second_column, label_column: column names, or numbers from 0 without a header.
             With a `second_column` the examples are pairs.
+        id_column: another, of what names a row: it stands beside its answer.
         header: whether the first line of a TSV or CSV file names the columns.
         delimiter: the character between the cells of such a file; None for what its name says.
     """
 
-    reading_options = ("text_column", "second_column", "label_column", "header", "delimiter")
+    reading_options = (
+        "text_column",
+        "second_column",
+        "label_column",
+        "id_column",
+        "header",
+        "delimiter",
+    )
     # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
@@ -81,6 +91,9 @@ class TextTask(Task):
         None, "the second text, for pairs", unset="single texts", group=COLUMNS
     )
     label_column: str = setting("label", "the label", group=COLUMNS)
+    id_column: str | None = setting(
+        None, "what names a row, to stand beside its answer", unset="none", group=COLUMNS
+    )
     header: bool = setting(True, "the first line names the columns", group=COLUMNS)
     delimiter: str | None = setting(
         None,
@@ -136,6 +149,8 @@ class TextTask(Task):
             columns["second"] = self.second_column
         if labelled:
             columns["label"] = self.label_column
+        elif self.id_column is not None:
+            columns["id"] = self.id_column
         lists = ("label",) if self.labels_are_lists else ()
         examples = []
         for row in tables.read_rows(path, columns, self.header, bad, lists, self.delimiter):
@@ -151,7 +166,7 @@ class TextTask(Task):
     def _example(self, row: tables.Row) -> TextExample:
         text, second = row.cells["text"], row.cells.get("second")
         if "label" not in row.cells:
-            return TextExample(text, second, None, row.where)
+            return TextExample(text, second, None, row.where, row.cells.get("id"))
         _check_texts(text, second, row.where)
         return TextExample(text, second, self.parse_label(row.cells["label"], row.where), row.where)
 

@@ -216,3 +216,15 @@ def write_choices(folder):
     path = folder / "rows.jsonl"
     path.write_text(json.dumps({"context": "we", "choices": ["saw", "was"]}))
     return path
+
+
+def test_names_of_rows_stand_beside_their_answers(models, tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text("id,text\na7,good film\n007,bad film\n")
+    (tmp_path / "rows.jsonl").write_text('{"id": 5, "text": "good film"}\n')
+    for name, expected in (("rows.csv", ["a7", "007"]), ("rows.jsonl", ["5"])):
+        found, _ = predict(capsys, models / "topics", tmp_path / name, "--id-column", "id")
+        assert [answer["id"] for answer in found] == expected
+        assert list(found[0])[:2] == ["id", "label"]
+    assert "has no column 'key'" in refused(
+        capsys, models / "topics", tmp_path / "rows.csv", "--id-column", "key"
+    )
