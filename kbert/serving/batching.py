@@ -23,8 +23,8 @@ from kbert.tasks.features import Feature, pad_batch
 
 # Padding of a batch: a tenth of its tokens, and for small ones what another batch would cost.
 _PADDING_SHARE, _PADDING_TOKENS = 0.1, 32
-# Bounds on what one call to the tokenizer takes, so that a large request does not keep the others
-# waiting.
+# What one call to the tokenizer takes, so that a large request does not keep the others waiting:
+# thousands of characters; an example counts as one at least.
 _ENCODED_AT_ONCE = 256
 
 
@@ -52,6 +52,7 @@ class Answers(NamedTuple):
 class _Request:
     answerer: Answerer
     examples: Sequence[Any]
+    characters: Sequence[int]  # In each example.
     future: asyncio.Future  # Of the loop of the connection; only that may answer it.
     arrived: float
     started: float = 0.0
@@ -124,9 +125,13 @@ class Batcher:
             thread.start()
 
     async def answer(
-        self, answerer: Answerer, examples: Sequence[Any], timeout_seconds: float | None = None
+        self,
+        answerer: Answerer,
+        examples: Sequence[Any],
+        timeout_seconds: float | None = None,
+        characters: Sequence[int] | None = None,
     ) -> Answers:
-        """The answers of `answerer`, in order.
+        """The answers of `answerer`, in order. `characters` are how many each example has.
 
         A caller that is cancelled (its client went away) leaves the queue. Raises `Overloaded` at
         once where the queue is full, `DeadlineExceeded` after `timeout_seconds`.
@@ -134,7 +139,8 @@ class Batcher:
         if not examples:
             return Answers([], 0, 0, 0.0, 0.0)
         future = asyncio.get_running_loop().create_future()
-        request = _Request(answerer, examples, future, time.monotonic())
+        sizes = [0] * len(examples) if characters is None else characters
+        request = _Request(answerer, examples, sizes, future, time.monotonic())
         self._put(request)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -211,19 +217,22 @@ class Batcher:
 
     def _take_arrived(self) -> list[_Part]:
         """Which examples to tokenize next, oldest first, those of one model together."""
-        taken, count = [], 0
-        while self._arrived and count < _ENCODED_AT_ONCE:
+        taken, room = [], _ENCODED_AT_ONCE
+        while self._arrived and room > 0:
             request = self._arrived[0]
+            if request.has_left:
+                self._arrived.popleft()
+                continue
             if taken and request.answerer is not taken[0].request.answerer:
                 break
-            start = request.taken
-            stop = min(len(request.examples), start + _ENCODED_AT_ONCE - count)
-            if not request.has_left:
-                taken.append(_Part(request, start, stop))
-                count += stop - start
-                request.started = request.started or time.monotonic()
-                request.taken = stop
-            if request.has_left or stop == len(request.examples):
+            start = stop = request.taken
+            while stop < len(request.examples) and room > 0:
+                room -= max(1, request.characters[stop] // 1024)
+                stop += 1
+            taken.append(_Part(request, start, stop))
+            request.started = request.started or time.monotonic()
+            request.taken = stop
+            if stop == len(request.examples):
                 self._arrived.popleft()
         if self._arrived:
             self._changed.notify()

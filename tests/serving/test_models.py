@@ -70,6 +70,19 @@ def test_a_newer_version_takes_over_and_a_broken_one_does_not(single, tmp_path, 
     assert [record.message.split(" cannot")[0] for record in caplog.records] == ["films: version 8"]
 
 
+@pytest.mark.parametrize("checked", [True, False])
+def test_damaged_variables_are_a_sentence(single, tmp_path, checked):
+    """With the checksums of an export, and as TensorFlow finds it without them."""
+    shutil.copytree(single[1] / "1", tmp_path / "1")
+    (tmp_path / "1" / "variables" / "variables.index").write_bytes(b"damaged")
+    if not checked:
+        config = tmp_path / "1" / "assets" / "config.json"
+        values = json.loads(config.read_text())
+        config.write_text(json.dumps({k: v for k, v in values.items() if k != "checksums"}))
+    with pytest.raises(DataError, match="variables.index|can be loaded"):
+        Models({"x": tmp_path})
+
+
 def test_names_are_the_folders():
     assert list(served_names(["a/topics", "b/names/3"])) == ["topics", "names"]
     with pytest.raises(DataError, match="Two models would be called 'topics'"):

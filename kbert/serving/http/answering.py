@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Of a body that takes Python longer than this to read, other requests should not wait.
 _LARGE_BYTES = 2**16
+# Of a body: reading so many values takes a tenth of a second. As many commas stand in 20 MB of
+# English.
+_MOST_VALUES = 2**18
 _Result = TypeVar("_Result")
 
 
@@ -61,18 +64,11 @@ class Answering:
     async def read_object(self, request: Request) -> dict:
         """The JSON object in a request's body. Raises `RequestError` for any other."""
         body = await self._read(request)
-        try:
-            if len(body) < _LARGE_BYTES:
-                values = _parse(body)
-            else:
-                values = await asyncio.to_thread(_parse, body)
-        except JSON_ERRORS as error:
-            raise RequestError(400, f"Expected JSON: {error}.") from error
-        if not isinstance(values, dict):
-            raise RequestError(400, f"Expected a JSON object. Received: {type(values).__name__}.")
-        if depth_exceeds(values, DEEPEST):
-            raise RequestError(400, f"Expected JSON of at most {DEEPEST} levels.")
-        return values
+        if len(body) < _LARGE_BYTES:
+            return _parse(body)
+        if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            raise RequestError(413, f"Expected at most {_MOST_VALUES} values.")
+        return await asyncio.to_thread(_parse, body)
 
     async def answer(
         self, request: Request, answerer: Answerer, instances: Sequence[Any]
@@ -81,14 +77,8 @@ class Answering:
 
         Raises `RequestError` for what is over a limit or no instance, `Gone` if the client left.
         """
-        if len(instances) > self.settings.max_instances:
-            raise RequestError(
-                413,
-                f"Expected at most {self.settings.max_instances} instances. "
-                f"Received: {len(instances)}.",
-            )
-        for number, instance in enumerate(instances):
-            self._check_length(instance, number)
+        self.check_number(instances)
+        characters = [self._characters(found, number) for number, found in enumerate(instances)]
         try:
             parse = answerer.task.parse
             examples = [parse(found, f"Instance {n}") for n, found in enumerate(instances)]
@@ -96,7 +86,9 @@ class Answering:
             raise RequestError(400, str(error)) from error
         timeout = self.settings.timeout_seconds
         try:
-            answers = await _unless_gone(request, self.batcher.answer(answerer, examples, timeout))
+            answers = await _unless_gone(
+                request, self.batcher.answer(answerer, examples, timeout, characters)
+            )
         except Overloaded as error:
             seconds = str(Overloaded.retry_after_seconds)
             raise RequestError(503, "Too many texts are waiting.", Retry_After=seconds) from error
@@ -122,15 +114,26 @@ class Answering:
             raise RequestError(408, "The body came too slowly.", Connection="close") from error
         return bytes(body)
 
-    def _check_length(self, instance: Any, number: int) -> None:
-        most = self.settings.max_characters
+    def check_number(self, instances: Sequence[Any]) -> None:
+        """Raise `RequestError` for more instances than one request may have."""
+        most = self.settings.max_instances
+        if len(instances) > most:
+            raise RequestError(
+                413, f"Expected at most {most} instances. Received: {len(instances)}."
+            )
+
+    def _characters(self, instance: Any, number: int) -> int:
+        """In all texts of an instance. Raises `RequestError` for a text of too many."""
+        most, characters = self.settings.max_characters, 0
         for text in _texts(instance):
+            characters += len(text)
             if len(text) > most:
                 raise RequestError(
                     413,
                     f"Instance {number}: expected at most {most} characters a text. "
                     f"Received: {len(text)}.",
                 )
+        return characters
 
 
 def time_headers(answers: Answers) -> dict[str, str]:
@@ -160,9 +163,18 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _parse(body: bytes) -> Any:
-    # NaN and Infinity are no JSON (RFC 8259), whatever Python makes of them.
-    return json.loads(body, parse_constant=_no_constant)
+def _parse(body: bytes) -> dict:
+    """The JSON object in a body. Raises `RequestError` for any other."""
+    try:
+        # NaN and Infinity are no JSON (RFC 8259), whatever Python makes of them.
+        values = json.loads(body, parse_constant=_no_constant)
+    except JSON_ERRORS as error:
+        raise RequestError(400, f"Expected JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise RequestError(400, f"Expected a JSON object. Received: {type(values).__name__}.")
+    if depth_exceeds(values, DEEPEST):
+        raise RequestError(400, f"Expected JSON of at most {DEEPEST} levels.")
+    return values
 
 
 def _no_constant(name: str):

@@ -1,7 +1,9 @@
 """The HTTP server: uvicorn, told what a server of models needs."""
 
 import contextlib
+import functools
 import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,11 +12,13 @@ import uvicorn
 
 from kbert.errors import DataError
 from kbert.serving.http.app import application
+from kbert.serving.http.connections import Connection
 from kbert.serving.http.logs import logging_to_stderr
 from kbert.serving.models import Models
 from kbert.serving.settings import ServerSettings
 
 _BACKLOG = 2048
+_OTHER_DESCRIPTORS = 256  # open files that are no connections
 _IDLE_SECONDS = 60  # that a connection between two requests may stay open
 
 
@@ -50,6 +54,7 @@ def serve(
     """Answer requests until SIGTERM or Ctrl-C; then finish what is held, and refuse what is new."""
     config = uvicorn.Config(
         application(models, settings, token),
+        http=functools.partial(Connection, settings.timeout_seconds),
         access_log=False,
         log_config=None,
         server_header=False,
@@ -58,8 +63,18 @@ def serve(
         timeout_graceful_shutdown=settings.stopping_seconds,
         lifespan="on",
     )
+    _allow_descriptors(settings.max_connections)
     with logging_to_stderr(settings.log), _deaf_to_hangup():
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _allow_descriptors(connections: int) -> None:
+    """As many open files as connections need, where the system's hard limit lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ async def _predict(answering: Answering, request: Request, predictor: "Served") 
     if "instances" in values:
         if not isinstance(values["instances"], list):
             raise RequestError(400, "Expected a list of `instances`.")
+        answering.check_number(values["instances"])
         instances = [_decoded(instance) for instance in values["instances"]]
         answers = await answering.answer(request, predictor.answerer, instances)
         body = {"predictions": answers.answers}

@@ -131,6 +131,35 @@ def test_what_cannot_be_answered_is_said(client, path, body, status, sentence):
     assert sentence in found.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"instances": [%s]}' % b",".join([b"[]"] * 5_000_000), "at most 262144 values"),
+        (b'{"instances": [%s]}' % b",".join([b'""'] * 100_000), "at most 2048 instances"),
+        (b'{"inputs": [%s]}' % b",".join([b'""'] * 100_000), "at most 2048 instances"),
+        (b'{"instances": ["%s"]}' % (b"a" * 15_000_000), "at most 200000 characters"),
+    ],
+)
+def test_the_work_of_a_request_is_bounded(body, sentence):
+    def never(inputs):
+        raise AssertionError("computed")
+
+    with TestClient(application(Models(topics=predictor(Task(), never)))) as client:
+        found = client.post(PREDICT, content=body)
+        assert found.status_code == 413 and sentence in found.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["%2e%2e/%2e%2e/etc/passwd", "topics%2f..", "topics%00", "/topics", "%ff", "x" * 5000]
+    + [f"topics/versions/{version}" for version in ("9" * 40, "-1", "٣:predict")],
+)
+def test_tricks_with_paths_are_not_found(client, path):
+    for prefix in ("/v1/models/", "/v2/models/"):
+        found = client.get(prefix + path)
+        assert found.status_code in (404, 405) and "error" in found.json()
+
+
 def test_lone_surrogates_come_back(client):
     found = client.post(PREDICT, content=b'{"instances": ["\\ud800"]}')
     assert found.json()["predictions"][0]["label"] == "\ud800"
@@ -147,14 +176,14 @@ def test_metrics_count(client):
     assert float(counted["kbert_queued_texts"]) == 0
 
 
-def test_the_description_has_a_request_that_works(client):
+def test_the_description_has_requests_that_work(client):
     described = client.get("/openapi.json").json()
-    operation = described["paths"]["/v1/models/topics:predict"]["post"]
-    example = operation["requestBody"]["content"]["application/json"]["example"]
-    assert client.post(PREDICT, json=example).status_code == 200
+    assert {PREDICT, INFER, "/v1/embeddings"} <= set(described["paths"])
     for path, operations in described["paths"].items():
-        if "get" in operations:
-            assert client.get(path).status_code == 200
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {"content": {"application/json": {}}})
+            example = body["content"]["application/json"].get("example")
+            assert client.request(method, path, json=example).status_code == 200
 
 
 def test_a_token_is_asked_for():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -148,9 +149,15 @@ def test_answers_without_a_log(log):
 
 
 def test_many_idle_connections_take_no_threads():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4000:
+        pytest.skip("The system allows too few open files.")
     with served() as (process, url), contextlib.ExitStack() as stack:
+        # Of the client; the server raises its own.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4000), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         assert ask(url, "0") == "0"
-        for _ in range(200):
+        for _ in range(1500):
             stack.enter_context(connection(url))
         assert ask(url, "0") == "0"
         if os.path.exists(f"/proc/{process.pid}/task"):
@@ -177,6 +184,33 @@ def test_framing():
             client.sendall(request()[:-5])
             status, found = response(stream)
             assert (status, found) == (408, {"error": "The body came too slowly."})
+
+
+def test_who_is_slow_or_endless_is_let_go():
+    with served(timeout_seconds=1.0, max_body_bytes=2**20) as (_, url):
+        silent, slow = connection(url), connection(url)
+        with silent, slow, connection(url) as endless, connection(url) as huge:
+            slow.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n")
+            with endless.makefile("rb") as stream, contextlib.suppress(ConnectionError):
+                endless.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 2**20)
+                assert stream.readline().split()[1] == b"400"
+            with huge.makefile("rb") as stream:  # 100 MB in chunks: refused behind the first.
+                huge.sendall(
+                    b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n"
+                )
+                with contextlib.suppress(ConnectionError):
+                    for _ in range(100):
+                        huge.sendall(b"%x\r\n%s\r\n" % (2**20, b" " * 2**20))
+                with contextlib.suppress(ConnectionError):
+                    assert response(stream)[0] == 413
+            # No answer, but an end.
+            assert silent.recv(1) == slow.recv(1) == b""
+        with connection(url) as client, client.makefile("rb") as stream:
+            client.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n")
+            client.sendall(b"Content-Length: 100000000\r\n\r\n")
+            assert response(stream)[0] == 413
+        assert ask(url, "0") == "0"
 
 
 def test_where_it_listens():
