@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.text.offsets import Pieces
 from kbert.text.segments import num_special_tokens, pack_segments, truncated_lengths
@@ -32,6 +33,8 @@ class View:
     name: ClassVar[str] = "tokens"
     # Whether [MASK] and the like in a text are special tokens.
     special_tokens: ClassVar[bool] = False
+
+    decode_all = Task.decode_all
 
     sequence_length: int
     takes_pairs: bool = False
