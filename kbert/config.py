@@ -10,6 +10,8 @@ from kbert.files import read_object
 from kbert.settings import Settings, setting
 
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "geglu")
+ARCHITECTURES = ("transformer", "bilstm", "cnn", "bag")
+CONVOLUTION_WIDTH = 3  # tokens
 ATTENTION_SCORES = ("scaled_dot", "dot", "multiplicative", "additive")
 DIRECTIONS = ("both", "left")
 POSITIONS = ("learned", "sinusoidal", "rotary", "none")
@@ -66,6 +68,12 @@ class Variants:
     A field that has its default is not written into config.json.
     """
 
+    architecture: str = setting(
+        "transformer",
+        "of the encoder: a Transformer, or LSTMs, convolutions or means of vectors in its place, "
+        "which have no attention, no positions and no choice of LayerNorms",
+        choices=ARCHITECTURES,
+    )
     attention_score: str = setting(
         "scaled_dot",
         "of query s and key h: s.h / sqrt(head_dim), s.h, s.W h or v.tanh(s + h)",
@@ -135,6 +143,7 @@ class BertConfig(Variants):
                 raise ValueError(f"`{field.name}` must be one of {choices}. Received: {value!r}.")
         self._check_norm_placement()
         self._check_position()
+        self._check_architecture()
         if self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "
@@ -175,6 +184,28 @@ class BertConfig(Variants):
                 "`hidden_dim` / `num_heads` must be even for rotary positions. "
                 f"Received: {self.hidden_dim} / {self.num_heads}."
             )
+
+    def _check_architecture(self):
+        if self.architecture == "transformer":
+            return
+        unused = self.changes().keys() - {"architecture", "direction"}
+        if self.activation == "geglu":
+            unused |= {"activation geglu"}
+        if unused:
+            raise ValueError(
+                f"{', '.join(sorted(unused))} can be of a Transformer only. "
+                f"Received: architecture={self.architecture!r}."
+            )
+        if (self.architecture, self.direction) == ("bilstm", "both") and self.hidden_dim % 2:
+            raise ValueError(
+                "`hidden_dim` must be even for LSTMs in both directions. "
+                f"Received: {self.hidden_dim}."
+            )
+
+    def adds_positions(self) -> bool:
+        """Whether the embedding adds a vector of a token's position."""
+        where = (self.architecture, self.position_at)
+        return where == ("transformer", "embedding") and self.position in ("learned", "sinusoidal")
 
     def block_variants(self) -> Iterator[tuple[str, str]]:
         """Of each block the two letters of `norm_placement`, and its attention's score."""
@@ -282,7 +313,7 @@ class BertConfig(Variants):
 
     def _embedding_size(self):
         rows = self.vocabulary_size + self.num_segments
-        if (self.position, self.position_at) == ("learned", "embedding"):
+        if self.adds_positions() and self.position == "learned":
             rows += self.max_sequence_length
         return (rows + 2) * self.hidden_dim
 
@@ -293,6 +324,13 @@ class BertConfig(Variants):
 
     def _block_size(self, norm_placement):
         hidden, wide = self.hidden_dim, self.intermediate_dim
+        if self.architecture == "bilstm":
+            num_lstms = 2 if self.direction == "both" else 1
+            size = hidden // num_lstms
+            return num_lstms * 4 * (hidden * size + size + size**2)
+        if self.architecture != "transformer":
+            num_vectors = {"cnn": CONVOLUTION_WIDTH, "bag": 2}[self.architecture]
+            return num_vectors * hidden**2 + hidden + 2 * hidden
         # Query, key, value and output projection; then two layers. All with biases.
         attention = 4 * (hidden**2 + hidden)
         # A matrix or a vector in each head.

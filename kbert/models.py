@@ -10,7 +10,8 @@ from kbert.config import BertConfig
 from kbert.layers.dense import initializer
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
-from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
+from kbert.layers.heads import MaskedLMHead, Pooler, SequencePooler, VocabularyBias
+from kbert.layers.other_blocks import BagBlock, BiLSTMBlock, ConvolutionBlock
 from kbert.layers.position import PositionEmbedding
 
 # What a model may be pre-trained for -> its heads, which are its outputs. The first is BERT's.
@@ -40,6 +41,8 @@ def build_encoder(
     unknown = set(outputs) - set(ENCODER_OUTPUTS)
     if unknown or not outputs:
         raise ValueError(f"`outputs` must be some of {ENCODER_OUTPUTS}. Received: {outputs!r}.")
+    if "attention_scores" in outputs and config.architecture != "transformer":
+        raise ValueError(f"A {config.architecture} encoder has no attention_scores.")
     inputs = encoder_inputs()
     _, hidden_states, attention_scores = _encode(config, inputs, "attention_scores" in outputs)
     results = {
@@ -48,7 +51,7 @@ def build_encoder(
         "attention_scores": attention_scores,
     }
     if "pooled_output" in outputs:
-        results["pooled_output"] = _pooler(config)(hidden_states[-1])
+        results["pooled_output"] = _pooled(config, hidden_states[-1], inputs["padding_mask"])
     return keras.Model(inputs, {name: results[name] for name in outputs}, name="encoder")
 
 
@@ -78,7 +81,9 @@ def build_pretraining_model(
     outputs = {}
     for head in heads:
         if head in _SENTENCE_HEADS:
-            pooled = _pooler(config)(hidden_states[-1], inputs["cls_positions"])
+            pooled = _pooled(
+                config, hidden_states[-1], inputs["padding_mask"], inputs["cls_positions"]
+            )
             outputs[head] = _classes(config, f"{head}_head")(pooled)
         else:
             # One head for both: it looks at a vector, whichever token is to be said.
@@ -95,8 +100,12 @@ def objective_of(model: keras.Model) -> str | None:
 
 def hidden_states(encoder: keras.Model) -> list:
     """The symbolic hidden states of what `build_encoder` built, the embedding's first."""
-    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
-    return [encoder.get_layer("embedding").output, *(block.output for block in blocks)]
+    return [encoder.get_layer("embedding").output, *(block.output for block in blocks(encoder))]
+
+
+def blocks(encoder: keras.Model) -> list[keras.layers.Layer]:
+    """The blocks of what `build_encoder` built, from below."""
+    return [layer for layer in encoder.layers if layer.name.startswith("block_")]
 
 
 def encoder_inputs() -> dict:
@@ -111,7 +120,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
         vocabulary_size=config.vocabulary_size,
         hidden_dim=config.hidden_dim,
         max_sequence_length=config.max_sequence_length,
-        position=config.position if config.position_at == "embedding" else "none",
+        position=config.position if config.adds_positions() else "none",
         num_segments=config.num_segments,
         dropout=config.dropout,
         layer_norm_epsilon=config.layer_norm_epsilon,
@@ -122,22 +131,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
     x = embedding(inputs["token_ids"], inputs["segment_ids"], padding_mask)
     hidden_states, attention_scores = [x], []
     position = _position_embedding(config) if config.position_at == "every_layer" else None
-    for index, (norm_placement, attention_score) in enumerate(config.block_variants()):
-        block = TransformerEncoderBlock(
-            num_heads=config.num_heads,
-            intermediate_dim=config.intermediate_dim,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-            attention_score=attention_score,
-            direction=config.direction,
-            rotary=config.position == "rotary",
-            activation=config.activation,
-            norm_placement=norm_placement,
-            layer_norm_epsilon=config.layer_norm_epsilon,
-            initializer_stddev=config.initializer_stddev,
-            rematerialize=rematerialize,
-            name=f"block_{index}",
-        )
+    for block in _blocks(config, rematerialize):
         if position is not None:
             x = position(x, padding_mask)
         if with_scores:
@@ -147,6 +141,36 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
             x = block(x, padding_mask)
         hidden_states.append(x)
     return embedding, hidden_states, attention_scores
+
+
+def _blocks(config, rematerialize):
+    """The layers between embedding and heads, from below."""
+    shared = {"direction": config.direction, "dropout": config.dropout}
+    others = {
+        "activation": config.activation,
+        "layer_norm_epsilon": config.layer_norm_epsilon,
+        "initializer_stddev": config.initializer_stddev,
+    }
+    for index, (norm_placement, attention_score) in enumerate(config.block_variants()):
+        name = f"block_{index}"
+        if config.architecture == "transformer":
+            yield TransformerEncoderBlock(
+                num_heads=config.num_heads,
+                intermediate_dim=config.intermediate_dim,
+                attention_dropout=config.attention_dropout,
+                attention_score=attention_score,
+                rotary=config.position == "rotary",
+                norm_placement=norm_placement,
+                rematerialize=rematerialize,
+                name=name,
+                **shared,
+                **others,
+            )
+        elif config.architecture == "bilstm":
+            yield BiLSTMBlock(name=name, **shared)
+        else:
+            block = {"cnn": ConvolutionBlock, "bag": BagBlock}[config.architecture]
+            yield block(name=name, **shared, **others)
 
 
 def _position_embedding(config):
@@ -177,5 +201,13 @@ def _classes(config, name):
     )
 
 
-def _pooler(config):
-    return Pooler(initializer_stddev=config.initializer_stddev, name="pooler")
+def _pooled(config, sequence_output, padding_mask, cls_positions=None):
+    """The pooler's vectors: of [CLS] where attention has brought it what the others know, of the
+    last token where it alone has seen them all."""
+    options = {"initializer_stddev": config.initializer_stddev, "name": "pooler"}
+    both = config.direction == "both"
+    if config.architecture == "transformer" and both:
+        return Pooler(**options)(sequence_output, cls_positions)
+    kinds = {"cnn": "max", "bag": "mean", "bilstm": "ends" if both else "last"}
+    kind = kinds.get(config.architecture, "last")
+    return SequencePooler(kind, **options)(sequence_output, padding_mask, cls_positions)

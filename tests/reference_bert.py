@@ -25,7 +25,9 @@ def encode(weights, config, token_ids, segment_ids, padding_mask, pooled=True):
     hidden_states = [np.stack(layer) for layer in zip(*(row[0] for row in rows), strict=True)]
     return {
         "sequence_output": hidden_states[-1],
-        "pooled_output": pool(weights, hidden_states[-1][:, 0]) if pooled else None,
+        "pooled_output": _pooled(weights, config, hidden_states[-1], padding_mask)
+        if pooled
+        else None,
         "hidden_states": hidden_states,
         "attention_scores": [np.stack(s) for s in zip(*(row[1] for row in rows), strict=True)],
     }
@@ -52,6 +54,13 @@ def masked_lm_logits(weights, config, hidden):
     x = activation(name, dense(weights, "masked_lm_head/dense", hidden))
     x = layer_norm(weights, "masked_lm_head/norm", x, config.layer_norm_epsilon)
     return x @ weights["embedding/token_table"].T + weights["masked_lm_bias/bias"]
+
+
+def _pooled(weights, config, x, padding_mask):
+    """Of [CLS], or of the last token of a row's first sequence, which alone has seen it all."""
+    last = [max(np.flatnonzero(np.array(mask) == mask[0])) for mask in padding_mask]
+    places = [0 if config.direction == "both" else place for place in last]
+    return pool(weights, np.stack([row[place] for row, place in zip(x, places, strict=True)]))
 
 
 def pool(weights, first_vectors):

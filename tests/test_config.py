@@ -108,6 +108,9 @@ def test_defaults_are_the_papers():
         ({"position": "absolute"}, "`position` must be one of .*'rotary'.*'absolute'"),
         ({"position": "none", "position_at": "every_layer"}, "`position_at` must be embedding"),
         ({"position": "rotary", "hidden_dim": 36}, "even for rotary positions. Received: 36 / 12"),
+        ({"architecture": "cnn", "position": "none"}, "position can be of a Transformer only"),
+        ({"architecture": "bag", "activation": "geglu"}, "activation geglu can be of .*'bag'"),
+        ({"architecture": "bilstm", "hidden_dim": 9, "num_heads": 3}, "even for LSTMs .*: 9"),
         ({"direction": "right"}, "`direction` must be one of .*'left'.*'right'"),
     ],
 )

@@ -109,6 +109,7 @@ OTHERS = (
     "test_models.py",
     "test_config.py",
     "test_variants.py",
+    "test_architectures.py",
     "pretraining/masking/test_token.py",
     "inference/test_answering.py",
     "engine/test_optimizers.py",

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kbert.layers import Tensor
 from kbert.layers.dense import TokenDense
 from kbert.layers.heads import gather
 
@@ -44,7 +45,7 @@ class BiLSTM(keras.layers.Layer):
 
     def call(self, x, padding_mask):
         for forward, backward in zip(self.forward, self.backward, strict=True):
-            behind = _reversed_rows(backward(_reversed_rows(x, padding_mask)), padding_mask)
+            behind = reversed_rows(backward(reversed_rows(x, padding_mask)), padding_mask)
             x = ops.concatenate([forward(x), behind], axis=-1)
         return x
 
@@ -83,21 +84,24 @@ class LSTM(keras.layers.Layer):
 
     Args:
         size: width of the state.
+        packed: whether several sequences may stand in a row.
 
     Call arguments:
         x: (batch, sequence, width).
+        starts: booleans (batch, sequence), of packed rows: before these tokens the state is 0.
 
     Returns (batch, sequence, size).
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size, packed=False, **kwargs):
         super().__init__(**kwargs)
         self.size = size
+        self.packed = packed
         self.projection = TokenDense(
             4 * size, bias_initializer=_open_forget_gate, dtype=self.dtype_policy, name="projection"
         )
         self.recurrence = keras.layers.RNN(
-            Cell(size, dtype=self.dtype_policy, name="cell"),
+            (PackedCell if packed else Cell)(size, dtype=self.dtype_policy, name="cell"),
             return_sequences=True,
             dtype=self.dtype_policy,
             name="recurrence",
@@ -105,13 +109,17 @@ class LSTM(keras.layers.Layer):
 
     def build(self, input_shape):
         self.projection.build(input_shape)
-        self.recurrence.build((*input_shape[:-1], 4 * self.size))
+        self.recurrence.build((*input_shape[:-1], 4 * self.size + self.packed))
 
-    def call(self, x):
-        return self.recurrence(self.projection(x))
+    def call(self, x, starts=None):
+        gates = self.projection(x)
+        if self.packed:
+            kept = ops.cast(ops.logical_not(starts), gates.dtype)[..., None]
+            gates = ops.concatenate([gates, kept], axis=-1)
+        return self.recurrence(gates)
 
     def get_config(self):
-        return {**super().get_config(), "size": self.size}
+        return {**super().get_config(), "size": self.size, "packed": self.packed}
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -148,6 +156,16 @@ class Cell(keras.layers.Layer):
         return {**super().get_config(), "size": self.output_size}
 
 
+@keras.saving.register_keras_serializable("kbert")
+class PackedCell(Cell):
+    """The same, with one more number behind the gates: 0 where a sequence begins, which forgets
+    the states before it, otherwise 1."""
+
+    def call(self, gates, states, training=None):
+        gates, kept = gates[:, :-1], gates[:, -1:]
+        return super().call(gates, [kept * state for state in states], training)
+
+
 def _open_forget_gate(shape, dtype=None):
     """1 for the forget gate, so that memory lasts in the beginning (Jozefowicz et al. 2015)."""
     size = shape[0] // 4
@@ -156,8 +174,11 @@ def _open_forget_gate(shape, dtype=None):
     )
 
 
-def _reversed_rows(x, padding_mask):
-    """Each row's tokens from the last to the first; padding stays behind them."""
+def reversed_rows(x: Tensor, padding_mask: Tensor) -> Tensor:
+    """Each row's tokens from the last to the first; padding stays behind them.
+
+    (batch, sequence, width), (batch, sequence) -> (batch, sequence, width).
+    """
     places = ops.arange(ops.shape(x)[1], dtype="int32")[None]
     count = _lengths(padding_mask)[:, None]
     return gather(x, ops.where(places < count, count - 1 - places, places))

@@ -45,6 +45,57 @@ class Pooler(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kbert")
+class SequencePooler(Pooler):
+    """tanh(W p + b), where p is of all tokens of a sequence: their mean, their largest values, the
+    last one, or their ends, half of the last token's vector and half of the first's, which are the
+    last states of two LSTMs.
+
+    Args:
+        kind: "mean", "max", "last" or "ends".
+
+    Call arguments:
+        sequence_output: (batch, sequence, hidden).
+        padding_mask: integers (batch, sequence); the numbers of the sequences.
+        cls_positions: integers (batch, sequences a row), a token of each sequence, the first for
+            "ends"; or None for the first token of each row.
+
+    Returns as `Pooler`.
+    """
+
+    def __init__(self, kind, initializer_stddev=0.02, **kwargs):
+        super().__init__(initializer_stddev, **kwargs)
+        self.kind = kind
+
+    def call(self, sequence_output, padding_mask, cls_positions=None):
+        positions = cls_positions
+        if positions is None:
+            positions = ops.zeros_like(padding_mask[:, :1])
+        number = ops.take_along_axis(padding_mask, ops.cast(positions, "int32"), axis=1)
+        # (batch, sequences a row, sequence)
+        member = ops.equal(padding_mask[:, None, :], number[:, :, None])
+        pooled = self.dense(self._pooled(sequence_output, member, positions))
+        return pooled[:, 0] if cls_positions is None else pooled
+
+    def _pooled(self, x, member, positions):
+        if self.kind == "mean":
+            shares = ops.cast(member, "float32")
+            shares = shares / ops.sum(shares, axis=-1, keepdims=True)
+            return ops.matmul(ops.cast(shares, x.dtype), x)
+        if self.kind == "max":
+            lowest = ops.cast(-6e4, x.dtype)  # float16 ends at 65,504.
+            return ops.max(ops.where(member[..., None], x[:, None], lowest), axis=2)
+        places = ops.arange(ops.shape(x)[1], dtype="int32")
+        last = gather(x, ops.max(ops.where(member, places, 0), axis=-1))
+        if self.kind == "last":
+            return last
+        half = x.shape[-1] // 2
+        return ops.concatenate([last[..., :half], gather(x, positions)[..., half:]], axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}
+
+
+@keras.saving.register_keras_serializable("kbert")
 class MaskedLMHead(keras.layers.Layer):
     """LayerNorm(activation(W h + b)) of the vectors at the masked positions.
 

@@ -17,9 +17,9 @@ _DISTANCES = (-1, 1, -2, 2, -3, 3, -4, 4)
 def check_starts_from_corpus(config: BertConfig) -> None:
     """Raise `DataError` for a model whose first block cannot begin by looking at neighbours."""
     _, score = next(config.block_variants())
-    found = {"attention_score": score, "position": config.position}
-    found["position_at"] = config.position_at
-    if list(found.values()) != ["scaled_dot", "learned", "embedding"]:
+    found = {"architecture": config.architecture, "attention_score": score}
+    found |= {"position": config.position, "position_at": config.position_at}
+    if list(found.values()) != ["transformer", "scaled_dot", "learned", "embedding"]:
         values = ", ".join(f"{name} {value}" for name, value in found.items())
         raise DataError(
             "A start from the corpus is for scaled dot products and learned positions at the "

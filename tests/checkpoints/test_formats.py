@@ -53,6 +53,7 @@ def test_poolings(tmp_path):
 
 
 DEPARTURES = [
+    ("architecture", "bilstm"),
     ("attention_score", "dot"),
     ("direction", "left"),
     ("norm_placement", "pre"),

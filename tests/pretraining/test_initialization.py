@@ -49,6 +49,7 @@ def share_at(attention, distance):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"architecture": "bag"}, "architecture bag"),
         ({"position": "rotary"}, "position rotary"),
         ({"position_at": "every_layer"}, "position_at every_layer"),
         ({"attention_score": "additive"}, "attention_score additive"),

@@ -71,10 +71,10 @@ def _rcnn(encoder, vectors, lstm_size):
 
 
 def _block(encoder, vectors, lstm_size):
-    from kbert.layers.encoder_block import TransformerEncoderBlock
+    from kbert.models import blocks
 
-    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerEncoderBlock)]
-    one_more = type(blocks[-1]).from_config({**blocks[-1].get_config(), "name": "head_block"})
+    top = blocks(encoder)[-1]
+    one_more = type(top).from_config({**top.get_config(), "name": "head_block"})
     return one_more(vectors, encoder.input["padding_mask"])[:, 0]
 
 
