@@ -214,9 +214,17 @@ def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
     return file
 
 
-def encoder_of(checkpoint: Checkpoint) -> keras.Model:
-    """A new encoder of the checkpoint's configuration with its weights, whatever heads it has."""
-    encoder = build_encoder(checkpoint.config)
+def encoder_of(checkpoint: Checkpoint, only_trained: bool = False) -> keras.Model:
+    """A new encoder of the checkpoint's configuration with its weights, whatever heads it has.
+
+    A pooler that the checkpoint lacks, as a masked LM alone does, begins anew, or with
+    `only_trained` the encoder has no output `pooled_output`.
+    """
+    has_pooler = any(name.startswith("pooler/") for name in model_weights(checkpoint.model))
+    outputs = ("sequence_output",)
+    if has_pooler or not only_trained:
+        outputs += ("pooled_output",)
+    encoder = build_encoder(checkpoint.config, outputs)
     copy_weights(checkpoint.model, encoder)
     return encoder
 

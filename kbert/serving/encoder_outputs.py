@@ -36,8 +36,9 @@ class EncoderOutputs:
     def decode(self, outputs: Sequence[Mapping], example: str, features: Sequence[Feature]) -> dict:
         """The vectors of the text's tokens, ready for JSON."""
         vectors = outputs[0]["sequence_output"][: features[0].length]
+        pooled = outputs[0].get("pooled_output")  # Not of every encoder: some have no pooler.
         return {
             "sequence_output": vectors.tolist(),
-            "pooled_output": outputs[0]["pooled_output"].tolist(),
+            **({} if pooled is None else {"pooled_output": pooled.tolist()}),
             "embedding": vectors.mean(axis=0).tolist(),
         }

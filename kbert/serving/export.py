@@ -15,8 +15,8 @@ Signatures:
     model_outputs     the same; gives the model's outputs, which `Task.decode` takes
 
 The first two answer the same outputs, each with a batch axis: those of `Task.serving_outputs`; of
-an encoder `sequence_output`, `pooled_output` and `padding_mask`, which tells the tokens from the
-padding. The text of the best `choice` only the strings can give.
+an encoder `sequence_output`, `pooled_output` if it has a pooler, and `padding_mask`, which tells
+the tokens from the padding. The text of the best `choice` only the strings can give.
 """
 
 import os
@@ -82,7 +82,7 @@ class _ServedModel(tf.Module):
         super().__init__(name="served_model")
         model, task = checkpoint.model, checkpoint.task
         if task is None:
-            model = encoder_of(checkpoint)
+            model = encoder_of(checkpoint, only_trained=True)
         self.weights = {weight.path: weight.value for weight in model.weights}
         self.tokenizer = checkpoint.tokenizer
         self.assets = [

@@ -34,4 +34,5 @@ class ServedCheckpoint(Served):
             self.answerer = self.views.answerers["fill-mask"]
         else:
             task = EncoderOutputs(checkpoint.config.max_sequence_length)
-            self.answerer = Answerer(task, checkpoint.tokenizer, encoder_of(checkpoint))
+            encoder = encoder_of(checkpoint, only_trained=True)
+            self.answerer = Answerer(task, checkpoint.tokenizer, encoder)

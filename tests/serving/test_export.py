@@ -20,6 +20,7 @@ from kbert import (
     Predictor,
     WordPieceTokenizer,
     build_encoder,
+    build_pretraining_model,
     export_saved_model,
     save,
 )
@@ -131,6 +132,19 @@ def test_a_pretraining_model_exports_its_encoder(pretrained):
     expected = export.encoder_of(checkpoint)(inputs)
     for name in ("sequence_output", "pooled_output"):
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
+
+
+def test_a_masked_lm_alone_exports_what_it_has_learned(tmp_path):
+    """It has no pooler, and none is made up: no signature answers `pooled_output`."""
+    model = build_pretraining_model(CONFIG, objective="masked-lm")
+    _, folder = exported(tmp_path, model, None)
+    signatures = tf.saved_model.load(folder / "1").signatures
+    assert set(signatures["serving_default"].structured_outputs) == {
+        "sequence_output",
+        "padding_mask",
+    }
+    (answer,) = Predictor(folder).predict(["the film"])
+    assert set(answer) == {"sequence_output", "embedding"}
 
 
 @pytest.mark.parametrize(
