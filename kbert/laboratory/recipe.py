@@ -30,6 +30,7 @@ from kbert.finetuning.run import checked_metric
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
 from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
 from kbert.pretraining.first_model import first_model
+from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
@@ -301,9 +302,11 @@ class _Reader:
         taken = {*_names(NewModel), *_names(PretrainingSettings), *_names(Schedule)}
         changes = {name: value for name, (value, _) in values.items() if name not in taken}
         try:
-            config, _ = first_model(self.store(path), new)
-            config = dataclasses.replace(config, **changes)
-        except ValueError as error:
+            store = self.store(path)
+            direction = OBJECTIVES[settings.objective].direction
+            config, _ = first_model(store, new, direction=direction, **changes)
+            settings.built(store).check(config)
+        except (ValueError, DataError) as error:
             raise self.file.error(keys, str(error)) from error
         longest = max(phase.sequence_length for phase in settings.phases())
         if longest > config.max_sequence_length:

@@ -5,6 +5,7 @@ import keras
 from kbert.layers.attention import MultiHeadSelfAttention
 from kbert.layers.dense import ACTIVATIONS, GATED, TokenDense, initializer
 from kbert.layers.dropout import Dropout
+from kbert.layers.heads import gather
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -28,7 +29,9 @@ class TransformerEncoderBlock(keras.layers.Layer):
         rematerialize: keep only the input for the backward pass of training, and compute the rest
             again there.
 
-    Call arguments and result: as `MultiHeadSelfAttention`.
+    Call arguments and result: as `MultiHeadSelfAttention`, and
+        positions: integers (batch, n), or None. The result is that at these positions alone,
+            (batch, n, hidden): the feed-forward layer, two thirds of a block, computes no others.
     """
 
     def __init__(
@@ -109,10 +112,13 @@ class TransformerEncoderBlock(keras.layers.Layer):
         self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.output_norm.build(input_shape)
 
-    def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
+    def call(
+        self, x, padding_mask=None, training=None, return_attention_scores=False, positions=None
+    ):
         if self.rematerialize and training and not return_attention_scores:
-            return self._call_again_for_gradients(x, padding_mask)
-        return self._call(x, padding_mask, training, return_attention_scores)
+            x = self._call_again_for_gradients(x, padding_mask)
+            return x if positions is None else gather(x, positions)
+        return self._call(x, padding_mask, training, return_attention_scores, positions)
 
     def _call_again_for_gradients(self, x, padding_mask):
         """The block in training as a pure function, so that it can be computed twice.
@@ -133,7 +139,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
                 *zip(states, state_values, strict=True),
             ]
             with keras.StatelessScope(state_mapping=mapping) as scope:
-                x = self._call(x, padding_mask, True, False)
+                x = self._call(x, padding_mask, True)
                 return x, [scope.get_current_value(state) for state in states]
 
         x, new_states = keras.remat(run)(x, weight_values)
@@ -141,7 +147,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
             state.assign(value)
         return x
 
-    def _call(self, x, padding_mask, training, return_attention_scores):
+    def _call(self, x, padding_mask, training, return_attention_scores=False, positions=None):
         attended = self.attention(
             self.attention_input_norm(x),
             padding_mask,
@@ -150,6 +156,8 @@ class TransformerEncoderBlock(keras.layers.Layer):
         )
         if return_attention_scores:
             attended, scores = attended
+        if positions is not None:
+            x, attended = gather(x, positions), gather(attended, positions)
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
         inner = self.intermediate(self.intermediate_input_norm(x), training=training)
         transformed = self.output_dense(inner)

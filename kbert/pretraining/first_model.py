@@ -20,10 +20,12 @@ def first_model(
     new: NewModel,
     start: str | os.PathLike | None = None,
     direction: str | None = None,
+    **sizes,
 ) -> "tuple[BertConfig, keras.Model | None]":
     """The configuration of the model, and the trained model of the checkpoint `start`, if any.
 
-    `direction` is what an objective needs, whatever the others say; None for nothing.
+    `direction` is what an objective needs, whatever the others say; None for nothing. `sizes` are
+    fields in which a new model's BertConfig is not the preset's.
 
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
@@ -32,7 +34,7 @@ def first_model(
         changes["direction"] = direction
     try:
         if start is None:
-            changes = {**new.changes(), "activation": new.activation, **changes}
+            changes = {**new.changes(), "activation": new.activation, **changes, **sizes}
             return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
         if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
             raise DataError(f"{start} and {store.path} must have the same vocabulary.")

@@ -203,7 +203,8 @@ def _train(run, parts, settings, schedule, training_model, checkpoint, first_ste
                 _fit(training_model, part, here, callbacks)
             held_out = scored.scores if scored else {}
     if not held_out and parts[-1].held_out is not None:  # Of a run that was finished already.
-        held_out = training_model.evaluate_sums(parts[-1].held_out)
+        sums = training_model.evaluate_sums(parts[-1].held_out)
+        held_out = parts[-1].rows.objective.scores(sums)
     return held_out
 
 
