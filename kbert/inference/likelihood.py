@@ -17,6 +17,7 @@ from tqdm import tqdm
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
 from kbert.inference.forward import forward_of
+from kbert.models import masked_lm_alone
 
 # Tokens computed together: see kbert/inference/answering.py. A left-to-right LM scores the whole
 # vocabulary at each of them.
@@ -128,14 +129,20 @@ class _Scorer:
             yield numbers, scores(token_ids)
 
     def _masked(self, token_ids):
-        """One row for each piece, with [MASK] in its place."""
+        """One row for each piece, with [MASK] in its place; rows that are the same are one."""
         count, length = token_ids.shape
         inner = length - 2  # Without [CLS] and [SEP].
         copies = np.repeat(token_ids, inner, axis=0)  # (texts x inner, tokens)
         positions = np.tile(np.arange(1, length - 1), count)[:, None]
-        targets = np.take_along_axis(copies, positions, axis=1)
+        pieces = np.take_along_axis(copies, positions, axis=1)
         np.put_along_axis(copies, positions, self._tokenizer.mask_id, axis=1)
-        return self._run(copies, targets, {"mask_positions": positions}).reshape(count, inner)
+        # Texts that differ in one piece are the same once it is masked.
+        rows, of = _distinct(np.concatenate([positions, copies], axis=1))
+        slot = _numbered(of)
+        targets = np.zeros((len(rows), slot.max() + 1), pieces.dtype)
+        targets[of, slot] = pieces[:, 0]
+        found = self._run(rows[:, 1:], targets, {"mask_positions": rows[:, :1]})
+        return found[of, slot].reshape(count, inner)
 
     def _left_to_right(self, token_ids):
         targets = np.pad(token_ids[:, 1:], ((0, 0), (0, 1)))
@@ -160,15 +167,35 @@ class _Scorer:
 
 
 def _log_probability_model(model: keras.Model, head: str) -> keras.Model:
-    """The half of a model that has this head, with one more input, `targets`.
+    """The half of a model that has this head, with one more input, `targets` (batch, n).
 
-    Its output, float32 and of the shape of the targets, is the log-probability of each: a batch's
-    scores of the whole vocabulary never leave the graph.
+    Its output, float32 and of that shape, is the log-probability of each: at one position a target,
+    or of a masked LM all at the only one. A batch's scores of the whole vocabulary never leave the
+    graph.
     """
     targets = keras.Input((None,), dtype="int32", name="targets")
-    log_probabilities = ops.log_softmax(model.output[head])
-    chosen = ops.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
+    if head == "masked_lm":
+        log_probabilities = ops.log_softmax(masked_lm_alone(model))[:, 0]
+        chosen = ops.take_along_axis(log_probabilities, targets, axis=-1)
+    else:
+        log_probabilities = ops.log_softmax(model.output[head])
+        chosen = ops.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
     names = ("token_ids", "segment_ids", "padding_mask", "mask_positions")
     inputs = {name: model.input[name] for name in names if name in model.input}
     inputs["targets"] = targets
     return keras.Model(inputs, {"log_probability": chosen}, name="scorer")
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row once, and which of these each row is."""
+    whole = np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}")[:, 0]
+    _, first, of = np.unique(whole, return_index=True, return_inverse=True)
+    return rows[first], of
+
+
+def _numbered(of: np.ndarray) -> np.ndarray:
+    """Of equal numbers the first gets 0, the second 1, and so on."""
+    order = np.argsort(of, kind="stable")
+    found = np.empty_like(of)
+    found[order] = np.arange(len(of)) - np.searchsorted(of[order], of[order])
+    return found

@@ -63,7 +63,8 @@ def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False)
 
 def is_right(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> np.ndarray:
     """Whether the good sentence of each pair scores higher, (pairs,). Raises as `judge` does."""
-    sentences = sorted({text for pair in pairs for text in (pair.good, pair.bad)}, key=len)
+    # Each once; those of a pair beside each other, since they share rows.
+    sentences = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
     scores = log_likelihoods(checkpoint, sentences, "judge" if progress else None)
     score_of = dict(zip(sentences, scores, strict=True))
     return np.array([score_of[pair.good] > score_of[pair.bad] for pair in pairs])

@@ -214,9 +214,11 @@ def _difference(compared: Mapping | None, found: Mapping) -> tuple[str, str]:
     """With its interval; and what is detectable."""
     if compared is None:
         return "", ""
-    mean, *ends = (_number(compared[name], found, "+") for name in ("mean", "low", "high"))
+    names = ("mean", "low", "high") if compared["seeds"] > 1 else ("mean",)
+    mean, *ends = (_number(compared[name], found, "+") for name in names)
     seen = compared["detectable"]
-    return f"{mean} [{', '.join(ends)}]", "" if seen is None else _number(seen, found)
+    interval = f" [{', '.join(ends)}]" if ends else ""
+    return mean + interval, "" if seen is None else _number(seen, found)
 
 
 def verdict(own: Mapping) -> str:
@@ -280,8 +282,9 @@ def _plot(report: Mapping, path: pathlib.Path) -> bool:
         for place, name in enumerate(names):
             own = found["variants"][name]
             if (compared := own["difference"]) is not None:
-                ends = [compared["low"] * factor, compared["high"] * factor]
-                axis.plot(ends, [place, place], color="C0")
+                if compared["seeds"] > 1:
+                    ends = [compared["low"] * factor, compared["high"] * factor]
+                    axis.plot(ends, [place, place], color="C0")
                 axis.plot(compared["mean"] * factor, place, "o", color="C0")
             if own["paper_difference"] is not None:
                 axis.plot(own["paper_difference"], place, "x", color="C1")

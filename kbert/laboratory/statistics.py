@@ -21,21 +21,21 @@ class Difference(NamedTuple):
     Attributes:
         seeds: how many.
         mean: of the differences.
-        low, high: the 95 % interval.
+        low, high: the 95 % interval; None of one seed.
         detectable: the smallest true difference that so many seeds and rows find with a
-            probability of 80 % by a test at 5 %; None of one seed, and where nothing varies.
+            probability of 80 % by a test at 5 %; None of one seed, and where nothing differs.
     """
 
     seeds: int
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     detectable: float | None
 
     @property
     def sign(self) -> str:
-        """ "+" or "-"; "0" where the interval holds 0: nothing was seen."""
-        if self.low <= 0 <= self.high:
+        """ "+" or "-"; "0" where the interval holds 0, or there is none: nothing was seen."""
+        if self.low is None or self.low <= 0 <= self.high:
             return "0"
         return "+" if self.mean > 0 else "-"
 
@@ -76,6 +76,8 @@ def difference(
     """
     found, drawn = ours - baseline, ours_drawn - baseline_drawn
     seeds = len(found)
+    if seeds == 1:
+        return Difference(1, float(found[0]), None, None, None)
     means = bootstrap(drawn)
     low, high = np.quantile(means, _tails(seeds)) if means.any() else (0.0, 0.0)
     return Difference(
@@ -94,7 +96,7 @@ def bootstrap(drawn: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
 def detectable_difference(found: np.ndarray, drawn: np.ndarray) -> float | None:
     """Of paired differences (seeds,) and on drawn rows (seeds, resamples): see `Difference`."""
     seeds = len(found)
-    if seeds < 2 or not drawn.any():
+    if not drawn.any():
         return None
     of_seeds = found.var(ddof=1) / seeds
     of_rows = drawn.mean(axis=0).var(ddof=1) if drawn.shape[1] > 1 else 0.0
@@ -116,7 +118,5 @@ def noncentrality(seeds: int) -> float:
 
 def _tails(seeds: int) -> np.ndarray:
     """The two percentiles of the bootstrap that are the ends of the interval."""
-    if seeds == 1:
-        return np.array([1 - CONFIDENCE, 1 + CONFIDENCE]) / 2
     width = stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * np.sqrt(seeds / (seeds - 1))
     return stats.norm.cdf([-width, width])

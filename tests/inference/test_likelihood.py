@@ -10,6 +10,7 @@ from apps.cli import run_command
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_pretraining_model, save
 from kbert.errors import DataError
 from kbert.inference import likelihood
+from kbert.inference.forward import Forward
 from kbert.inference.likelihood import log_likelihoods, perplexity
 
 WORDS = "the a cat cats sleep sleeps on mat .".split()
@@ -77,6 +78,26 @@ def test_scores_are_those_of_one_pass_a_token(models, name, monkeypatch):
     found = log_likelihoods(models[name], TEXTS)
     assert found[2] == 0
     expected = [sum(by_hand(models[name], text.split())) for text in TEXTS]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_texts_that_differ_in_one_piece_share_its_row(models, monkeypatch):
+    rows, forward_of = [], likelihood.forward_of
+
+    def counted(model):
+        forward = forward_of(model)
+
+        def run(inputs):
+            rows.extend(map(tuple, inputs["token_ids"]))
+            return forward.run(inputs)
+
+        return Forward(run)
+
+    monkeypatch.setattr(likelihood, "forward_of", counted)
+    texts = ["the cat sleeps .", "the cat sleep .", "the cat sleeps ."]
+    found = log_likelihoods(models["masked-lm"], texts)
+    assert len(rows) == len(set(rows)) == 4 + 3
+    expected = [sum(by_hand(models["masked-lm"], text.split())) for text in texts]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

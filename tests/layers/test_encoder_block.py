@@ -91,3 +91,16 @@ def test_dropout_acts_in_training_only(x):
     layer = TransformerEncoderBlock(2, 16, dropout=0.5, attention_dropout=0.0)
     np.testing.assert_array_equal(numpy(layer(x)), numpy(layer(x, training=False)))
     assert not np.allclose(numpy(layer(x, training=True)), numpy(layer(x)))
+
+
+@pytest.mark.parametrize("rematerialize", [False, True])
+@pytest.mark.parametrize("norm_placement", ["aa", "bb", "wn"])
+def test_some_positions_are_those_of_all(x, norm_placement, rematerialize):
+    """In training too; a position may be asked for twice."""
+    layer = block(norm_placement=norm_placement, rematerialize=rematerialize)
+    positions = np.array([[4, 0], [1, 1], [2, 3]], "int32")
+    for training in (False, True):
+        every = numpy(layer(x, MASK, training=training))
+        some = numpy(layer(x, MASK, training=training, positions=positions))
+        expected = np.take_along_axis(every, positions[..., None], axis=1)
+        np.testing.assert_allclose(some, expected, atol=1e-6)
