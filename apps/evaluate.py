@@ -3,7 +3,8 @@
     kbert evaluate CHECKPOINT test.tsv --output metrics.json
 
 Prints the task's scores (for classification accuracy, F1, Matthews correlation and the confusion
-matrix) and, with --output, writes them as JSON. Columns are those of the training file unless
+matrix) and, with --output, writes them as JSON; --plot draws the confusion matrix, a reliability
+diagram and precision against recall. Columns are those of the training file unless
 others are given.
 """
 
@@ -25,6 +26,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert finetune` wrote")
     parser.add_argument("file", metavar="FILE", help="labelled rows")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="where to draw a classifier's answers: .png, .svg or .pdf"
+    )
     for settings in (ComputeSettings, BadRowSettings, GlueFile):
         add_options(parser, settings)
     add_options(parser, reading_fields(), unset="as in training")
@@ -52,12 +56,14 @@ def run(args: Namespace) -> None:
     checkpoint = load_finetuned(args.checkpoint)
     task = checkpoint.task.with_options(**columns)
     skip_bad = from_options(BadRowSettings, args).skip_bad
-    scores = evaluate(task, checkpoint, args.file, compute.batch_size, skip_bad, progress=True)
+    scores = evaluate(task, checkpoint, args.file, compute.batch_size, skip_bad, True, args.plot)
     print(f"{scores['rows']} rows, {scores['rows_cut']} of them cut")
     print(*report_lines(scores), task.report(scores), sep="\n")
     if args.output is not None:
         write_json(args.output, scores)
         print(f"wrote {args.output}")
+    if args.plot is not None:
+        print(f"wrote {args.plot}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     # imports it in the methods that build and compute.
     import keras
 
+    from kbert.metrics.plots import LabelProbabilities
+
 Example = Any  # Each task has its own kind.
 # The model's outputs for each feature of an example, the example, and those features.
 Part = tuple[Sequence[Mapping[str, np.ndarray]], Example, Sequence[Feature]]
@@ -61,6 +63,7 @@ class Task(Settings, abc.ABC):
             (kbert/tasks/heads/encoder_features.py); None where the encoder learns too.
         takes_pairs: whether an example is two texts.
         takes_choices: whether an example is a context and any number of choices.
+        has_plot: whether `label_probabilities` gives what pictures are drawn from.
     """
 
     name: ClassVar[str]
@@ -72,6 +75,7 @@ class Task(Settings, abc.ABC):
     features: str | None = None
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False
+    has_plot: ClassVar[bool] = False
 
     @property
     def instance_fields(self) -> tuple[str, ...]:
@@ -229,6 +233,12 @@ class Task(Settings, abc.ABC):
 
         Holds at least the numbers of `metric_names`.
         """
+
+    def label_probabilities(
+        self, answers: Sequence[Mapping], examples: Sequence[Example]
+    ) -> "LabelProbabilities":
+        """What pictures of the scores are drawn from; of tasks with `has_plot`."""
+        raise NotImplementedError
 
     def trivial_score(self, examples: Sequence[Example]) -> float:
         """The first of `metric_names` for the best answer that ignores the text, or about it.

@@ -6,6 +6,7 @@ head -> dropout -> dense -> logits, one for each label
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows, quoted, with_known_labels
 from kbert.tasks.readers.labels import check_column, sort_labels
 from kbert.tasks.texts import TextExample, TextTask
+
+if TYPE_CHECKING:
+    from kbert.metrics.plots import LabelProbabilities
 
 BALANCED = "balanced"
 
@@ -36,6 +40,7 @@ class ClassificationTask(TextTask):
     name = "classification"
     metric_names = ("accuracy", "f1", "f1_macro", "matthews", "loss")
     output_settings = ("labels",)
+    has_plot = True
 
     labels: tuple[str, ...] = ()
     class_weights: str | Mapping[str, float] | None = setting(
@@ -134,6 +139,19 @@ class ClassificationTask(TextTask):
         ]
         scores = classification_scores(gold, [answer["label"] for answer in answers], self.labels)
         return scores | {"loss": log_loss(right)}
+
+    def label_probabilities(
+        self, answers: Sequence[Mapping], examples: Sequence[TextExample]
+    ) -> "LabelProbabilities":
+        from kbert.metrics.plots import LabelProbabilities
+
+        is_right = np.array(
+            [[example.label == label for label in self.labels] for example in examples]
+        )
+        found = np.array(
+            [[answer["probabilities"][label] for label in self.labels] for answer in answers]
+        )
+        return LabelProbabilities(self.labels, is_right, found, exclusive=True)
 
     def trivial_score(self, examples: Sequence[TextExample]) -> float:
         """The share of the most frequent label: its accuracy (arXiv 2006.04884)."""

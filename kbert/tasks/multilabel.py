@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, with_known_labels
 from kbert.tasks.readers.labels import check_column, sort_labels
 from kbert.tasks.texts import TextExample, TextTask
+
+if TYPE_CHECKING:
+    from kbert.metrics.plots import LabelProbabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,7 @@ class MultiLabelTask(TextTask):
     name = "multilabel"
     metric_names = ("f1_micro", "f1_macro", "accuracy", "loss")
     output_settings = ("labels",)
+    has_plot = True
     labels_are_lists = True
 
     labels: tuple[str, ...] = ()
@@ -117,6 +122,19 @@ class MultiLabelTask(TextTask):
         from keras import ops
 
         return {"probabilities": ops.sigmoid(ops.cast(outputs["logits"], "float32"))}
+
+    def label_probabilities(
+        self, answers: Sequence[Mapping], examples: Sequence[TextExample]
+    ) -> "LabelProbabilities":
+        from kbert.metrics.plots import LabelProbabilities
+
+        is_right = np.array(
+            [[label in example.label for label in self.labels] for example in examples]
+        )
+        found = np.array(
+            [[answer["probabilities"][label] for label in self.labels] for answer in answers]
+        )
+        return LabelProbabilities(self.labels, is_right, found, exclusive=False)
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
         # scikit-learn takes seconds to import, and only scores need it.

@@ -23,7 +23,7 @@ from kbert.tasks.texts import TextTask
 if TYPE_CHECKING:
     import keras
 
-STEPS = 32
+STEPS = 50
 _LIKELIEST = -1
 # Padded, of the points that are computed together: their activations fill the memory.
 _TOKENS_AT_ONCE = 2048

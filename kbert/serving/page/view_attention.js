@@ -5,7 +5,7 @@ import { textsOf } from "./fields.js";
 import { say } from "./language.js";
 import { cutNote } from "./view_answer.js";
 
-const ROW = 24, WIDTH = 560, LABEL = 150, CELL = 18;
+const ROW = 24, BETWEEN = 240, CELL = 18, CHARACTER = 9;
 // Which head is shown, and how, while texts change.
 const shown = { layer: 0, head: 0, specials: true, picture: "lines" };
 
@@ -64,13 +64,19 @@ function drawLarge(node, found, draw) {
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("shape") }, shown.picture === "lines" ? lines(scores, numbers, names) : map(scores, numbers, names)));
 }
 
+// As much room as the longest token needs.
+function labelWidth(names) {
+  return 20 + CHARACTER * Math.max(4, ...names.map((name) => Array.from(name).length));
+}
+
 function lines(scores, numbers, names) {
+  const label = labelWidth(names), width = 2 * label + BETWEEN;
   const y = (n) => n * ROW + ROW / 2 + 4;
   const height = numbers.length * ROW + 8;
   const drawn = [];
   numbers.forEach((i, a) => numbers.forEach((j, b) => {
     if (scores[i][j] < 0.01) return;
-    drawn.push({ a, b, score: scores[i][j], node: svg("line", { x1: LABEL, y1: y(a), x2: WIDTH - LABEL, y2: y(b), "stroke-width": 1 + 3 * scores[i][j] }) });
+    drawn.push({ a, b, score: scores[i][j], node: svg("line", { x1: label, y1: y(a), x2: width - label, y2: y(b), "stroke-width": 1 + 3 * scores[i][j] }) });
   }));
   let fixedAt = null;
   const labels = [];
@@ -79,27 +85,27 @@ function lines(scores, numbers, names) {
     labels.forEach((label, n) => label.classList.toggle("on", n === from));
   };
   numbers.forEach((_, n) => {
-    const press = () => { fixedAt = fixedAt === n ? null : n; show(fixedAt); label.setAttribute("aria-pressed", String(fixedAt === n)); };
-    const label = svg("g", { class: "token", tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": names[n],
+    const press = () => { fixedAt = fixedAt === n ? null : n; show(fixedAt); node.setAttribute("aria-pressed", String(fixedAt === n)); };
+    const node = svg("g", { class: "token", tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": names[n],
       onclick: press, onmouseenter: () => show(n), onmouseleave: () => show(fixedAt), onfocus: () => show(n), onblur: () => show(fixedAt),
       onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); press(); } } },
-      svg("rect", { x: 2, y: y(n) - ROW / 2 + 1, width: LABEL - 6, height: ROW - 2, rx: 5 }),
-      svg("text", { x: LABEL - 10, y: y(n) + 5, "text-anchor": "end" }, names[n]));
-    labels.push(label);
+      svg("rect", { x: 2, y: y(n) - ROW / 2 + 1, width: label - 6, height: ROW - 2, rx: 5 }),
+      svg("text", { x: label - 10, y: y(n) + 5, "text-anchor": "end" }, names[n]));
+    labels.push(node);
   });
   show(null);
-  return svg("svg", { class: "lines", viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, role: "group", "aria-label": say("lines") },
+  return svg("svg", { class: "lines", viewBox: `0 0 ${width} ${height}`, width: width, height, role: "group", "aria-label": say("lines") },
     drawn.map((line) => line.node), labels,
-    numbers.map((_, n) => svg("text", { x: WIDTH - LABEL + 10, y: y(n) + 5, "aria-hidden": "true" }, names[n])));
+    numbers.map((_, n) => svg("text", { x: width - label + 10, y: y(n) + 5, "aria-hidden": "true" }, names[n])));
 }
 
 function map(scores, numbers, names) {
-  const size = numbers.length * CELL;
+  const label = labelWidth(names), size = numbers.length * CELL;
   const cells = numbers.flatMap((i, a) => numbers.map((j, b) => svg("rect", {
-    x: LABEL + b * CELL, y: LABEL + a * CELL, width: CELL - 1, height: CELL - 1, class: "cell", "fill-opacity": Math.sqrt(scores[i][j]).toFixed(3) },
+    x: label + b * CELL, y: label + a * CELL, width: CELL - 1, height: CELL - 1, class: "cell", "fill-opacity": Math.sqrt(scores[i][j]).toFixed(3) },
     svg("title", {}, `${names[a]} → ${names[b]}: ${fixed(scores[i][j])}`))));
-  return svg("svg", { class: "lines", viewBox: `0 0 ${LABEL + size} ${LABEL + size}`, width: LABEL + size, height: LABEL + size, role: "img", "aria-label": say("map") },
+  return svg("svg", { class: "lines", viewBox: `0 0 ${label + size} ${label + size}`, width: label + size, height: label + size, role: "img", "aria-label": say("map") },
     cells,
-    names.map((name, n) => svg("text", { x: LABEL - 8, y: LABEL + n * CELL + 14, "text-anchor": "end" }, name)),
-    names.map((name, n) => svg("text", { transform: `translate(${LABEL + n * CELL + 13}, ${LABEL - 8}) rotate(-90)` }, name)));
+    names.map((name, n) => svg("text", { x: label - 8, y: label + n * CELL + 14, "text-anchor": "end" }, name)),
+    names.map((name, n) => svg("text", { transform: `translate(${label + n * CELL + 13}, ${label - 8}) rotate(-90)` }, name)));
 }

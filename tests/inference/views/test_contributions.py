@@ -24,7 +24,7 @@ TASKS = {
 TEXTS = [{"text": "The film was good, we saw it"}, {"text": "bad 今天气 [MASK]"}, {"text": ""}]
 
 
-def explaining(task, steps=32, scale=0.3):
+def explaining(task, steps=50, scale=0.3):
     view = Contributions(16, task.takes_pairs, getattr(task, "labels", ()))
     checkpoint = finetuned(task, scale)
     forward = contributions_forward(checkpoint.model, task, steps)

@@ -1,0 +1,63 @@
+"""Pictures of scores: drawn from what the scores are of, the same for the same answers."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from kbert.errors import DataError
+from kbert.metrics.plots import check_plot, confidences, plot_labels
+from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.texts import TextExample
+
+LABELS = ("bad", "good", "中性")
+
+
+def found_of(task, rows=30):
+    """Answers of a task to random logits, and what is drawn of them."""
+    rng = np.random.default_rng(0)
+    answers = [task.decode([{"logits": rng.normal(size=3)}], None) for _ in range(rows)]
+    several = isinstance(task, MultiLabelTask)
+    labels = rng.integers(0, 2, (rows, 3)) if several else rng.integers(0, 2, rows)
+    gold = [tuple(np.array(LABELS)[row == 1]) if several else LABELS[row] for row in labels]
+    examples = [TextExample("a", None, label, "") for label in gold]
+    return answers, examples, task.label_probabilities(answers, examples)
+
+
+def test_a_classifiers_answers_are_its_likeliest():
+    task = ClassificationTask(labels=LABELS)
+    answers, examples, found = found_of(task)
+    confidence, is_right = confidences(found)
+    np.testing.assert_allclose(confidence, [answer["score"] for answer in answers])
+    assert is_right.mean() == pytest.approx(task.metrics(answers, examples)["accuracy"])
+
+
+def test_of_several_labels_each_is_an_answer():
+    task = MultiLabelTask(labels=LABELS)
+    answers, examples, found = found_of(task)
+    confidence, is_right = confidences(found)
+    assert len(confidence) == len(is_right) == 3 * len(examples)
+    assert is_right.sum() == sum(len(example.label) for example in examples)
+    assert confidence[1] == answers[0]["probabilities"]["good"]
+
+
+@pytest.mark.parametrize("task", [ClassificationTask, MultiLabelTask])
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_picture_is_the_same_for_the_same_answers(task, suffix, tmp_path):
+    pytest.importorskip("matplotlib")
+    _, _, found = found_of(task(labels=LABELS))
+    files = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for file in files:
+        check_plot(file)
+        plot_labels(file, found._replace(labels=("bad", "good", "neutral")))
+    one, other = (file.read_bytes() for file in files)
+    assert len(one) > 1000 and one == other
+
+
+def test_what_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="must end in .png, .svg, .pdf"):
+        check_plot(tmp_path / "a.jpg")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(DataError, match="needs matplotlib"):
+        check_plot(tmp_path / "a.png")
