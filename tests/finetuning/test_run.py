@@ -1,5 +1,6 @@
 """Fine-tuning: what can be learnt is learnt; what is kept, what is repeated, what is refused."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -67,7 +68,9 @@ def test_learns_an_easy_task(folder, finished):
 def test_what_is_kept_scores_as_reported(folder, finished):
     checkpoint = load_finetuned(folder / "finished")
     assert checkpoint.task.labels == ("bad", "good")
-    scores = evaluate(checkpoint.task, checkpoint, folder / "dev.tsv")
+    plot = folder / "scores.png" if importlib.util.find_spec("matplotlib") else None
+    scores = evaluate(checkpoint.task, checkpoint, folder / "dev.tsv", plot=plot)
+    assert plot is None or plot.read_bytes().startswith(b"\x89PNG")
     assert scores["rows"] == 60
     for name in TASK.metric_names:
         assert scores[name] == pytest.approx(finished["scores"][name], abs=1e-5)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from kbert.errors import DataError
+from kbert.finetuning.evaluate import evaluate
 from kbert.metrics.plots import check_plot, confidences, plot_labels
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.regression import RegressionTask
 from kbert.tasks.texts import TextExample
 
 LABELS = ("bad", "good", "中性")
@@ -56,6 +58,8 @@ def test_a_picture_is_the_same_for_the_same_answers(task, suffix, tmp_path):
 
 
 def test_what_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="The task regression has no picture"):
+        evaluate(RegressionTask(), None, "none.tsv", plot=tmp_path / "a.png")
     with pytest.raises(DataError, match="must end in .png, .svg, .pdf"):
         check_plot(tmp_path / "a.jpg")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
