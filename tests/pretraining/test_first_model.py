@@ -1,0 +1,41 @@
+"""What a run begins with: a new model of a size, or a trained one, in an objective's direction."""
+
+import pytest
+
+from kbert import Checkpoint, WordPieceTokenizer, build_pretraining_model, save
+from kbert.config import BertConfig
+from kbert.corpus.store import TokenStore
+from kbert.errors import DataError
+from kbert.pretraining.first_model import first_model
+from kbert.pretraining.settings import NewModel
+from tests.small_store import vocabulary_of
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store):
+    return TokenStore(tiny_store)
+
+
+def test_a_new_model(store):
+    config, start = first_model(store, NewModel(preset="tiny", dropout=0.2))
+    assert start is None
+    sizes = (config.vocabulary_size, config.num_layers, config.dropout, config.attention_dropout)
+    assert sizes == (60, 2, 0.2, 0.2) and config.direction == "both"
+    config, _ = first_model(store, NewModel(preset="tiny"), direction="left")
+    assert config.direction == "left"
+
+
+def test_a_trained_model_in_another_direction(store, tmp_path):
+    """Its weights, its sizes; dropout and direction as asked for."""
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    own = BertConfig(60, **sizes, max_sequence_length=16)
+    model = build_pretraining_model(own, objective="masked-lm")
+    save(tmp_path, Checkpoint(model, WordPieceTokenizer(store.vocabulary), own))
+    config, start = first_model(store, NewModel(dropout=0.0), tmp_path, "left")
+    assert config == BertConfig(
+        60, **sizes, max_sequence_length=16, dropout=0.0, attention_dropout=0.0, direction="left"
+    )
+    assert set(start.output) == {"masked_lm"}
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary_of(61)))
+    with pytest.raises(DataError, match="must have the same vocabulary"):
+        first_model(store, NewModel(), tmp_path)
