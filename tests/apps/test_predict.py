@@ -15,29 +15,12 @@ import pytest
 
 import kbert
 from apps.cli import main
-from kbert import (
-    BertConfig,
-    Checkpoint,
-    ClassificationTask,
-    MultipleChoiceTask,
-    TaggingTask,
-    WordPieceTokenizer,
-    build_encoder,
-    save,
-)
+from kbert import ClassificationTask, MultipleChoiceTask, TaggingTask, save
 from kbert.errors import DataError
 from tests.conftest import ROOT
+from tests.tiny_checkpoint import random_checkpoint
 
 WORDS = "the film was good bad 東 京 we saw it".split()
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-CONFIG = BertConfig(
-    len(VOCABULARY),
-    num_layers=1,
-    num_heads=2,
-    hidden_dim=8,
-    intermediate_dim=16,
-    max_sequence_length=32,
-)
 TASKS = {
     "topics": ClassificationTask(labels=("東京", "rest"), sequence_length=8),
     "story": MultipleChoiceTask(sequence_length=16),
@@ -49,12 +32,8 @@ TASKS = {
 def models(tmp_path_factory):
     """A folder with a checkpoint of random weights for each task."""
     folder = tmp_path_factory.mktemp("predict")
-    rng = np.random.default_rng(0)
     for name, task in TASKS.items():
-        model = task.build_model(build_encoder(CONFIG))
-        for weight in model.weights:
-            weight.assign(rng.normal(scale=0.5, size=weight.shape))
-        save(folder / name, Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG, task))
+        save(folder / name, random_checkpoint(WORDS, task, max_sequence_length=32))
     return folder
 
 

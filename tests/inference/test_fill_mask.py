@@ -2,55 +2,40 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
 from apps.cli import run_command
-from kbert import (
-    BertConfig,
-    Checkpoint,
-    WordPieceTokenizer,
-    build_encoder,
-    build_pretraining_model,
-    save,
-)
+from kbert import build_encoder, save
 from kbert.errors import DataError
 from kbert.inference import fill_mask as module
 from kbert.inference.fill_mask import _filled_text, fill_mask
+from kbert.text.vocabulary import SPECIAL_TOKENS
+from tests.tiny_checkpoint import random_checkpoint
 
 WORDS = "paris is the capital of france ##s london 今 天 气 很 好 .".split()
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-CONFIG = BertConfig(
-    len(VOCABULARY),
-    num_layers=2,
-    num_heads=2,
-    hidden_dim=8,
-    intermediate_dim=16,
-    max_sequence_length=16,
-)
+VOCABULARY = [*SPECIAL_TOKENS, *WORDS]
+
+
+def tiny():
+    return random_checkpoint(WORDS, pretraining=True, num_layers=2, max_sequence_length=16)
 
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    keras.utils.set_random_seed(3)
-    model = build_pretraining_model(CONFIG)
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        weight.assign(rng.normal(scale=0.5, size=weight.shape))
-    return Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG)
+    return tiny()
 
 
 def forced(**scores):
     """A model whose scores are these, whatever the text: all other weights are zero."""
-    model = build_pretraining_model(CONFIG)
-    for weight in model.weights:
+    checkpoint = tiny()
+    for weight in checkpoint.model.weights:
         weight.assign(np.zeros(weight.shape))
     bias = np.full(len(VOCABULARY), -1e9)
     for piece, score in scores.items():
         bias[VOCABULARY.index(piece)] = score
-    model.get_layer("masked_lm_bias").bias.assign(bias)
-    return Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG)
+    checkpoint.model.get_layer("masked_lm_bias").bias.assign(bias)
+    return checkpoint
 
 
 def test_a_known_answer():
@@ -120,7 +105,7 @@ def test_what_is_refused(checkpoint, text, top, expected):
 
 
 def test_an_encoder_fills_no_masks(checkpoint):
-    encoder = checkpoint._replace(model=build_encoder(CONFIG))
+    encoder = checkpoint._replace(model=build_encoder(checkpoint.config))
     with pytest.raises(DataError, match="Only a masked LM fills masks"):
         fill_mask(encoder, ["[MASK]"])
 

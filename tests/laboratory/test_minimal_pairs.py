@@ -3,11 +3,9 @@
 import json
 import lzma
 
-import keras
-import numpy as np
 import pytest
 
-from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, build_pretraining_model
+from kbert import build_encoder
 from kbert.errors import DataError
 from kbert.inference.likelihood import log_likelihoods
 from kbert.laboratory.minimal_pairs import (
@@ -16,27 +14,14 @@ from kbert.laboratory.minimal_pairs import (
     judge,
     read_pairs,
 )
+from tests.tiny_checkpoint import random_checkpoint
 
 WORDS = "the a cat cats sleep sleeps on mat .".split()
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-CONFIG = BertConfig(
-    len(VOCABULARY),
-    num_layers=1,
-    num_heads=2,
-    hidden_dim=8,
-    intermediate_dim=16,
-    max_sequence_length=8,
-)
 
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    keras.utils.set_random_seed(3)
-    model = build_pretraining_model(CONFIG)
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        weight.assign(rng.normal(scale=0.5, size=weight.shape))
-    return Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG)
+    return random_checkpoint(WORDS, pretraining=True, max_sequence_length=8)
 
 
 def test_a_pair_is_right_if_the_good_sentence_scores_higher(checkpoint):
@@ -90,7 +75,7 @@ def test_what_is_no_pair_is_named(tmp_path, content, message):
 def test_what_cannot_be_judged(checkpoint):
     with pytest.raises(DataError, match="takes 8 tokens, fewer than the sentence 'the the"):
         judge(checkpoint, [Pair("the " * 7, "a")])
-    encoder = checkpoint._replace(model=build_encoder(CONFIG))
+    encoder = checkpoint._replace(model=build_encoder(checkpoint.config))
     with pytest.raises(DataError, match="Only a pre-training model says how likely"):
         judge(encoder, [Pair("a", "the")])
 
