@@ -18,11 +18,13 @@ from .parsing import Parser
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
     from kbert.inference.settings import ComputeSettings
+    from kbert.laboratory.settings import JudgeSettings
     from kbert.settings import add_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a pre-trained model")
     parser.add_argument("pairs", metavar="PAIRS", help="the pairs, as JSON lines")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
+    add_options(parser, JudgeSettings)
     add_options(parser, ComputeSettings, without=["batch_size"])
 
 
@@ -34,11 +36,12 @@ def run(args: Namespace) -> None:
     from kbert.files import check_writable, write_json
     from kbert.inference.settings import ComputeSettings
     from kbert.laboratory.minimal_pairs import format_judgement, judge, read_pairs
+    from kbert.laboratory.settings import JudgeSettings
     from kbert.settings import from_options
 
     if args.output is not None:
         check_writable(args.output)
-    pairs = read_pairs(args.pairs)
+    pairs = read_pairs(args.pairs, from_options(JudgeSettings, args).limit)
     keras.config.set_dtype_policy(from_options(ComputeSettings, args).precision)
     report = judge(load_any(args.checkpoint), pairs, progress=True)
     print(format_judgement(report))

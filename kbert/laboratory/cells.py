@@ -15,8 +15,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kbert.checkpoints.formats import load_any, load_finetuned
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
@@ -306,7 +304,7 @@ def _scored(model: pathlib.Path, what: Finetuning, resamples: int) -> dict:
 
 
 def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
-    pairs = sample(read_pairs(cell.what.pairs), cell.what.limit)
+    pairs = read_pairs(cell.what.pairs, cell.what.limit)
     right = is_right(load_any(start), pairs)
     return {
         "scores": {"accuracy": float(right.mean())},
@@ -314,13 +312,6 @@ def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
         "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
         "drawn": resampled(lambda rows: right[rows].mean(), len(pairs), cell.resamples).tolist(),
     }
-
-
-def sample(items: list, limit: int | None) -> list:
-    """So many of the items, evenly over all."""
-    if limit is None or limit >= len(items):
-        return items
-    return [items[int(number)] for number in np.linspace(0, len(items) - 1, limit)]
 
 
 @contextlib.contextmanager

@@ -28,8 +28,8 @@ class Pair(NamedTuple):
     phenomenon: str = "all"
 
 
-def read_pairs(path: str | os.PathLike) -> list[Pair]:
-    """The pairs in a file of JSON lines, plain or .gz, .xz or .zst.
+def read_pairs(path: str | os.PathLike, limit: int | None = None) -> list[Pair]:
+    """The pairs in a file of JSON lines, plain or .gz, .xz or .zst; so many, evenly over all.
 
     A line is an object with `good` and `bad`, or `sentence_good` and `sentence_bad` as BLiMP has
     them; `paradigm` or `UID`, and `term` or `linguistics_term`, may say what it is about. Raises
@@ -42,7 +42,9 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
             pairs.append(_pair(parse_object(line, where), where))
     if not pairs:
         raise DataError(f"{path}: expected pairs of sentences, found none.")
-    return pairs
+    if limit is None or limit >= len(pairs):
+        return pairs
+    return [pairs[int(number)] for number in np.linspace(0, len(pairs) - 1, limit)]
 
 
 def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> dict:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kbert.files import read_object, write_json
-from kbert.laboratory.cells import Cell, Chain, run_cell, sample
+from kbert.laboratory.cells import Cell, Chain, run_cell
 from kbert.laboratory.minimal_pairs import read_pairs
 from kbert.laboratory.recipe import Finetuning, Judging, Pretraining
 from kbert.metrics.layout import aligned
@@ -105,7 +105,7 @@ def _probe(cell: Cell, folder: pathlib.Path) -> float:
     seconds = time.monotonic() - began
     _raise_error(result)
     if isinstance(cell.what, Judging):
-        pairs = len(sample(read_pairs(cell.what.pairs), cell.what.limit))
+        pairs = len(read_pairs(cell.what.pairs, cell.what.limit))
         return seconds * max(1.0, pairs / result["test_rows"])
     step = _seconds_a_step(cell, short, folder)
     rest = max(seconds - result["steps"] * step, 0.0)

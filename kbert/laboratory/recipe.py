@@ -28,6 +28,7 @@ from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.finetuning.run import checked_metric
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
+from kbert.laboratory.settings import JudgeSettings
 from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
 from kbert.pretraining.first_model import first_model
 from kbert.pretraining.objectives import OBJECTIVES
@@ -61,13 +62,6 @@ class Head(Settings):
     checkpoint: str | None = setting(None, "a trained model, which is not trained further")
     source: str | None = setting(None, "where the paper's figures stand")
     resamples: int = setting(1000, "draws of the test rows", at_least=100)
-
-
-@dataclasses.dataclass(frozen=True)
-class JudgeSettings(Settings):
-    """Minimal pairs as a task."""
-
-    limit: int | None = setting(None, "so many pairs, evenly over the file", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from kbert.finetuning.settings import (
     RowSettings,
 )
 from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
-from kbert.laboratory.settings import AblationSettings
+from kbert.laboratory.settings import AblationSettings, JudgeSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
 from kbert.serving.settings import ExportSettings, ServerSettings
@@ -48,6 +48,7 @@ TABLES = {
     **{f"kbert finetune {name}": (task,) for name, task in TASKS.items()},
     "kbert sweep, instead of finetune's": (Grid,),
     "kbert ablate": (AblationSettings,),
+    "kbert judge": (JudgeSettings,),
     "kbert evaluate, predict": (ComputeSettings, BadRowSettings, GlueFile),
     "kbert embed, similarity": (VectorSettings, ComputeSettings),
     "kbert fill-mask": (FillMaskSettings,),

@@ -53,7 +53,9 @@ def test_files(tmp_path):
     lines = [ours, blimp, {"good": "e", "bad": "f"}]
     file = tmp_path / "pairs.jsonl.xz"
     file.write_bytes(lzma.compress("\n".join(map(json.dumps, lines)).encode()))
-    assert read_pairs(file) == [Pair("a", "b", "p", "t"), Pair("c", "d", "u", "l"), Pair("e", "f")]
+    pairs = [Pair("a", "b", "p", "t"), Pair("c", "d", "u", "l"), Pair("e", "f")]
+    assert read_pairs(file) == read_pairs(file, limit=9) == pairs
+    assert read_pairs(file, limit=2) == [pairs[0], pairs[2]]
 
 
 @pytest.mark.parametrize(
