@@ -32,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.checkpoints.directory import load_config
+    from kbert.checkpoints.formats import load_any
     from kbert.finetuning.learning_rate import sweep_rates
     from kbert.finetuning.settings import Grid
     from kbert.finetuning.several_runs import finetune_several, grid
@@ -42,7 +42,7 @@ def run(args: Namespace) -> None:
     values = vars(from_options(Grid, args))
     task, *_ = arguments(args, **{name: own and own[0] for name, own in values.items()})
     if values["learning_rate"] is None:
-        values["learning_rate"] = sweep_rates(load_config(args.checkpoint), task)
+        values["learning_rate"] = sweep_rates(load_any(args.checkpoint).config, task)
     changes = grid(values)
     first = next(iter(changes.values()))
     report = finetune_several(*arguments(args, **first), changes, **keywords(args))

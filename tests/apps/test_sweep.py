@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
 from apps.cli import main
+from kbert import load, to_huggingface
 from kbert.finetuning import several_runs
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
@@ -63,6 +65,15 @@ def test_the_papers_grid_is_a_table_with_the_best_first(folder, capsys):
     accuracies = [float(row[4]) for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert "batch_size=16,learning_rate=0.001,epochs=4;" in last
+
+
+def test_rates_for_an_encoder_of_another_format(folder, capsys):
+    to_huggingface(folder / "hf", load(folder / "start"))
+    shutil.rmtree(folder / "start")
+    (folder / "hf").rename(folder / "start")
+    assert command(folder, "sweep", "--batch-size 8 --epochs 1") == 0
+    rows = capsys.readouterr().out.splitlines()[1:-1]
+    assert [row.split()[1] for row in rows] == ["0.001", "0.0006", "0.0004"]
 
 
 def test_another_grid(folder, capsys):
