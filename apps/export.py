@@ -7,7 +7,8 @@ Prints
     saved_models/topics/1: text -> label, probabilities, score
     Serve it: kbert serve saved_models/topics
 
-Of a checkpoint that is only pre-trained the encoder is exported.
+A checkpoint that is only pre-trained answers the likeliest pieces for each [MASK] (--top), or with
+--answers embedding the vectors of texts; an encoder always these, pooled as its folder says.
 """
 
 import sys
@@ -35,7 +36,7 @@ def run(args: Namespace) -> None:
 
     import keras
 
-    from kbert.checkpoints.formats import load_any
+    from kbert.checkpoints.formats import load_any, pooling_of
     from kbert.serving.export import check_version, export_saved_model
     from kbert.serving.predictor import SIGNATURE, Predictor
     from kbert.serving.settings import ExportSettings
@@ -47,7 +48,14 @@ def run(args: Namespace) -> None:
     check_version(args.output, settings.version)
     # Weights have the type that they are computed in: nothing is cast at a call.
     keras.config.set_dtype_policy(settings.dtype)
-    folder = export_saved_model(args.output, load_any(args.checkpoint), settings.version)
+    folder = export_saved_model(
+        args.output,
+        load_any(args.checkpoint),
+        settings.version,
+        settings.answers,
+        settings.top,
+        pooling_of(args.checkpoint),
+    )
     predictor = Predictor(folder)
     outputs = ", ".join(predictor.outputs)
     print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")

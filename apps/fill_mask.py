@@ -1,4 +1,4 @@
-"""Predict the words behind [MASK] with a pre-trained checkpoint.
+"""Predict the words behind [MASK] with a pre-trained checkpoint, or what was exported of it.
 
     kbert fill-mask CHECKPOINT "Paris is the [MASK] of France."
 
@@ -23,7 +23,9 @@ def add_arguments(parser: Parser) -> None:
     from kbert.inference.settings import FillMaskSettings
     from kbert.settings import add_options
 
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="what `kbert pretrain` wrote")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="what `kbert pretrain` wrote, or its export"
+    )
     parser.add_argument("texts", metavar="TEXT", nargs="+", help="a text with [MASK] in it")
     add_options(parser, FillMaskSettings)
     parser.add_argument("--json", action="store_true", help="print JSON lines")
@@ -31,13 +33,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.checkpoints.formats import load_any
-    from kbert.inference.fill_mask import fill_mask
+    from kbert.inference.fill_mask import fill_masks
     from kbert.inference.settings import FillMaskSettings
+    from kbert.serving.checkpoint_or_export import load_mask_filler
     from kbert.settings import from_options
 
     top = from_options(FillMaskSettings, args).top
-    filled = fill_mask(load_any(args.checkpoint), args.texts, top)
+    filled = fill_masks(load_mask_filler(args.checkpoint, top), args.texts, top)
     show = _print_json if args.json else _print_table
     for text, masks in zip(args.texts, filled, strict=True):
         for number, candidates in enumerate(masks, 1):

@@ -214,17 +214,17 @@ def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
     return file
 
 
-def encoder_of(checkpoint: Checkpoint, only_trained: bool = False) -> keras.Model:
+def has_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether a pooler is among the checkpoint's weights; a masked LM alone has none."""
+    return any(name.startswith("pooler/") for name in model_weights(checkpoint.model))
+
+
+def encoder_of(checkpoint: Checkpoint) -> keras.Model:
     """A new encoder of the checkpoint's configuration with its weights, whatever heads it has.
 
-    A pooler that the checkpoint lacks, as a masked LM alone does, begins anew, or with
-    `only_trained` the encoder has no output `pooled_output`.
+    A pooler that the checkpoint lacks begins anew.
     """
-    has_pooler = any(name.startswith("pooler/") for name in model_weights(checkpoint.model))
-    outputs = ("sequence_output",)
-    if has_pooler or not only_trained:
-        outputs += ("pooled_output",)
-    encoder = build_encoder(checkpoint.config, outputs)
+    encoder = build_encoder(checkpoint.config)
     copy_weights(checkpoint.model, encoder)
     return encoder
 

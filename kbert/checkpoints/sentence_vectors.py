@@ -19,6 +19,7 @@ from kbert.checkpoints.weight_files import open_safetensors
 from kbert.checkpoints.weights import write_arrays
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
+from kbert.layers import Tensor
 from kbert.layers.pooling import POOLING
 
 COMBINATIONS = ("concatenate", "sum")
@@ -73,9 +74,9 @@ class Dense:
                 f"Received: {shape}, {np.shape(self.bias)}."
             )
 
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        wide = vectors @ self.kernel + (0.0 if self.bias is None else self.bias)
-        return ops.convert_to_numpy(ACTIVATIONS[self.activation](ops.convert_to_tensor(wide)))
+    def __call__(self, vectors: Tensor) -> Tensor:
+        wide = ops.matmul(vectors, self.kernel) + (0.0 if self.bias is None else self.bias)
+        return ACTIVATIONS[self.activation](wide)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +86,9 @@ class LayerNorm:
     gamma: np.ndarray = dataclasses.field(compare=False)
     beta: np.ndarray = dataclasses.field(compare=False)
 
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        centred = vectors - vectors.mean(axis=1, keepdims=True)
-        deviation = np.sqrt(vectors.var(axis=1, keepdims=True) + _NORM_EPSILON)
+    def __call__(self, vectors: Tensor) -> Tensor:
+        centred = vectors - ops.mean(vectors, axis=1, keepdims=True)
+        deviation = ops.sqrt(ops.var(vectors, axis=1, keepdims=True) + _NORM_EPSILON)
         return centred / deviation * self.gamma + self.beta
 
 
@@ -95,9 +96,9 @@ class LayerNorm:
 class Normalize:
     """x / |x|."""
 
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(lengths, _LEAST_LENGTH)
+    def __call__(self, vectors: Tensor) -> Tensor:
+        lengths = ops.norm(vectors, axis=1, keepdims=True)
+        return vectors / ops.maximum(lengths, _LEAST_LENGTH)
 
 
 Module = Dense | LayerNorm | Normalize
@@ -150,8 +151,9 @@ class Pooling:
         """The modes that `mode` joins."""
         return tuple(self.mode.split("+")) if isinstance(self.mode, str) else (self.mode,)
 
-    def finish(self, vectors: np.ndarray) -> np.ndarray:
-        """What modules and normalisation make of pooled vectors (texts, width)."""
+    def finish(self, vectors: Tensor) -> Tensor:
+        """What modules and normalisation make of pooled vectors (texts, width), float32."""
+        vectors = ops.cast(vectors, "float32")
         for module in (*self.modules, *([Normalize()] if self.normalize else [])):
             vectors = module(vectors)
         return vectors

@@ -1,21 +1,81 @@
 """What a pre-trained model puts in the place of [MASK] (arXiv 1810.04805, section 3.1)."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from keras import ops
 
-from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
+from kbert.inference.answerer import Answerer
+from kbert.inference.forward import Forward
 from kbert.inference.settings import FillMaskSettings
+from kbert.settings import Settings
+from kbert.tasks.base import Task
+from kbert.tasks.features import Feature
+from kbert.tasks.texts import parse_texts, tokenize
+
+if TYPE_CHECKING:
+    # An export is answered without Keras, which takes seconds to import.
+    from kbert.checkpoints.directory import Checkpoint
 
 MASK = "[MASK]"
 # Texts computed together: their scores over the vocabulary shall not fill the memory.
 BATCH_SIZE = 32
 
 
+@dataclasses.dataclass(frozen=True)
+class FillMask(Settings):
+    """In the place of a task, for a model with the masked-LM head.
+
+    Its model has the outputs `token`, pieces in UTF-8, and `score`, their probabilities, both
+    (batch, masks, top), the likeliest first: for each mask of a text that the model sees.
+
+    Args:
+        sequence_length: tokens at most; a longer text is cut.
+        top: pieces for a mask.
+    """
+
+    sequence_length: int
+    top: int = FillMaskSettings.top
+    decode_all = Task.decode_all
+    name = "fill-mask"
+    instance_fields = ("text",)
+    takes_pairs = False
+    takes_choices = False
+
+    def parse(self, instance: str | Mapping, where: str) -> str:
+        """The text of an instance. Raises `DataError` for anything else, and without a mask."""
+        text = parse_texts(instance, self.instance_fields, where)["text"]
+        if MASK not in text:
+            raise DataError(f"{where}: expected a text with {MASK} in it. Received: {text[:80]!r}.")
+        return text
+
+    def encode(self, examples: Sequence[str], tokenizer) -> list[Feature]:
+        """The texts as the model sees them; `context` is the number of masks among the tokens."""
+        rows, cut = tokenize(tokenizer, examples, None, self.sequence_length, special_tokens=True)
+        return [
+            Feature(row, number, {}, {}, bool(cut[number]), _count_masks(row, tokenizer))
+            for number, row in enumerate(rows)
+        ]
+
+    def decode(self, outputs: Sequence[Mapping], example: str, features: Sequence[Feature]) -> dict:
+        """{"masks": for each mask of the text `fill_mask`'s candidates}; none for one that is cut
+        off."""
+        tokens, scores = outputs[0]["token"], outputs[0]["score"]
+        masks: list[list[dict]] = [[] for _ in range(example.count(MASK))]
+        for number in range(features[0].context):
+            pieces = [token.decode("utf-8") for token in tokens[number].tolist()]
+            masks[number] = _candidates(example, number, pieces, scores[number])
+        return {"masks": masks}
+
+
+def _count_masks(row: Mapping[str, np.ndarray], tokenizer) -> int:
+    return int((row["token_ids"] == tokenizer.mask_id).sum())
+
+
 def fill_mask(
-    checkpoint: Checkpoint, texts: Sequence[str], top: int = FillMaskSettings.top
+    checkpoint: "Checkpoint", texts: Sequence[str], top: int = FillMaskSettings.top
 ) -> list[list[list[dict]]]:
     """The likeliest pieces for every [MASK] of every text.
 
@@ -33,42 +93,67 @@ def fill_mask(
     Raises `DataError` for a checkpoint without the masked-LM head, a text without a mask, a text
     so long that a mask is cut off, and a `top` that is no number of pieces.
     """
-    pieces = checkpoint.tokenizer.vocabulary
+    return fill_masks(mask_filler(checkpoint, top), texts, top)
+
+
+def fill_masks(
+    answerer: Answerer, texts: Sequence[str], top: int = FillMaskSettings.top
+) -> list[list[list[dict]]]:
+    """`fill_mask` with what answers `FillMask`: `mask_filler`'s, or an export.
+
+    Raises `DataError` as `fill_mask`, and for more pieces than that gives.
+    """
+    task = answerer.task
+    if not isinstance(task, FillMask):
+        raise DataError(f"The model answers {task.name}: expected one that fills masks.")
+    check_top(top, task.top)
+    filled = [answer["masks"] for answer in answerer.answer(texts)]
+    for text, masks in zip(texts, filled, strict=True):
+        _check_masks(text, sum(map(bool, masks)), task.sequence_length)
+    return [[candidates[:top] for candidates in masks] for masks in filled]
+
+
+def mask_filler(checkpoint: "Checkpoint", top: int = FillMaskSettings.top) -> Answerer:
+    """What fills masks with a checkpoint. Raises `DataError` as `fill_mask`."""
+    check_head(checkpoint)
+    model, tokenizer, config, _ = checkpoint
+    check_top(top, tokenizer.vocabulary_size)
+    vocabulary = np.array([piece.encode("utf-8") for piece in tokenizer.vocabulary], object)
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        from keras import ops
+
+        is_mask = inputs["token_ids"] == tokenizer.mask_id  # (batch, sequence)
+        # The positions of the masks come first, in their order; rows with fewer are filled up with
+        # positions of other tokens, whose scores are not looked at.
+        order = np.argsort(~is_mask, axis=1, kind="stable")
+        given = {
+            **inputs,
+            "mask_positions": order[:, : is_mask.sum(axis=1).max()].astype("int32"),
+            "cls_positions": np.zeros((len(is_mask), 1), "int32"),
+        }
+        logits = model({name: given[name] for name in model.input}, training=False)["masked_lm"]
+        scores = ops.convert_to_numpy(ops.softmax(logits))  # (batch, masks, vocabulary)
+        best = np.argsort(-scores, axis=-1, kind="stable")[:, :, :top]
+        return {"token": vocabulary[best], "score": np.take_along_axis(scores, best, axis=-1)}
+
+    task = FillMask(config.max_sequence_length, top)
+    return Answerer(task, tokenizer, Forward(run), BATCH_SIZE)
+
+
+def check_head(checkpoint: "Checkpoint") -> None:
+    """Raise `DataError` for a model without the masked-LM head."""
     if "masked_lm" not in checkpoint.model.output:
         raise DataError(
             "Only a masked LM fills masks: expected what `kbert pretrain` wrote, with an objective "
             f"of masked LM. Received: the outputs {', '.join(checkpoint.model.output)}."
         )
-    if not 1 <= top <= len(pieces):
-        raise DataError(f"Expected 1 to {len(pieces)} pieces for a mask. Received: {top}.")
-    filled = []
-    for start in range(0, len(texts), BATCH_SIZE):
-        some = texts[start : start + BATCH_SIZE]
-        for text, scores in zip(some, _mask_scores(checkpoint, some), strict=True):
-            filled.append(
-                [_candidates(text, number, row, pieces, top) for number, row in enumerate(scores)]
-            )
-    return filled
 
 
-def _mask_scores(checkpoint: Checkpoint, texts: Sequence[str]) -> list[np.ndarray]:
-    """For each text the probabilities (its masks, vocabulary), float32, of all pieces."""
-    limit = checkpoint.config.max_sequence_length
-    inputs = checkpoint.tokenizer(texts, sequence_length=limit, special_tokens=True)
-    inputs = {name: np.asarray(tensor) for name, tensor in inputs.items()}
-    is_mask = inputs["token_ids"] == checkpoint.tokenizer.mask_id  # (batch, sequence)
-    counts = is_mask.sum(axis=1)
-    for text, found in zip(texts, counts, strict=True):
-        _check_masks(text, int(found), limit)
-    # The positions of the masks come first, in their order; rows with fewer are filled up with
-    # positions of other tokens, whose scores are not looked at.
-    positions = np.argsort(~is_mask, axis=1, kind="stable")[:, : counts.max()]
-    inputs["mask_positions"] = positions.astype("int32")
-    inputs["cls_positions"] = np.zeros((len(texts), 1), "int32")
-    wanted = {name: inputs[name] for name in checkpoint.model.input}
-    logits = checkpoint.model(wanted, training=False)["masked_lm"]
-    probabilities = ops.convert_to_numpy(ops.softmax(logits))  # (batch, predictions, vocabulary)
-    return [row[:count] for row, count in zip(probabilities, counts, strict=True)]
+def check_top(top: int, most: int) -> None:
+    """Raise `DataError` for a number of pieces that there is not."""
+    if not 1 <= top <= most:
+        raise DataError(f"Expected 1 to {most} pieces for a mask. Received: {top}.")
 
 
 def _check_masks(text: str, found: int, limit: int) -> None:
@@ -83,18 +168,11 @@ def _check_masks(text: str, found: int, limit: int) -> None:
         )
 
 
-def _candidates(
-    text: str, number: int, probabilities: np.ndarray, pieces: Sequence[str], top: int
-) -> list[dict]:
-    """The `top` likeliest pieces for one mask of a text: `fill_mask`'s dictionaries."""
-    best = np.argsort(-probabilities, kind="stable")[:top]
+def _candidates(text: str, number: int, pieces: Sequence[str], scores: np.ndarray) -> list[dict]:
+    """The pieces for one mask of a text, with their probabilities: `fill_mask`'s dictionaries."""
     return [
-        {
-            "token": pieces[piece],
-            "score": float(probabilities[piece]),
-            "text": _filled_text(text, number, pieces[piece]),
-        }
-        for piece in best
+        {"token": piece, "score": float(score), "text": _filled_text(text, number, piece)}
+        for piece, score in zip(pieces, scores, strict=True)
     ]
 
 

@@ -54,7 +54,7 @@ class TextEncoder:
         if self.long not in LONG:
             raise DataError(f"long must be one of {', '.join(LONG)}. Received: {self.long!r}.")
         self.pooling.check_fits(self.checkpoint.config.hidden_dim)
-        self.model = _embedding_model(self.checkpoint, self.pooling)
+        self.model = pooling_model(self.checkpoint, self.pooling)
 
     @property
     def width(self) -> int:
@@ -81,7 +81,8 @@ class TextEncoder:
             features += self._windows(flat[start:end], number, first)
         bar.total += len(features) - len(texts)  # Windows count, as far as they are known.
         outputs = predict_features(self.model, features, self.batch_size, self.sequence_length, bar)
-        return self.pooling.finish(_joined(features, outputs, len(texts), self.pooling.modes))
+        pooled = _joined(features, outputs, len(texts), self.pooling.modes)
+        return ops.convert_to_numpy(self.pooling.finish(pooled))
 
     def _windows(self, ids, number, first) -> list[Feature]:
         room = self.sequence_length - 2
@@ -101,8 +102,15 @@ class TextEncoder:
         return Feature(single_segment(row), number, {}, {})
 
 
-def _embedding_model(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
-    encoder = build_encoder(checkpoint.config, ("hidden_states",))
+def pooling_model(
+    checkpoint: Checkpoint, pooling: Pooling, others: tuple[str, ...] = ()
+) -> keras.Model:
+    """The encoder with an output (batch, width) for each mode of the pooling, under its name.
+
+    `others` are outputs of the encoder that the model has, too. Raises `DataError` for layers that
+    the encoder does not have.
+    """
+    encoder = build_encoder(checkpoint.config, ("hidden_states", *others))
     copy_weights(checkpoint.model, encoder)
     states = encoder.output["hidden_states"]
     try:
@@ -119,7 +127,7 @@ def _embedding_model(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
         combined = ops.concatenate(chosen, axis=-1)
     mask = encoder.input["padding_mask"]
     pooled = {mode: pool(combined, mask, mode) for mode in pooling.modes}
-    return keras.Model(encoder.input, pooled)
+    return keras.Model(encoder.input, pooled | {name: encoder.output[name] for name in others})
 
 
 def _joined(features, outputs, count, modes) -> np.ndarray:

@@ -30,5 +30,4 @@ class ChoiceScores(keras.layers.Layer):
 
     def call(self, scores, padding_mask):
         there = ops.any(ops.not_equal(padding_mask, 0), axis=-1)
-        scores = ops.reshape(scores, (-1, ops.shape(padding_mask)[1]))
-        return ops.where(there, scores, IMPOSSIBLE)
+        return ops.where(there, ops.reshape(scores, ops.shape(there)), IMPOSSIBLE)

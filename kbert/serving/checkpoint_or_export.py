@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
+from kbert.inference.fill_mask import mask_filler
 from kbert.serving.versions import is_export
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def load_served(folder: pathlib.Path) -> "Served":
     return ServedCheckpoint(folder)
 
 
+def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
+    """What fills masks with the model in a folder: a checkpoint of any format, or an export.
+
+    `top` is how many pieces a checkpoint gives for each; an export gives as many as it was told.
+    """
+    if is_export(pathlib.Path(path)):
+        from kbert.serving.predictor import Predictor
+
+        return Predictor(path).answerer
+    from kbert.checkpoints.formats import load_any
+
+    return mask_filler(load_any(path), top)
+
+
 def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:
     # Needs Keras, but TensorFlow for the tokenizer only.
     import keras
@@ -75,10 +90,10 @@ def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> A
 
 def _load_export(folder: pathlib.Path, batch_size: int) -> Answerer:
     # Needs TensorFlow, but not Keras.
-    from kbert.serving.encoder_outputs import EncoderOutputs
     from kbert.serving.predictor import Predictor
+    from kbert.tasks import TASKS
 
     answerer = Predictor(folder, batch_size).answerer
-    if isinstance(answerer.task, EncoderOutputs):
-        raise DataError(f"{folder} is not fine-tuned: it has no task.json.")
+    if answerer.task.name not in TASKS:
+        raise DataError(f"{folder} is not fine-tuned: it answers {answerer.task.name}.")
     return answerer

@@ -17,6 +17,7 @@ import tensorflow_text  # noqa: F401
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.inference.answerer import Answerer
+from kbert.inference.fill_mask import FillMask
 from kbert.inference.forward import Forward
 from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
@@ -72,7 +73,8 @@ class Predictor(Served):
         tokenizer = TracedTokenizer(folder / "assets" / "vocab.txt", **settings["tokenizer"])
         longest, task = settings["encoder"]["max_sequence_length"], None
         if (folder / "assets" / "task.json").is_file():
-            task = read_task(folder / "assets" / "task.json", longest)
+            others = (EncoderOutputs, FillMask)
+            task = read_task(folder / "assets" / "task.json", longest, others)
         if MODEL_OUTPUTS in signatures:
             signature = signatures[MODEL_OUTPUTS]
             model = Forward(lambda inputs: _as_arrays(signature(**_as_tensors(inputs))))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from kbert.inference.answerer import Answerer
+from kbert.inference.fill_mask import MASK, FillMask
 from kbert.serving.views import Views
 
 
@@ -29,13 +30,15 @@ class Served:
     @property
     def example_instance(self) -> dict:
         """An instance to show, and to try."""
-        return {name: ["...", "..."] if name == "choices" else "..." for name in self.fields}
+        text = MASK if self.answerer.task.name == FillMask.name else "..."
+        return {name: ["...", "..."] if name == "choices" else text for name in self.fields}
 
     def predict(self, instances: Sequence[str | Mapping]) -> list[dict]:
         """The answer to each instance, in order, ready for JSON.
 
         Of an encoder an answer has `sequence_output` (tokens, hidden), `pooled_output` (hidden,),
-        and `embedding` (hidden,), the mean over the tokens.
+        and `embedding` (width,), the vector of the text; of a masked LM `masks`, which
+        `kbert.fill_mask` describes.
 
         Args:
             instances: what the task takes: texts, or {"text": ...}; for a task on pairs {"text":

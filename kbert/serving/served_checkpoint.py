@@ -1,14 +1,16 @@
 """A checkpoint in the place of an export, so that a server answers with it."""
 
 import os
+from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
-from kbert.checkpoints.directory import encoder_of
 from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.inference.answerer import Answerer
-from kbert.serving.encoder_outputs import EncoderOutputs
+from kbert.inference.forward import Forward
+from kbert.serving.model_outputs import served_model
 from kbert.serving.served import Served
 from kbert.serving.views import views_of_checkpoint
 
@@ -16,8 +18,8 @@ from kbert.serving.views import views_of_checkpoint
 class ServedCheckpoint(Served):
     """The model in a folder of any format.
 
-    A fine-tuned model answers as its export. A masked LM fills masks (`HiddenWords`), where an
-    export has the encoder alone; any other model gives its encoder's outputs.
+    It answers as its export: a fine-tuned model its task, a masked LM fills masks, and any other
+    model gives its encoder's outputs.
 
     Raises `DataError` for a folder without a model.
     """
@@ -27,12 +29,18 @@ class ServedCheckpoint(Served):
     def __init__(self, path: str | os.PathLike):
         keras.config.set_dtype_policy("float32")
         checkpoint = load_any(path)
-        self.views = views_of_checkpoint(checkpoint, pooling_of(path) or Pooling())
-        if checkpoint.task is not None:
-            self.answerer = Answerer(checkpoint.task, checkpoint.tokenizer, checkpoint.model)
-        elif "fill-mask" in self.views.answerers:
-            self.answerer = self.views.answerers["fill-mask"]
-        else:
-            task = EncoderOutputs(checkpoint.config.max_sequence_length)
-            encoder = encoder_of(checkpoint, only_trained=True)
-            self.answerer = Answerer(task, checkpoint.tokenizer, encoder)
+        pooling = pooling_of(path) or Pooling()
+        self.views = views_of_checkpoint(checkpoint, pooling)
+        model = checkpoint.model
+        task, _, forward = served_model(checkpoint, pooling=pooling)
+        if checkpoint.task is None:
+            model = _of_arrays(forward)
+        self.answerer = Answerer(task, checkpoint.tokenizer, model)
+
+
+def _of_arrays(forward: Callable[[dict], dict]) -> Forward:
+    """A function of tensors as one of arrays, traced once."""
+    names = ("token_ids", "segment_ids", "padding_mask")
+    specs = {name: tf.TensorSpec([None, None], tf.int32) for name in names}
+    traced = tf.function(forward, input_signature=[specs], autograph=False)
+    return Forward(lambda inputs: {n: x.numpy() for n, x in traced(dict(inputs)).items()})

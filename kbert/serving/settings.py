@@ -10,7 +10,7 @@ _LIMITS = "limits"
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings(Settings):
-    """Where an export stands among the versions of its model, and in what it computes."""
+    """Where an export stands among its versions, what it answers, in what it computes."""
 
     version: int = setting(1, "number of the version's folder", at_least=1)
     dtype: str = setting(
@@ -18,6 +18,13 @@ class ExportSettings(Settings):
         "of weights and computation; bfloat16 takes half of the room, and three digits are right",
         choices=("float32", "bfloat16"),
     )
+    answers: str | None = setting(
+        None,
+        "of a model that is not fine-tuned: the pieces for each [MASK], or vectors",
+        unset="fill-mask of a masked LM, embedding of an encoder",
+        choices=("fill-mask", "embedding"),
+    )
+    top: int = setting(5, "pieces for each [MASK]", at_least=1)
     signature_example: bool = setting(False, "print the body of a request that works")
 
 

@@ -107,10 +107,13 @@ def _on_demand(build) -> Forward:
 
 
 def _means(forward: Forward) -> Forward:
-    """The mean over a text's tokens, of an encoder's outputs."""
+    """The vector of a text, of an encoder's outputs; of older exports the mean over its tokens."""
 
     def run(inputs):
-        vectors = forward.run(inputs)["sequence_output"]
+        outputs = forward.run(inputs)
+        if "embedding" in outputs:
+            return {"mean": outputs["embedding"]}
+        vectors = outputs["sequence_output"]
         weights = np.asarray(inputs["padding_mask"] != 0, "float32")[:, :, None]
         return {"mean": (vectors * weights).sum(axis=1) / weights.sum(axis=1)}
 

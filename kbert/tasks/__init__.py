@@ -2,9 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from kbert.errors import DataError
 from kbert.files import read_object
+from kbert.settings import Settings
 from kbert.tasks.base import Task
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
@@ -26,16 +29,19 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
-def read_task(file: str | os.PathLike, longest: int) -> Task:
+def read_task(file: str | os.PathLike, longest: int, others: Iterable[type[Settings]] = ()) -> Any:
     """The task in a task.json of an encoder that takes `longest` tokens.
+
+    `others` are kinds that may stand in the place of a task: with a `name`, too.
 
     Raises `DataError` naming what does not fit.
     """
     values = read_object(file)
-    name = values.get("name")
-    if not isinstance(name, str) or name not in TASKS:
-        raise DataError(f"{file} must name one of the tasks {sorted(TASKS)}. Received: {name!r}.")
-    task = TASKS[name].from_json(values, str(file))
+    name = values.pop("name", None)
+    kinds = {**TASKS, **{kind.name: kind for kind in others}}
+    if not isinstance(name, str) or name not in kinds:
+        raise DataError(f"{file} must name one of the tasks {sorted(kinds)}. Received: {name!r}.")
+    task = kinds[name].from_json(values, str(file))
     labels = getattr(task, "labels", None)
     if labels is not None and len(set(labels)) < len(labels):
         raise DataError(f"{file} must name each label once. Received: {list(labels)}.")

@@ -16,7 +16,7 @@ import dataclasses
 import pathlib
 import typing
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -35,13 +35,6 @@ if TYPE_CHECKING:
 Example = Any  # Each task has its own kind.
 # The model's outputs for each feature of an example, the example, and those features.
 Part = tuple[Sequence[Mapping[str, np.ndarray]], Example, Sequence[Feature]]
-
-
-class Named(NamedTuple):
-    """An output of `Task.serving_outputs` as integers (batch, ...) that number `names`."""
-
-    numbers: Any
-    names: Sequence[str]
 
 
 class Task(Settings, abc.ABC):
@@ -198,6 +191,8 @@ class Task(Settings, abc.ABC):
     ) -> dict:
         """The answer to one example, ready for JSON.
 
+        kbert/serving/graph/ computes the same for an exported graph.
+
         Args:
             outputs: the model's outputs for each feature of the example, without batch axis. An
                 axis of tokens may be longer than the feature, padded.
@@ -207,18 +202,6 @@ class Task(Settings, abc.ABC):
     def decode_all(self, parts: Sequence[Part]) -> list[dict]:
         """`decode` of many examples, which a task may do faster than one by one."""
         return [self.decode(*part) for part in parts]
-
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """The answer that an exported graph gives: what of `decode` keras.ops can compute.
-
-        Args:
-            outputs: of the model, with batch axis.
-
-        Returns:
-            Tensors by name, each (batch, ...); numbers that stand for names as `Named`, for which
-            the graph answers the names. Unless a task says otherwise, the model's outputs.
-        """
-        return dict(outputs)
 
     def tune(self, answers: Sequence[Mapping], examples: Sequence[Example]) -> "Task":
         """The task completed by what only answers to held-out examples tell: a threshold, say.

@@ -13,7 +13,6 @@ import numpy as np
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
 from kbert.settings import setting
-from kbert.tasks.base import Named
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows, quoted, with_known_labels
@@ -115,18 +114,6 @@ class ClassificationTask(TextTask):
             "label": self.labels[best],
             "score": probabilities[best],
             "probabilities": dict(zip(self.labels, probabilities, strict=True)),
-        }
-
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """As `decode`, with the probabilities (batch, labels) in the order of `labels`."""
-        from keras import ops
-
-        logits = ops.cast(outputs["logits"], "float32")
-        probabilities = ops.softmax(logits)
-        return {
-            "label": Named(ops.argmax(logits, axis=-1), self.labels),
-            "score": ops.max(probabilities, axis=-1),
-            "probabilities": probabilities,
         }
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:

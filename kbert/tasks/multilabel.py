@@ -117,12 +117,6 @@ class MultiLabelTask(TextTask):
         applying.sort(key=lambda label: -probabilities[label])
         return {"labels": applying, "probabilities": probabilities}
 
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """The probabilities (batch, labels), in the order of `labels`."""
-        from keras import ops
-
-        return {"probabilities": ops.sigmoid(ops.cast(outputs["logits"], "float32"))}
-
     def label_probabilities(
         self, answers: Sequence[Mapping], examples: Sequence[TextExample]
     ) -> "LabelProbabilities":

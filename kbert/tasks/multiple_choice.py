@@ -142,17 +142,6 @@ class MultipleChoiceTask(Task):
             "probabilities": probabilities,
         }
 
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """As `decode`, without "choice"; a choice that is not there has the probability 0."""
-        from keras import ops
-
-        probabilities = ops.softmax(outputs["logits"])
-        return {
-            "label": ops.argmax(probabilities, axis=-1),
-            "score": ops.max(probabilities, axis=-1),
-            "probabilities": probabilities,
-        }
-
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[ChoiceExample]) -> dict:
         """accuracy; loss: the mean cross-entropy; chance: the accuracy of guessing."""
         pairs = list(zip(answers, examples, strict=True))

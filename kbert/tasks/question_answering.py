@@ -226,33 +226,6 @@ class QuestionAnsweringTask(Task):
             answer |= nbest[0]
         return answer | {"nbest": nbest}
 
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """The best span as positions of its first and last token in the sequence; [CLS] is 0.
-
-        A graph that takes text has one window: it cuts what is longer, and it does not know the
-        characters of a token. So it gives "start", "end", "score" and, where a question may have no
-        answer, "null_score", each (batch,), of the same meaning as in `decode`.
-        """
-        from keras import ops
-
-        start, end = (ops.cast(outputs[f"{name}_logits"], "float32") for name in ("start", "end"))
-        place = ops.arange(ops.shape(start)[1] - 1)
-        length = place[None, :] - place[:, None]
-        possible = ops.logical_and(length >= 0, length < self.max_answer_length)
-        # (batch, first token, last token), without [CLS]
-        spans = start[:, 1:, None] + end[:, None, 1:]
-        spans = ops.where(possible, spans, 2 * IMPOSSIBLE)
-        flat = ops.reshape(spans, (ops.shape(start)[0], -1))
-        best, total = ops.max(flat, axis=-1), ops.logsumexp(flat, axis=-1)
-        number = ops.argmax(flat, axis=-1)
-        width = ops.cast(ops.shape(start)[1] - 1, number.dtype)
-        answer = {"start": number // width + 1, "end": number % width + 1}
-        if self.unanswerable:
-            null = start[:, 0] + end[:, 0]
-            total = ops.logaddexp(total, null)
-            answer["null_score"] = null - best
-        return answer | {"score": ops.exp(best - total)}
-
     def tune(
         self, answers: Sequence[Mapping], examples: Sequence[Question]
     ) -> "QuestionAnsweringTask":

@@ -79,13 +79,6 @@ class RegressionTask(TextTask):
         """{"value": the number}."""
         return {"value": self.mean + self.deviation * float(outputs[0]["value"][0])}
 
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """{"value": (batch,)}."""
-        from keras import ops
-
-        value = ops.cast(outputs["value"], "float32")[:, 0]
-        return {"value": self.mean + self.deviation * value}
-
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
         # SciPy takes a second to import, and only scores need it.
         from kbert.metrics.regression import regression_scores

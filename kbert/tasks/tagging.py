@@ -22,7 +22,7 @@ from kbert.errors import DataError
 from kbert.metrics import conll
 from kbert.metrics.layout import aligned
 from kbert.settings import setting
-from kbert.tasks.base import Named, Part, Task
+from kbert.tasks.base import Part, Task
 from kbert.tasks.features import Feature, single_segment
 from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left, with_known_labels
@@ -313,19 +313,6 @@ class TaggingTask(Task):
         if self.valid_tags:
             transitions += valid_transitions(self.tags)
         return best_sequences(emissions, transitions)
-
-    def serving_outputs(self, outputs: Mapping) -> dict:
-        """For each piece its likeliest tag and that tag's probability, (batch, sequence).
-
-        The graph does not join pieces to words; that of a word is that of its first piece.
-        """
-        from keras import ops
-
-        logits = ops.cast(outputs["logits"], "float32")
-        return {
-            "tag": Named(ops.argmax(logits, axis=-1), self.tags),
-            "score": ops.max(ops.softmax(logits), axis=-1),
-        }
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
         """conlleval's, as _shares of 1; "types" holds those of each type.

@@ -238,17 +238,22 @@ def _check_texts(text: str, second: str | None, where: str) -> None:
 
 
 def tokenize(
-    tokenizer, texts: Sequence[str], seconds: Sequence[str] | None, sequence_length: int
+    tokenizer,
+    texts: Sequence[str],
+    seconds: Sequence[str] | None,
+    sequence_length: int,
+    special_tokens: bool = False,
 ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
     """The model's inputs of each text, (sequence,) int32 without padding, and which were cut."""
-    inputs, lengths = _arrays(tokenizer, texts, seconds, sequence_length)
+    inputs, lengths = _arrays(tokenizer, texts, seconds, sequence_length, special_tokens)
     cut = lengths == sequence_length
     full = np.flatnonzero(cut)
     if full.size:
         # A text that fills the sequence may just fit. It was cut if a longer sequence is filled.
         some = [texts[i] for i in full]
         pairs = None if seconds is None else [seconds[i] for i in full]
-        cut[full] = _arrays(tokenizer, some, pairs, sequence_length + 1)[1] > sequence_length
+        longer = _arrays(tokenizer, some, pairs, sequence_length + 1, special_tokens)[1]
+        cut[full] = longer > sequence_length
     rows = [
         {name: array[row, :length] for name, array in inputs.items()}
         for row, length in enumerate(lengths)
@@ -256,8 +261,12 @@ def tokenize(
     return rows, cut
 
 
-def _arrays(tokenizer, texts, seconds, sequence_length) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _arrays(
+    tokenizer, texts, seconds, sequence_length, special_tokens
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The tokenizer's answer in NumPy, (batch, sequence) each, and the lengths, (batch,)."""
-    inputs = tokenizer(texts, seconds, sequence_length=sequence_length)
+    inputs = tokenizer(
+        texts, seconds, sequence_length=sequence_length, special_tokens=special_tokens
+    )
     inputs = {name: np.asarray(tensor) for name, tensor in inputs.items()}
     return inputs, (inputs["padding_mask"] != 0).sum(axis=1)

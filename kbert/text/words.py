@@ -68,7 +68,7 @@ def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
     spans, start = [], None
     for place, character in enumerate(f"{text} "):
         space = character.isspace()
-        alone = characters or _is_punctuation(character) or _is_chinese(character)
+        alone = characters or is_word(character)
         if start is not None and (space or alone):
             spans.append((start, place))
             start = None
@@ -77,6 +77,11 @@ def word_spans(text: str, characters: bool = False) -> list[tuple[int, int]]:
         elif not space and start is None:
             start = place
     return spans
+
+
+def is_word(character: str) -> bool:
+    """Whether a character is a word by itself, whatever stands beside it."""
+    return _is_punctuation(character) or _is_chinese(character)
 
 
 def _is_punctuation(character: str) -> bool:

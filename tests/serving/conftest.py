@@ -39,9 +39,9 @@ def decided(model):
     return model
 
 
-def exported(folder, model, task):
+def exported(folder, model, task, **options):
     checkpoint = Checkpoint(decided(model), WordPieceTokenizer(VOCABULARY), CONFIG, task)
-    export_saved_model(folder, checkpoint)
+    export_saved_model(folder, checkpoint, **options)
     return checkpoint, folder
 
 
@@ -66,7 +66,8 @@ def pairs(tmp_path_factory):
 def pretrained(tmp_path_factory):
     """A pre-training model, of which the encoder is exported."""
     model = build_pretraining_model(CONFIG)
-    return exported(tmp_path_factory.mktemp("export") / "pretrained", model, None)
+    folder = tmp_path_factory.mktemp("export") / "pretrained"
+    return exported(folder, model, None, answers="embedding")
 
 
 @pytest.fixture(scope="session")

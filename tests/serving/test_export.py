@@ -21,12 +21,12 @@ from kbert import (
     WordPieceTokenizer,
     build_encoder,
     build_pretraining_model,
+    encoder_of,
     export_saved_model,
     save,
 )
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
-from kbert.serving import export
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask, TextExample
 from tests.serving.conftest import CONFIG, LABELS, VOCABULARY, decided, exported
@@ -129,7 +129,7 @@ def test_a_pretraining_model_exports_its_encoder(pretrained):
     outputs = loaded.signatures["serving_default"](text=tf.constant(["the film", "今天好"]))
     inputs = checkpoint.tokenizer(["the film", "今天好"])
     assert outputs["padding_mask"].numpy().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
-    expected = export.encoder_of(checkpoint)(inputs)
+    expected = encoder_of(checkpoint)(inputs)
     for name in ("sequence_output", "pooled_output"):
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
 
@@ -137,11 +137,12 @@ def test_a_pretraining_model_exports_its_encoder(pretrained):
 def test_a_masked_lm_alone_exports_what_it_has_learned(tmp_path):
     """It has no pooler, and none is made up: no signature answers `pooled_output`."""
     model = build_pretraining_model(CONFIG, objective="masked-lm")
-    _, folder = exported(tmp_path, model, None)
+    _, folder = exported(tmp_path, model, None, answers="embedding")
     signatures = tf.saved_model.load(folder / "1").signatures
     assert set(signatures["serving_default"].structured_outputs) == {
         "sequence_output",
         "padding_mask",
+        "embedding",
     }
     (answer,) = Predictor(folder).predict(["the film"])
     assert set(answer) == {"sequence_output", "embedding"}
@@ -279,7 +280,8 @@ def test_bfloat16_halves_the_weights_and_answers_alike(pretrained, tmp_path):
     save(tmp_path / "checkpoint", checkpoint)
     arguments = [str(tmp_path / "checkpoint"), "--output", str(tmp_path / "half")]
     try:
-        assert run_command("export", [*arguments, "--dtype", "bfloat16"]) == 0
+        arguments += ["--dtype", "bfloat16", "--answers", "embedding"]
+        assert run_command("export", arguments) == 0
     finally:
         keras.config.set_dtype_policy("float32")
     stored = [size_of(path / "1" / "variables") for path in (tmp_path / "half", folder)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def tokenizer(texts, seconds=None, sequence_length=None):
+def tokenizer(texts, seconds=None, sequence_length=None, special_tokens=False):
     """[CLS] words [SEP] (words [SEP]), cut at the end; every word's id is its length + 10."""
     rows = []
     for number, text in enumerate(texts):

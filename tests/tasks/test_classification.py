@@ -260,7 +260,7 @@ from kbert.tasks import TASKS
 from kbert.inference.answering import answer_features
 from kbert.tasks.classification import TextExample
 
-def tokenizer(texts, seconds=None, sequence_length=None):
+def tokenizer(texts, seconds=None, sequence_length=None, special_tokens=False):
     ids = np.array([[1, len(text), 2] for text in texts], "int32")
     return {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": 0 * ids + 1}
 

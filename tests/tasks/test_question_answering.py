@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from kbert.errors import DataError
-from kbert.inference.answering import answer_features
 from kbert.layers import IMPOSSIBLE
 from kbert.tasks import TASKS
 from kbert.tasks.question_answering import QuestionAnsweringTask
@@ -274,22 +273,6 @@ def test_objective_is_the_mean_of_two_cross_entropies():
     assert float(sums["exact"]) == 0.75
 
 
-def test_the_graph_answers_as_decode_does(model):
-    examples = [question("who", "he and she"), question("what is it", "it is a tree and a house")]
-    features = encode(OPEN, *examples)
-    answers = answer_features(OPEN, model, features, examples, 2)
-    for feature, answer in zip(features, answers, strict=True):
-        outputs = model({name: array[None] for name, array in feature.inputs.items()})
-        served = {
-            name: np.asarray(value)[0] for name, value in OPEN.serving_outputs(outputs).items()
-        }
-        window, best = feature.context, answer["nbest"][0]
-        assert window.starts[served["start"] - window.offset] == best["start"]
-        assert window.ends[served["end"] - window.offset] == best["end"]
-        assert served["score"] == pytest.approx(best["score"], rel=1e-4)
-        assert served["null_score"] == pytest.approx(answer["null_score"], abs=1e-5)
-
-
 WITHOUT_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
@@ -305,8 +288,6 @@ features = OPEN.encode(examples, Tokenizer())
 inputs, targets, weights = pad_batch(features, 16, 2)
 assert float(OPEN.objective(model(inputs), targets, weights)["loss"]) > 0
 answers = answer_features(OPEN, model, features, examples, 2)
-served = OPEN.serving_outputs(model(inputs))
-print(abs(float(served["null_score"][0]) - answers[0]["null_score"]))
 print(OPEN.metrics(answers, examples)["total"])
 """
 
@@ -327,5 +308,4 @@ def test_works_without_tensorflow():
         cwd=ROOT,
     )
     assert finished.returncode == 0, finished.stderr
-    difference, total = finished.stdout.split()
-    assert float(difference) < 1e-4 and total == "2"
+    assert finished.stdout.split() == ["2"]

@@ -87,8 +87,7 @@ def contributions_forward(model: "keras.Model", task: TextTask, steps: int = STE
 
     def answers(embedded, padding_mask):
         """F of every label: (batch, labels)."""
-        found = task.serving_outputs(behind([embedded, padding_mask], training=False))
-        return found["probabilities"] if "probabilities" in found else found["value"][:, None]
+        return _shown(task, behind([embedded, padding_mask], training=False))
 
     # Of a row only its own label counts: `chosen` is 1 there, else 0.
     gradient = gradient_of(lambda x, mask, chosen: answers(x, mask) * chosen)
@@ -111,6 +110,16 @@ def contributions_forward(model: "keras.Model", task: TextTask, steps: int = STE
         }
 
     return Forward(run)
+
+
+def _shown(task, outputs):
+    """The numbers that an answer shows: (batch, labels), of a regression (batch, 1)."""
+    from keras import ops
+
+    if task.name == "regression":
+        return task.mean + task.deviation * ops.cast(outputs["value"], "float32")
+    logits = ops.cast(outputs["logits"], "float32")
+    return ops.sigmoid(logits) if task.name == "multilabel" else ops.softmax(logits)
 
 
 def _mean_gradient(gradient, start, end, others, steps):

@@ -42,7 +42,7 @@ class Vectors(View):
         """{"embedding": (width,), "cut": whether the text lost its end}."""
         pooled = np.concatenate([outputs[0][mode] for mode in self.modes])
         vector = pooled if self.finish is None else self.finish(pooled[None])[0]
-        return {"embedding": vector.tolist(), "cut": features[0].cut}
+        return {"embedding": np.asarray(vector).tolist(), "cut": features[0].cut}
 
 
 def vectors_of(pooling: "Pooling", longest: int) -> Vectors:

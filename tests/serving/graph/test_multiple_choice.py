@@ -11,7 +11,7 @@ from apps.cli import run_command
 from kbert import Predictor
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
-from kbert.serving.choice_inputs import choice_inputs
+from kbert.serving.graph.multiple_choice import MultipleChoiceGraph
 from kbert.serving.http.app import application
 from kbert.tasks.readers.choice_files import ChoiceExample
 from kbert.text.tokenizer import as_strings
@@ -60,7 +60,7 @@ def padded(rows=EXAMPLES):
 
 def test_strings_become_the_task_s_own_inputs(choice):
     _, tokenizer, _, task = choice[0]
-    found = choice_inputs(tokenizer, **padded(), sequence_length=task.sequence_length)
+    found = MultipleChoiceGraph(task, tokenizer, None).inputs(**padded())
     assert found["token_ids"].shape == (5, 7, 12)
     for row, feature in enumerate(task.encode(EXAMPLES, tokenizer)):
         choices, length = feature.inputs["token_ids"].shape
@@ -83,7 +83,7 @@ def test_signatures_answer_as_the_keras_model(choice, expected):
         assert int(by_text["label"][row]) == wanted["label"]
         chosen = by_text["choice"][row].numpy().decode("utf-8", "surrogatepass")
         assert chosen == wanted["choice"]
-    inputs = choice_inputs(checkpoint.tokenizer, **padded(), sequence_length=12)
+    inputs = MultipleChoiceGraph(checkpoint.task, checkpoint.tokenizer, None).inputs(**padded())
     by_tokens = signatures["token_ids"](**inputs)
     assert set(by_text) - set(by_tokens) == {"choice"}
     for name, values in by_tokens.items():

@@ -1,0 +1,42 @@
+"""What the graph of an export computes: from strings to answers, a file for each kind of task.
+
+The numbers are those of `Task.decode`, which works in NumPy on one example; here they are computed
+for a batch in TensorFlow operations, in float64 too. tests/serving/test_one_answer.py compares.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kbert.serving.graph.base import Graph
+from kbert.serving.graph.multiple_choice import MultipleChoiceGraph
+from kbert.serving.graph.question_answering import QuestionAnsweringGraph
+from kbert.serving.graph.tagging import TaggingGraph
+from kbert.serving.graph.text_tasks import (
+    ClassificationGraph,
+    MultiLabelGraph,
+    RegressionGraph,
+)
+from kbert.serving.graph.untrained import EmbeddingGraph, FillMaskGraph
+
+# By the name of the task.
+GRAPHS: dict[str, type[Graph]] = {
+    "classification": ClassificationGraph,
+    "regression": RegressionGraph,
+    "multilabel": MultiLabelGraph,
+    "choice": MultipleChoiceGraph,
+    "tagging": TaggingGraph,
+    "qa": QuestionAnsweringGraph,
+    "embedding": EmbeddingGraph,
+    "fill-mask": FillMaskGraph,
+}
+
+
+def graph_of(task: Any, tokenizer: Any, forward: Callable[[dict], dict]) -> Graph:
+    """What answers a task's strings in a graph.
+
+    Args:
+        task: a `Task`, or what stands in its place where a model has none.
+        tokenizer: a WordPieceTokenizer.
+        forward: from the model's inputs to its outputs.
+    """
+    return GRAPHS[task.name](task, tokenizer, forward)
