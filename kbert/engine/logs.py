@@ -1,4 +1,4 @@
-"""Scalars and hyper-parameters for TensorBoard, written without TensorFlow.
+"""Scalars, curves, pictures and hyper-parameters for TensorBoard, written without TensorFlow.
 
 The records are TensorBoard's own, the file is ours: its writer imports TensorFlow wherever that is
 installed, and the writer of tensorboardX waits forever once the disk is full. Here a full disk is
@@ -11,10 +11,18 @@ import socket
 import time
 from collections.abc import Mapping
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.image import metadata as image
+from tensorboard.plugins.pr_curve import metadata as pr_curve
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+# Of a curve of precision and recall.
+_THRESHOLDS = 101
 
 
 class LogWriter:
@@ -36,6 +44,30 @@ class LogWriter:
         """Add a point to the curve of each name."""
         for name, value in values.items():
             self._add(scalar_pb(name, float(value)), step)
+
+    def image(self, step: int, name: str, png: bytes, width: int, height: int) -> None:
+        """A picture on the Images page."""
+        data = np.array([str(width).encode(), str(height).encode(), png], object)
+        self._tensor(step, name, data, image.create_summary_metadata(name, ""))
+
+    def precision_recall(
+        self, step: int, name: str, is_right: np.ndarray, probabilities: np.ndarray
+    ) -> None:
+        """A curve on the PR Curves page.
+
+        Args:
+            is_right: whether a label applies, (rows,).
+            probabilities: that it does, (rows,).
+        """
+        thresholds = np.linspace(0, 1, _THRESHOLDS)[:, None]
+        found, right = probabilities >= thresholds, np.asarray(is_right, bool)
+        hit, false = (found & right).sum(axis=1), (found & ~right).sum(axis=1)
+        missed = right.sum() - hit
+        rejected = (~right).sum() - false
+        precision, recall = hit / np.maximum(hit + false, 1), hit / max(right.sum(), 1)
+        # The order of tensorboard.plugins.pr_curve.metadata.
+        data = np.stack([hit, false, rejected, missed, precision, recall]).astype("float32")
+        self._tensor(step, name, data, pr_curve.create_summary_metadata(name, "", _THRESHOLDS))
 
     def hyperparameters(self, values: Mapping) -> None:
         """What the HParams page shows of this run; values that are None are left out."""
@@ -59,6 +91,11 @@ class LogWriter:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    def _tensor(self, step, name, data, metadata) -> None:
+        summary = Summary()
+        summary.value.add(tag=name, metadata=metadata, tensor=make_tensor_proto(data))
+        self._add(summary, step)
 
     def _add(self, summary, step: int) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))

@@ -11,6 +11,7 @@ from kbert.checkpoints.formats import load_any
 from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
+from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.errors import DataError
@@ -34,6 +35,7 @@ from kbert.finetuning.settings import (
 )
 from kbert.finetuning.training import Plan, Run, build_run
 from kbert.inference.answering import answer_features
+from kbert.metrics.plots import LabelProbabilities, confusions_png, frequent_labels
 from kbert.tasks.base import Task
 from kbert.tasks.readers.bad_rows import BadRowSettings
 
@@ -133,6 +135,8 @@ def finetune_on(
     with LogWriter(unfinished(output) / LOGS) as writer:
         best = _train(run, output, settings, plan, first_step, writer)
         _log_result(writer, best, settings, rows.task)
+    if not plan.silent:
+        draw_curves(unfinished(output) / LOGS)
     summary = {
         "task": rows.task.name,
         "from": "random weights" if plan.from_random else plan.checkpoint,
@@ -174,7 +178,8 @@ def _train(
 ) -> Best:
     """From a step to the end."""
     counter, steps_per_epoch = Counter(first_step, run.num_steps), len(run.batches)
-    model, tokens_of = _Model(run, output, settings.batch_size, writer), run.batches.num_tokens
+    model = _Model(run, output, settings.batch_size, writer, plan.silent)
+    tokens_of = run.batches.num_tokens
     best = BestEpoch(
         counter,
         steps_per_epoch,
@@ -203,11 +208,19 @@ def _train(
 class _Model:
     """The model of a run as it is, with its task as the last scores have tuned it."""
 
-    def __init__(self, run: Run, output: pathlib.Path, batch_size: int, writer: LogWriter):
+    def __init__(
+        self,
+        run: Run,
+        output: pathlib.Path,
+        batch_size: int,
+        writer: LogWriter,
+        silent: bool,
+    ):
         self.run = run
         self.output = output
         self.batch_size = batch_size
         self.writer = writer
+        self.silent = silent
         self.task = run.rows.task
 
     def score(self) -> dict:
@@ -218,7 +231,20 @@ class _Model:
             rows.task, model, self.run.held_out, rows.validation, self.batch_size
         )
         self.task = rows.task.tune(answers, rows.validation)
+        if self.task.has_plot:
+            self._show(self.task.label_probabilities(answers, rows.validation))
         return self.task.metrics(answers, rows.validation)
+
+    def _show(self, found: LabelProbabilities) -> None:
+        """The epoch's confusion matrix, and precision against recall, in TensorBoard."""
+        step = steps_done(self.run.trainer)
+        for number in frequent_labels(found):
+            name = f"held_out/{found.labels[number]}"
+            columns = found.is_right[:, number], found.probabilities[:, number]
+            self.writer.precision_recall(step, name, *columns)
+        picture = confusions_png(found) if found.exclusive and not self.silent else None
+        if picture is not None:
+            self.writer.image(step, "held_out/confusion_matrix", *picture)
 
     def keep(self, best: Best) -> None:
         """Write the model as the best so far."""

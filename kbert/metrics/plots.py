@@ -1,5 +1,6 @@
 """Pictures of scores, where matplotlib is installed."""
 
+import io
 import os
 import pathlib
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from kbert.files import check_writable, replacing
 from kbert.metrics.calibration import reliability
 
 FORMATS = (".png", ".svg", ".pdf")
+_DPI = 110
 # Curves in one picture that can be told apart.
-_MOST_CURVES = 10
+MOST_CURVES = 10
 # Labels of a confusion matrix whose numbers can be read.
 _MOST_NUMBERS = 20
 
@@ -59,7 +61,26 @@ def plot_labels(path: str | os.PathLike, found: LabelProbabilities) -> None:
     # No date in the file: the same answers make the same picture.
     nameless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with replacing(path) as file, matplotlib.rc_context({"svg.hashsalt": "kbert"}):
-        figure.savefig(file, format=suffix[1:], dpi=110, metadata=nameless[suffix])
+        figure.savefig(file, format=suffix[1:], dpi=_DPI, metadata=nameless[suffix])
+
+
+def confusions_png(found: LabelProbabilities) -> tuple[bytes, int, int] | None:
+    """The confusion matrix of exclusive labels: PNG, width, height; None without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    inches, stream = 4, io.BytesIO()
+    figure = Figure((inches, inches), layout="constrained")
+    _draw_confusions(figure.subplots(), found)
+    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
+    return stream.getvalue(), inches * _DPI, inches * _DPI
+
+
+def frequent_labels(found: LabelProbabilities) -> list[int]:
+    """The numbers of the labels with the most rows, as many as curves can be told apart."""
+    counts = found.is_right.sum(axis=0)
+    return [int(n) for n in np.argsort(-counts, kind="stable") if counts[n]][:MOST_CURVES]
 
 
 def confidences(found: LabelProbabilities) -> tuple[np.ndarray, np.ndarray]:
@@ -104,9 +125,7 @@ def _draw_reliability(axis, found):
 def _draw_precision_recall(axis, found):
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    # Those with the most rows, and no label that is right nowhere.
-    numbers = [n for n in np.argsort(-found.is_right.sum(axis=0), kind="stable")]
-    for n in [n for n in numbers if found.is_right[:, n].any()][:_MOST_CURVES]:
+    for n in frequent_labels(found):
         pair = found.is_right[:, n], found.probabilities[:, n]
         precision, recall, _ = precision_recall_curve(*pair)
         mean = average_precision_score(*pair)

@@ -13,6 +13,7 @@ from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, HeldOut, Progress, Saves, StopAtNaN
+from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
@@ -202,6 +203,7 @@ def _train(run, parts, settings, schedule, training_model, checkpoint, first_ste
             with saves.listening(), engine().xla_clusters():
                 _fit(training_model, part, here, callbacks)
             held_out = scored.scores if scored else {}
+    draw_curves(run / "logs")
     if not held_out and parts[-1].held_out is not None:  # Of a run that was finished already.
         sums = training_model.evaluate_sums(parts[-1].held_out)
         held_out = parts[-1].rows.objective.scores(sums)

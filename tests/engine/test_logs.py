@@ -2,7 +2,9 @@
 
 import os
 
+import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
@@ -27,6 +29,30 @@ def test_scalars_are_read_back(tmp_path):
     assert points["train/accuracy"] == [(10, 0.25)]
     metadata = events.SummaryMetadata("train/loss")
     assert metadata.plugin_data.plugin_name == "scalars"
+
+
+def test_pictures_and_curves_are_read_back(tmp_path):
+    is_right = np.array([True, False, True, True, False, False])
+    probabilities = np.array([0.9, 0.8, 0.55, 0.2, 0.1, 0.0])
+    with LogWriter(tmp_path) as writer:
+        writer.image(3, "held_out/matrix", b"\x89PNG", 2, 5)
+        writer.precision_recall(3, "held_out/good", is_right, probabilities)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (event,) = events.Tensors("held_out/matrix")
+    assert make_ndarray(event.tensor_proto).tolist() == [b"2", b"5", b"\x89PNG"]
+    assert events.SummaryMetadata("held_out/matrix").plugin_data.plugin_name == "images"
+    (event,) = events.Tensors("held_out/good")
+    found = make_ndarray(event.tensor_proto)
+    assert events.SummaryMetadata("held_out/good").plugin_data.plugin_name == "pr_curves"
+    for column in (0, 15, 50, 85):
+        # The counts at a threshold, and scikit-learn's scores of them.
+        answers = probabilities >= column / 100
+        hits = [answers & is_right, answers & ~is_right, ~answers & ~is_right, ~answers & is_right]
+        assert found[:4, column].tolist() == [hit.sum() for hit in hits]
+        precision, recall, _, _ = precision_recall_fscore_support(
+            is_right, answers, average="binary", zero_division=0
+        )
+        assert found[4:, column] == pytest.approx([precision, recall])
 
 
 def test_hyperparameters_are_read_back(tmp_path):
