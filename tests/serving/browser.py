@@ -57,19 +57,16 @@ def write_models(folder):
 
 
 class ServedModels:
-    """`kbert.serving.models.Models` of folders in either form, loaded when they are asked for."""
+    """`kbert.serving.models.Models` of folders in either form."""
 
     def __init__(self, folders):
-        self.folders = folders
-        self.loaded = {}
+        self.loaded = {name: load_served(folder) for name, folder in folders.items()}
 
     @property
     def names(self):
-        return list(self.folders)
+        return list(self.loaded)
 
     def get(self, name, version=None):
-        if name not in self.loaded:
-            self.loaded[name] = load_served(self.folders[name])
         return self.loaded[name]
 
     def watch(self, seconds):

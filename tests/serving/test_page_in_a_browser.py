@@ -56,7 +56,7 @@ class Page:
         self.url = url
         self.context = browser.new_context(viewport=viewport, locale="en-US", **options)
         self.tab = self.context.new_page()
-        self.tab.set_default_timeout(60_000)
+        self.tab.set_default_timeout(300_000)  # A slow machine is no fault.
         self.complaints, self.requests = [], []
         self.tab.on("console", self._heard)
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
