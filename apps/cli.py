@@ -14,6 +14,7 @@ from .parsing import Parser, restart_in_utf8
 COMMANDS = {
     "vocabulary": "train a WordPiece vocabulary from text files",
     "prepare": "turn text files into a token store",
+    "new": "write an encoder of random weights: a Transformer, LSTMs, convolutions, a bag",
     "pretrain": "pre-train BERT on a token store",
     "inspect": "print a checkpoint's configuration and parameters",
     "convert": "between kbert, Hugging Face, Google and keras-hub",

@@ -4,6 +4,7 @@
 """
 
 from kbert.checkpoints.conversion import ConversionSettings
+from kbert.checkpoints.new import NewEncoder
 from kbert.config import PublishedSize
 from kbert.corpus.settings import PreparationSettings, Recipe, VocabularySettings
 from kbert.finetuning.settings import (
@@ -35,6 +36,7 @@ settings' fields; a test compares them.
 TABLES = {
     "kbert vocabulary": (VocabularySettings,),
     "kbert prepare": (Recipe, PreparationSettings),
+    "kbert new": (NewEncoder,),
     "kbert pretrain": (NewModel, PretrainingSettings, Schedule),
     "kbert finetune, for every task": (
         FinetuningSettings,

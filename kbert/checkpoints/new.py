@@ -1,0 +1,102 @@
+"""A checkpoint that nothing has trained: an encoder of random weights, with vectors of words from a
+file if there is one."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from kbert.config import ACTIVATIONS, PRESETS, BertConfig, Variants
+from kbert.errors import DataError
+from kbert.files import check_folder_writable, locked
+from kbert.settings import Settings, setting
+from kbert.text.tokenizer_options import TokenizerOptions
+from kbert.text.vocabulary import load_vocabulary
+from kbert.text.word_vectors import read_word_vectors
+
+if TYPE_CHECKING:
+    from kbert.checkpoints.directory import Checkpoint  # Keras takes seconds to import.
+
+
+@dataclasses.dataclass(frozen=True)
+class NewEncoder(Variants, Settings):
+    """What a new encoder is."""
+
+    preset: str = setting("base", "its size", choices=PRESETS)
+    hidden_dim: int | None = setting(
+        None, "width, where it is not the preset's", unset="the preset's", at_least=1
+    )
+    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
+    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
+    lowercase: bool = setting(True, "read text in lower case, without accents")
+    seed: int = setting(0, "of the weights", at_least=0, at_most=2**32 - 1)
+    word_vectors: str | None = setting(
+        None,
+        "text file of GloVe or word2vec, as wide as the model: vectors of pieces that are words",
+        unset="none",
+        metavar="FILE",
+    )
+
+    def config(self, vocabulary_size: int) -> BertConfig:
+        """Raises `DataError` for what does not go together."""
+        changes = {"dropout": self.dropout, "attention_dropout": self.dropout}
+        changes |= {"activation": self.activation, **self.changes()}
+        if self.hidden_dim is not None:
+            changes |= {"hidden_dim": self.hidden_dim, "intermediate_dim": 4 * self.hidden_dim}
+        try:
+            return BertConfig.preset(self.preset, vocabulary_size, **changes)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+
+
+class _Tokenizer(NamedTuple):
+    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
+
+    vocabulary: list[str]
+    options: dict
+
+
+def write_new(
+    output: str | os.PathLike, vocabulary: str | os.PathLike, settings: NewEncoder
+) -> "tuple[Checkpoint, int]":
+    """Write an encoder of random weights with a vocabulary file.
+
+    Returns the checkpoint, and how many of its pieces have a vector of the file. Pieces without one
+    are drawn as large as those. Raises `DataError` for an output that holds something, and for
+    files that cannot be used.
+    """
+    import keras
+
+    from kbert.checkpoints.directory import Checkpoint, save
+    from kbert.models import build_encoder
+
+    check_folder_writable(output)
+    if os.path.exists(output) and os.listdir(output):
+        raise DataError(f"{output} must be a new or an empty folder.")
+    pieces = load_vocabulary(vocabulary)
+    config = settings.config(len(pieces))
+    vectors = {}
+    if settings.word_vectors is not None:
+        vectors = read_word_vectors(settings.word_vectors, pieces, config.hidden_dim)
+        if not vectors:
+            raise DataError(f"{settings.word_vectors} has no word of {vocabulary}.")
+    keras.utils.set_random_seed(settings.seed)
+    model = build_encoder(config)
+    if vectors:
+        table = model.get_layer("embedding").token_table
+        table.assign(_filled(keras.ops.convert_to_numpy(table), pieces, vectors))
+    options = dataclasses.asdict(TokenizerOptions(lowercase=settings.lowercase))
+    checkpoint = Checkpoint(model, _Tokenizer(pieces, options), config)
+    with locked(output):
+        save(output, checkpoint)
+    return checkpoint, len(vectors)
+
+
+def _filled(table, pieces, vectors):
+    """The table with the vectors that there are, and the others spread as these are."""
+    table = table * (np.std(list(vectors.values())) / np.std(table))
+    for index, piece in enumerate(pieces):
+        if piece in vectors:
+            table[index] = vectors[piece]
+    return table
