@@ -47,7 +47,7 @@ _NOT_SET = ("vocabulary_size", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Head(Settings):
+class _Head(Settings):
     """What stands above the tables of a recipe.
 
     Attributes:
@@ -65,7 +65,7 @@ class Head(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOutSettings(Settings):
+class _HeldOutSettings(Settings):
     """A score of the pre-training run itself, on held-out text."""
 
     metric: str = setting("masked_lm_loss", "a score's name in the run's log")
@@ -198,9 +198,9 @@ class _Reader:
 
     def recipe(self) -> Recipe:
         file = self.file
-        values = file.table((), (*_TOP, *_names(Head)))
+        values = file.table((), (*_TOP, *_names(_Head)))
         own = placed({name: value for name, value in values.items() if name not in _TOP}, ())
-        self.head = file.settings(Head, own, ())
+        self.head = file.settings(_Head, own, ())
         tasks = {name: self._task_table(name) for name in file.table(("tasks",))}
         variants = {name: self._variant(name, tasks) for name in file.table(("variants",))}
         if self.head.baseline not in variants:
@@ -304,10 +304,11 @@ class _Reader:
             raise self.file.error(keys, str(error)) from error
         longest = max(phase.sequence_length for phase in settings.phases())
         if longest > config.max_sequence_length:
+            known = config.max_sequence_length
             raise self.file.error(
-                keys, f"rows of {longest} tokens are longer than the {config.max_sequence_length} "
-                "positions of the model."
-            )  # fmt: skip
+                keys,
+                f"rows of {longest} tokens are longer than the {known} positions of the model.",
+            )
         return Pretraining(path, config, settings, schedule)
 
     def _task(self, name: str, table: dict, variant: Keys) -> Finetuning | Judging | HeldOut:
@@ -318,8 +319,8 @@ class _Reader:
             limit = self.file.settings(JudgeSettings, _of(JudgeSettings, own), keys).limit
             return Judging(self._file(own, "pairs", keys), limit)
         if table["kind"] == HELD_OUT:
-            self._check_names(own, _names(HeldOutSettings))
-            return HeldOut(self.file.settings(HeldOutSettings, own, keys).metric)
+            self._check_names(own, _names(_HeldOutSettings))
+            return HeldOut(self.file.settings(_HeldOutSettings, own, keys).metric)
         return self._finetuning(table["kind"], keys, variant)
 
     def _finetuning(self, kind: str, keys: Keys, variant: Keys) -> Finetuning:
@@ -345,11 +346,9 @@ class _Reader:
             choice = dataclasses.replace(choice, metric=checked_metric(task, choice.metric))
         except DataError as error:
             raise self.file.error(values["metric"][1], str(error)) from error
-        return Finetuning(
-            task, settings, rows, choice, start.from_random, self._train(values, keys),
-            self._file(values, "validation", keys) if "validation" in values else None,
-            self._file(values, "test", keys),
-        )  # fmt: skip
+        validation = self._file(values, "validation", keys) if "validation" in values else None
+        files = self._train(values, keys), validation, self._file(values, "test", keys)
+        return Finetuning(task, settings, rows, choice, start.from_random, *files)
 
     def _train(self, values: Placed, keys: Keys) -> tuple[pathlib.Path, ...]:
         files, where = values.get("train", ([], keys))

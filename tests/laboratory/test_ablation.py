@@ -213,3 +213,16 @@ def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, mon
         with pytest.raises(KeyboardInterrupt):
             run(recipe, tmp_path / "out")
     assert run(recipe, tmp_path / "out") == whole
+
+
+@pytest.mark.slow
+def test_two_workers_find_what_one_finds(tmp_path, tiny_store, monkeypatch):
+    """Each with its own threads, so that sums may round in another way."""
+    recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = [3]"))
+    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
+    one, two = (run(recipe, tmp_path / str(count), workers=count) for count in (1, 2))
+    assert two["cells_done"] == two["cells"] == 6
+    for name, task in two["tasks"].items():
+        for variant, found in task["variants"].items():
+            expected = one["tasks"][name]["variants"][variant]["mean"]
+            assert found["mean"] == pytest.approx(expected, abs=0.06), (name, variant)
