@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
 from kbert.laboratory.recipe import Finetuning, HeldOut, Pretraining, Recipe
-from kbert.laboratory.statistics import difference
+from kbert.laboratory.statistics import FEWEST, difference
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
 
@@ -52,10 +52,11 @@ def format_report(report: Mapping) -> str:
         f"# {report['title']}",
         "",
         f"{report['cells_done']} of {report['cells']} scores are there; seeds {seeds}.{source} "
-        f"Differences are to {report['baseline']}, of the same seeds, with a 95 % interval over "
-        "seeds and test rows. *Detectable* is the smallest true difference that would be found in "
-        "80 % of such experiments. *Verdict* compares the sign that was expected with the "
-        "interval: it is open where that holds 0. Of the intervals, 5 % miss the truth by chance.",
+        f"Differences are to {report['baseline']}, of the same seeds, from {FEWEST} on with a 95 % "
+        "interval over seeds and test rows. *Detectable* is the smallest true difference that "
+        "would be found in 80 % of such experiments. *Verdict* compares the sign that was expected "
+        "with the interval: it is open where that holds 0 or is missing. Of the intervals, 5 % "
+        "miss the truth by chance.",
         "",
         *_table(_budget(report)),
     ]
@@ -214,7 +215,7 @@ def _difference(compared: Mapping | None, found: Mapping) -> tuple[str, str]:
     """With its interval; and what is detectable."""
     if compared is None:
         return "", ""
-    names = ("mean", "low", "high") if compared["seeds"] > 1 else ("mean",)
+    names = ("mean",) if compared["low"] is None else ("mean", "low", "high")
     mean, *ends = (_number(compared[name], found, "+") for name in names)
     seen = compared["detectable"]
     interval = f" [{', '.join(ends)}]" if ends else ""
@@ -282,7 +283,7 @@ def _plot(report: Mapping, path: pathlib.Path) -> bool:
         for place, name in enumerate(names):
             own = found["variants"][name]
             if (compared := own["difference"]) is not None:
-                if compared["seeds"] > 1:
+                if compared["low"] is not None:
                     ends = [compared["low"] * factor, compared["high"] * factor]
                     axis.plot(ends, [place, place], color="C0")
                 axis.plot(compared["mean"] * factor, place, "o", color="C0")

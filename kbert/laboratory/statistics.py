@@ -13,6 +13,9 @@ from scipy import stats
 
 CONFIDENCE, POWER = 0.95, 0.8
 _DRAWS = 10_000
+# No mean of drawn seeds lies outside of their range, which holds the truth in 50 % of all cases for
+# two seeds, 88 % for four, 94 % for five.
+FEWEST = 5
 
 
 class Difference(NamedTuple):
@@ -21,7 +24,7 @@ class Difference(NamedTuple):
     Attributes:
         seeds: how many.
         mean: of the differences.
-        low, high: the 95 % interval; None of one seed.
+        low, high: the 95 % interval; None of fewer than five seeds.
         detectable: the smallest true difference that so many seeds and rows find with a
             probability of 80 % by a test at 5 %; None of one seed, and where nothing differs.
     """
@@ -76,13 +79,11 @@ def difference(
     """
     found, drawn = ours - baseline, ours_drawn - baseline_drawn
     seeds = len(found)
-    if seeds == 1:
-        return Difference(1, float(found[0]), None, None, None)
-    means = bootstrap(drawn)
-    low, high = np.quantile(means, _tails(seeds)) if means.any() else (0.0, 0.0)
-    return Difference(
-        seeds, float(found.mean()), float(low), float(high), detectable_difference(found, drawn)
-    )
+    low = high = None
+    if seeds >= FEWEST:
+        low, high = map(float, np.quantile(bootstrap(drawn), _tails(seeds)))
+    detectable = detectable_difference(found, drawn)
+    return Difference(seeds, float(found.mean()), low, high, detectable)
 
 
 def bootstrap(drawn: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
@@ -96,7 +97,7 @@ def bootstrap(drawn: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
 def detectable_difference(found: np.ndarray, drawn: np.ndarray) -> float | None:
     """Of paired differences (seeds,) and on drawn rows (seeds, resamples): see `Difference`."""
     seeds = len(found)
-    if not drawn.any():
+    if seeds < 2 or not drawn.any():
         return None
     of_seeds = found.var(ddof=1) / seeds
     of_rows = drawn.mean(axis=0).var(ddof=1) if drawn.shape[1] > 1 else 0.0

@@ -111,18 +111,19 @@ def test_variants_that_are_the_same_share_their_cells(tmp_path, tiny_store, pret
 
 def test_the_report(tmp_path, tiny_store, pretend):
     output = tmp_path / "out"
-    report = run(write_recipe(tmp_path, tiny_store), output)
+    recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = 5"))
+    report = run(recipe, output)
     words, loss = (report["tasks"][name]["variants"]["many"] for name in ("words", "loss"))
-    assert words["scores"] == {"0": pytest.approx(0.7), "1": pytest.approx(0.71)}
-    assert words["mean"] == pytest.approx(0.705)
-    assert words["standard_deviation"] == pytest.approx(0.00707, abs=1e-5)
+    assert words["scores"] == {str(seed): pytest.approx(0.7 + seed / 100) for seed in range(5)}
+    assert words["mean"] == pytest.approx(0.72)
+    assert words["standard_deviation"] == pytest.approx(0.01581, abs=1e-5)
     assert words["difference"]["mean"] == pytest.approx(0.2)
     assert (words["paper"], words["paper_difference"], words["expected"]) == (78.5, -1.5, "-")
     assert loss["difference"]["mean"] == pytest.approx(1.0)
     page = (output / "report.md").read_text()
-    assert "| many | 70.5 ± 0.7 (2) | +20.0 [+20.0, +20.0] |" in page
+    assert "| many | 72.0 ± 1.6 (5) | +20.0 [+20.0, +20.0] |" in page
     assert re.search(r"\| 78.5 \| -1.5 \| - \| contradicts \|", page)
-    assert "| many | 5.050 ± 0.071 (2) | +1.000 [+1.000, +1.000] |" in page
+    assert "| many | 5.200 ± 0.158 (5) | +1.000 [+1.000, +1.000] |" in page
     assert "| order | 50.0 | 50.0 |" in page
     assert (output / "differences.png").is_file()
 

@@ -85,6 +85,14 @@ def test_a_difference_is_paired():
     assert difference(baseline, drawn, baseline, drawn).sign == "0"
 
 
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_few_seeds_have_no_interval(seeds):
+    """Their range would hold the truth far less often than it says."""
+    found = difference(np.ones(seeds), np.ones((seeds, 1)), np.zeros(seeds), np.zeros((seeds, 1)))
+    assert found[:4] == (seeds, 1.0, None, None)
+    assert found.sign == "0"
+
+
 def test_one_seed_has_no_interval_and_shows_nothing():
     drawn = np.random.default_rng(7).normal(1.0, 0.1, size=(1, 500))
     found = difference(np.ones(1), drawn, np.zeros(1), np.zeros((1, 500)))
