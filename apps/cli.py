@@ -15,6 +15,7 @@ COMMANDS = {
     "vocabulary": "train a WordPiece vocabulary from text files",
     "prepare": "turn text files into a token store",
     "new": "write an encoder of random weights: a Transformer, LSTMs, convolutions, a bag",
+    "plan": "what a pre-training run would take, before it is run",
     "pretrain": "pre-train BERT on a token store",
     "inspect": "print a checkpoint's configuration and parameters",
     "convert": "between kbert, Hugging Face, Google and keras-hub",
@@ -33,7 +34,7 @@ COMMANDS = {
     "serve": "answer HTTP requests from a SavedModel",
     "playground": "try models on a page in the browser",
 }
-WITHOUT_KERAS = ("vocabulary", "score")
+WITHOUT_KERAS = ("vocabulary", "plan", "score")
 
 
 def module_of(command: str):

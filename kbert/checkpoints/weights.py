@@ -125,16 +125,27 @@ def check_size(
 def load_weights(path: str | os.PathLike, model: keras.Model) -> None:
     """Fill a model with the weights of a file.
 
+    Raises as `map_weights` does; the model is then as before.
+    """
+    weights = model_weights(model)
+    for name, array in map_weights(path, weights).items():
+        weights[name].assign(array)
+
+
+def map_weights(
+    path: str | os.PathLike, weights: Mapping[str, keras.Variable]
+) -> Mapping[str, np.ndarray]:
+    """The array in a file for each weight, mapped into memory.
+
     Raises `DataError`, naming them, for weights that are missing, unknown, of another shape, no
-    floating-point numbers, or not finite, and where all of them are 0; the model is then as before.
+    floating-point numbers, or not finite, and where all of them are 0.
     """
     with read_arrays(path) as file:
-        weights = model_weights(model)
         check_arrays(path, file, weights)
-        if not any(map_array(path, name).any() for name in weights):
-            raise DataError(f"The weights in {path} are all 0.")
-        for name, weight in weights.items():
-            weight.assign(map_array(path, name))
+    arrays = {name: map_array(path, name) for name in weights}
+    if not any(array.any() for array in arrays.values()):
+        raise DataError(f"The weights in {path} are all 0.")
+    return arrays
 
 
 def check_arrays(path: str | os.PathLike, file, variables: Mapping[str, keras.Variable]) -> None:

@@ -14,6 +14,7 @@ import keras
 from tqdm import tqdm
 
 from kbert.engine.logs import LogWriter
+from kbert.engine.workers import any_worker
 from kbert.errors import Stopped, TrainingError
 
 # In tqdm's words; the postfix comes with a comma.
@@ -224,6 +225,8 @@ class HeldOut(keras.callbacks.Callback):
 class Saves(keras.callbacks.Callback):
     """Saves every so many steps, at the end, and before it stops at SIGTERM or Ctrl-C.
 
+    All workers stop after the step in which one of them hears a signal.
+
     Args:
         save: writes the state after the current step.
         counter: of the run.
@@ -241,7 +244,9 @@ class Saves(keras.callbacks.Callback):
         self.stopped_by: signal.Signals | None = None
 
     def on_train_batch_end(self, batch, logs=None):
-        stops = self.stopped_by is not None
+        stops = any_worker(self.stopped_by is not None)
+        if stops and self.stopped_by is None:
+            self.stopped_by = signal.SIGTERM
         if stops or self.counter.due(self.every):
             self.save()
         if stops:

@@ -1,4 +1,4 @@
-"""Which devices train: the only file that knows MirroredStrategy."""
+"""Which devices train: the only file that knows MirroredStrategy and its form of many machines."""
 
 import contextlib
 import functools
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from kbert.engine.cluster import cluster, meet
 from kbert.engine.freed_memory import keep_freed_memory
+from kbert.errors import DataError
 from kbert.tensorflow_start import CPU_CLUSTERS
 
 
@@ -15,10 +17,15 @@ from kbert.tensorflow_start import CPU_CLUSTERS
 def strategy() -> tf.distribute.Strategy:
     """All visible GPUs through MirroredStrategy; one GPU, or the CPU, without it.
 
+    Of a cluster's worker it is MultiWorkerMirroredStrategy, once all workers have met.
     Several logical CPU devices count as devices too, so that many replicas can be tried anywhere.
     Always the same one: a second MirroredStrategy would number its all-reduces from the beginning
     again, and TensorFlow take them for those of the first.
+
+    Raises `DataError` where workers do not meet, or TensorFlow has computed before they could.
     """
+    if cluster().count > 1:
+        return _of_all_workers()
     for kind in ("GPU", "CPU"):
         devices = tf.config.list_logical_devices(kind)
         if len(devices) > 1:
@@ -28,6 +35,17 @@ def strategy() -> tf.distribute.Strategy:
         if devices:
             return tf.distribute.get_strategy()
     raise RuntimeError("TensorFlow sees no device.")
+
+
+def _of_all_workers() -> tf.distribute.Strategy:
+    meet(cluster())
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise DataError(
+            "The workers of a cluster must meet before TensorFlow computes anything. Read the "
+            f"model that the run starts from after kbert.engine.devices.strategy(). ({error})"
+        ) from error
 
 
 def compile_whole_step() -> bool:

@@ -1,16 +1,34 @@
 """What trains on JAX: the train step, batches from threads, data parallelism over devices."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 
+from kbert.engine.cluster import cluster, meet
 from kbert.engine.optimizers import BertAdam as Adam
 from kbert.engine.training_model import GROWTH_STEPS, BaseTrainingModel
+from kbert.errors import DataError
 
-__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices", "xla_clusters"]
+__all__ = [
+    "Adam",
+    "TrainingModel",
+    "WORKER_LOST",
+    "as_dataset",
+    "compile_whole_step",
+    "devices",
+    "sum_over_workers",
+    "xla_clusters",
+]
+
+# What is raised where another worker of a cluster does not answer any more.
+WORKER_LOST = (jax.errors.JaxRuntimeError,)
+_HEARTBEAT = 30  # Seconds after which a worker that says nothing has gone.
 
 
 class TrainingModel(BaseTrainingModel):
@@ -55,7 +73,7 @@ class TrainingModel(BaseTrainingModel):
         trainable = [variable.value for variable in self.trainable_variables]
         totals = {}
         for index in range(len(dataset)):
-            for name, value in self._score(trainable, dataset[index]).items():
+            for name, value in self._score(trainable, _on_devices(dataset[index])).items():
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals
 
@@ -116,6 +134,7 @@ class TrainingModel(BaseTrainingModel):
 class Batches(keras.utils.PyDataset):
     """`batch(start)` and the `num_batches - 1` after it, in order, drawn ahead by threads.
 
+    Of a cluster's worker: its share of the rows of each.
     Whether the shapes of batches are fixed makes no difference: XLA compiles each.
     """
 
@@ -133,25 +152,72 @@ class Batches(keras.utils.PyDataset):
         return self.length
 
     def __getitem__(self, index):
-        return self.batch(self.start + index)
+        batch = self.batch(self.start + index)
+        return jax.tree.map(lambda array: array[cluster().share(len(array))], batch)
 
 
 as_dataset = Batches
 
 
 class Devices:
-    """All visible devices, each with a share of every batch (keras.distribution.DataParallel)."""
+    """All visible devices, each with a share of every batch (keras.distribution.DataParallel).
+
+    Of a cluster's worker: those of all workers, once they have met. Raises `DataError` where they
+    do not, or JAX has computed before they could.
+    """
 
     def __init__(self):
+        if cluster().count > 1:
+            _join()
         self.num_replicas_in_sync = len(jax.devices())
         if self.num_replicas_in_sync > 1:
-            keras.distribution.set_distribution(keras.distribution.DataParallel())
+            # The batches are a worker's share already.
+            distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+            keras.distribution.set_distribution(distribution)
 
     def scope(self):
         return contextlib.nullcontext()
 
 
-devices = Devices
+@functools.cache
+def devices() -> Devices:
+    """The devices of this process, always the same."""
+    return Devices()
+
+
+def _join():
+    """Make this process one of the cluster's for JAX; the chief's port is the coordinator's."""
+    meet(cluster())
+    try:
+        jax.distributed.initialize(
+            cluster().addresses[0],
+            cluster().count,
+            cluster().index,
+            heartbeat_timeout_seconds=_HEARTBEAT,
+        )
+    except RuntimeError as error:
+        raise DataError(
+            "The workers of a cluster must meet before JAX computes anything. Read the model that "
+            f"the run starts from after kbert.engine.jax.devices(). ({error})"
+        ) from error
+
+
+def _on_devices(data):
+    """A batch, of which this worker has its share, divided among the devices of all."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return data
+
+    def divided(array):
+        layout = distribution.get_data_layout(array.shape).backend_layout
+        return jax.make_array_from_process_local_data(layout, array)
+
+    return jax.tree.map(divided, data)
+
+
+def sum_over_workers(numbers: np.ndarray) -> np.ndarray:
+    """The sum of an int32 array, (numbers,), over all workers of a cluster."""
+    return multihost_utils.process_allgather(numbers).sum(axis=0, dtype="int32")
 
 
 def compile_whole_step() -> bool:

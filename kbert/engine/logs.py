@@ -26,17 +26,13 @@ _THRESHOLDS = 101
 
 
 class LogWriter:
-    """One run's folder for TensorBoard; each writer adds a file of its own.
+    """One run's folder for TensorBoard; each writer adds a file of its own. None keeps nothing.
 
     A context manager: the file is closed at the block's end.
     """
 
-    def __init__(self, folder: str | os.PathLike):
-        folder = pathlib.Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads the files of a folder in the order of their names.
-        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
-        self._file = open(folder / name, "xb")
+    def __init__(self, folder: str | os.PathLike | None):
+        self._file = open(os.devnull, "wb") if folder is None else _new_file(pathlib.Path(folder))
         self._records = RecordWriter(self._file)
         self._write(Event(file_version="brain.Event:2", wall_time=time.time()))
 
@@ -102,3 +98,10 @@ class LogWriter:
 
     def _write(self, event: Event) -> None:
         self._records.write(event.SerializeToString())
+
+
+def _new_file(folder: pathlib.Path):
+    folder.mkdir(parents=True, exist_ok=True)
+    # TensorBoard reads the files of a folder in the order of their names.
+    name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+    return open(folder / name, "xb")

@@ -10,7 +10,14 @@ import shutil
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, checked, write
-from kbert.checkpoints.weights import check_arrays, load_weights, read_arrays, write_arrays
+from kbert.checkpoints.weights import (
+    check_arrays,
+    map_weights,
+    model_weights,
+    read_arrays,
+    write_arrays,
+)
+from kbert.engine.workers import array_of_chief, by_chief
 from kbert.errors import DataError
 from kbert.files import replacing_folder
 
@@ -18,6 +25,7 @@ STEPS = "steps"
 STATE = "training.safetensors"
 
 
+@by_chief
 def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
     """Write the state after the current step and drop all but the newest `keep`."""
     training_model.synchronise()
@@ -44,25 +52,35 @@ def saved_steps(run: pathlib.Path) -> list[pathlib.Path]:
 
 
 def resume(run: pathlib.Path, training_model) -> tuple[int, list[str]]:
-    """Load the newest save that reads back whole.
+    """Load the newest save that reads back whole, in all workers the chief's.
 
     Returns the number of steps done, 0 where there is no save, and a sentence for each newer save
     that is damaged.
     """
-    complaints = []
-    for folder in reversed(saved_steps(run)):
-        try:
-            _restore(folder, training_model)
-            return steps_done(training_model), complaints
-        except (DataError, OSError) as error:
-            complaints.append(f"{folder} cannot be resumed: {error}")
-    if complaints:
-        raise DataError(" ".join(complaints))
-    return 0, complaints
+    arrays = {}
+
+    @by_chief
+    def read_newest():
+        complaints = []
+        for folder in reversed(saved_steps(run)):
+            try:
+                arrays.update(_read(folder, training_model))
+                return True, complaints
+            except (DataError, OSError) as error:
+                complaints.append(f"{folder} cannot be resumed: {error}")
+        if complaints:
+            raise DataError(" ".join(complaints))
+        return False, complaints
+
+    found, complaints = read_newest()
+    variables = model_weights(training_model.model) | _state(training_model)
+    for name, variable in variables.items() if found else ():
+        variable.assign(array_of_chief(arrays.get(name), variable))
+    return steps_done(training_model), complaints
 
 
-def _restore(folder: pathlib.Path, training_model) -> None:
-    """Nothing is changed unless all of a save is what was written, and fits."""
+def _read(folder: pathlib.Path, training_model) -> dict:
+    """The arrays of a save. Raises DataError unless all are what was written, and fit."""
     state, path = _state(training_model), checked(folder, STATE)
     with read_arrays(path) as file:
         if set(file.keys()) != set(state):
@@ -71,9 +89,8 @@ def _restore(folder: pathlib.Path, training_model) -> None:
         arrays = {name: file.get_tensor(name) for name in state}
     if int(arrays["data_step"]) != int(folder.name):
         raise DataError(f"{path} is of step {int(arrays['data_step'])}, and not of its folder's.")
-    load_weights(checked(folder, "model.safetensors"), training_model.model)
-    for name, variable in state.items():
-        variable.assign(arrays[name])
+    weights = model_weights(training_model.model)
+    return arrays | map_weights(checked(folder, "model.safetensors"), weights)
 
 
 def _state(training_model) -> dict:

@@ -1,18 +1,32 @@
 """What trains on TensorFlow: the train step under any strategy, batches drawn ahead."""
 
+import functools
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kbert.engine.cluster import cluster
 from kbert.engine.devices import compile_whole_step, xla_clusters
 from kbert.engine.devices import strategy as devices
 from kbert.engine.fused_adam import FusedBertAdam as Adam
 from kbert.engine.optimizers import BertAdam
 from kbert.engine.training_model import GROWTH_STEPS, BaseTrainingModel
 
-__all__ = ["Adam", "TrainingModel", "as_dataset", "compile_whole_step", "devices", "xla_clusters"]
+__all__ = [
+    "Adam",
+    "TrainingModel",
+    "WORKER_LOST",
+    "as_dataset",
+    "compile_whole_step",
+    "devices",
+    "sum_over_workers",
+    "xla_clusters",
+]
+
+# What is raised where another worker of a cluster does not answer any more.
+WORKER_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 
 
 class TrainingModel(BaseTrainingModel):
@@ -37,6 +51,46 @@ class TrainingModel(BaseTrainingModel):
 
     def compile(self, optimizer):
         super().compile(optimizer, jit_compile=False)
+
+    def fit(self, x, **kwargs):
+        """Train on what `as_dataset` gives."""
+        return super().fit(self._on_devices(x), **kwargs)
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Nothing: the model is built, and Keras would compute with a batch of several workers."""
+
+    def _make_function(self, step_function):
+        """A step on an iterator's next batch: Keras's, without its mean over the replicas.
+
+        The logs are sums over all replicas, the same in each; Keras's mean fails on several
+        workers.
+        """
+        strategy = self.distribute_strategy
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def step(data):
+            logs = strategy.run(step_function, args=(data,))
+            return {
+                name: strategy.experimental_local_results(value)[0] for name, value in logs.items()
+            }
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def next_step(iterator):
+            return step(iterator.get_next())
+
+        def function(iterator):
+            in_graph = isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator)
+            return next_step(iterator) if in_graph else step(next(iterator))
+
+        return function
+
+    def _on_devices(self, dataset):
+        """The dataset with each batch divided among the devices of this worker."""
+        strategy = self.distribute_strategy
+        if cluster().count == 1:
+            return strategy.experimental_distribute_dataset(dataset)
+        here = strategy.num_replicas_in_sync // cluster().count
+        return strategy.distribute_datasets_from_function(lambda _: divided(dataset, here))
 
     def train_step(self, data):
         gradients, sums = self._sum_over_devices(self._batch(data))
@@ -70,7 +124,7 @@ class TrainingModel(BaseTrainingModel):
         """The objective's sums over all batches of a dataset: means, where all weights sum to 1."""
         strategy = self.distribute_strategy
         totals = {}
-        for data in strategy.experimental_distribute_dataset(dataset):
+        for data in self._on_devices(dataset):
             for name, value in self._score(data).items():
                 value = strategy.experimental_local_results(value)[0]
                 totals[name] = totals.get(name, 0.0) + float(value)
@@ -155,6 +209,8 @@ def as_dataset(
 ) -> tf.data.Dataset:
     """A dataset of `batch(start), ..., batch(start + num_batches - 1)`, in this order.
 
+    Of a cluster's worker: its share of the rows of each.
+
     Args:
         batch: a function of the batch's number that gives a structure of NumPy arrays, of the same
             structure, types and ranks each time. It is called from several threads.
@@ -163,14 +219,18 @@ def as_dataset(
         fixed_shapes: whether all batches have the shapes of the first; else their sizes are unknown
             to the graph.
     """
+
+    def share(arrays):
+        """This worker's rows of each array, in a list."""
+        arrays = map(np.asarray, tf.nest.flatten(arrays))
+        return [array[cluster().share(len(array))] for array in arrays]
+
     example = batch(start)
-    flat = tf.nest.flatten(example)
+    flat = share(example)
 
     def draw(number):
         arrays = tf.numpy_function(
-            lambda n: [np.asarray(a) for a in tf.nest.flatten(batch(int(n)))],
-            [number],
-            [array.dtype for array in flat],
+            lambda n: share(batch(int(n))), [number], [array.dtype for array in flat]
         )
         for array, like in zip(arrays, flat, strict=True):
             array.set_shape(like.shape if fixed_shapes else [None] * like.ndim)
@@ -178,3 +238,35 @@ def as_dataset(
 
     numbers = tf.data.Dataset.range(start, start + num_batches)
     return numbers.map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def divided(dataset: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+    """The dataset with so many equal parts of each batch in the place of the batch."""
+    if parts == 1:
+        return dataset
+    return dataset.map(
+        lambda *batch: tf.nest.map_structure(lambda x: tf.stack(tf.split(x, parts)), batch)
+    ).unbatch()
+
+
+def sum_over_workers(numbers: np.ndarray) -> np.ndarray:
+    """The sum of an int32 array, (numbers,), over all workers of a cluster."""
+    totals = devices().experimental_local_results(_sum_over_workers()(numbers.astype("int64")))
+    return totals[0].numpy().astype("int32")
+
+
+@functools.cache
+def _sum_over_workers():
+    # On a GPU 32 bits of a whole number would stay in the memory of the CPU.
+    @tf.function(input_signature=[tf.TensorSpec([None], "int64")], autograph=False)
+    def total(numbers):
+        def contribution():
+            replica = tf.distribute.get_replica_context()
+            here = replica.num_replicas_in_sync // cluster().count
+            is_first = replica.replica_id_in_sync_group % here == 0
+            own = tf.where(is_first, numbers, tf.zeros_like(numbers))
+            return replica.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+        return devices().run(contribution)
+
+    return total

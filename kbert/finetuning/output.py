@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy, write
 from kbert.claim import claim, unfinished
+from kbert.engine.workers import by_chief
 from kbert.errors import DataError
 from kbert.files import read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import Best
@@ -46,6 +47,7 @@ def check_output(
     return output
 
 
+@by_chief
 def claim_run(output: pathlib.Path, request: Mapping[str, Mapping], overwrite: bool) -> None:
     """Begin a run, or go on with one that was asked for the same.
 
@@ -61,6 +63,7 @@ def claim_run(output: pathlib.Path, request: Mapping[str, Mapping], overwrite: b
         claim(work, request)
 
 
+@by_chief
 def keep_best(output: pathlib.Path, checkpoint: Checkpoint, best: Best) -> None:
     """Write the best checkpoint so far, in the place of the one before."""
     with replacing_folder(unfinished(output) / _BEST) as folder:
@@ -68,12 +71,14 @@ def keep_best(output: pathlib.Path, checkpoint: Checkpoint, best: Best) -> None:
         write_json(folder / _SCORES, best._asdict())
 
 
+@by_chief
 def best_so_far(output: pathlib.Path) -> Best | None:
     """The best epoch that an interrupted run kept; None before the first."""
     file = unfinished(output) / _BEST / _SCORES
     return Best(**read_object(file)) if file.is_file() else None
 
 
+@by_chief
 def finish(output: pathlib.Path, summary: Mapping, kept: bool = True) -> None:
     """Put what a run has made in the place of its output, and end the run.
 

@@ -14,8 +14,8 @@ from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
+from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError
-from kbert.files import locked
 from kbert.finetuning.best_epoch import Best, BestEpoch
 from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import (
@@ -99,7 +99,7 @@ def finetune(
     settings = settings or FinetuningSettings()
     choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite)
-    with locked(output):
+    with together(output):
         start = load_any(checkpoint)
         rows = read_rows(
             task,
@@ -132,7 +132,7 @@ def finetune_on(
     for complaint in complaints:
         print(complaint)
     began = time.monotonic()
-    with LogWriter(unfinished(output) / LOGS) as writer:
+    with LogWriter(only_chief(unfinished(output) / LOGS)) as writer:
         best = _train(run, output, settings, plan, first_step, writer)
         _log_result(writer, best, settings, rows.task)
     if not plan.silent:
@@ -223,6 +223,7 @@ class _Model:
         self.silent = silent
         self.task = run.rows.task
 
+    @by_chief
     def score(self) -> dict:
         """The scores on the held-out rows, on which the task is tuned."""
         self.run.trainer.synchronise()

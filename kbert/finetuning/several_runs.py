@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
 from kbert.checkpoints.formats import load_any
 from kbert.claim import unfinished
+from kbert.engine.cluster import VARIABLE, cluster
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
@@ -83,6 +84,10 @@ def finetune_several(
     Raises DataError for input that does not fit, and for an output that holds other runs;
     TrainingError where no run has a score.
     """
+    if cluster().count > 1:
+        raise DataError(
+            f"Several runs do not need {VARIABLE}: give each machine other runs, without it."
+        )
     choice = EpochChoice(checked_metric(task, metric), patience)
     request = {
         "task": {"name": task.name, **task.to_json()},

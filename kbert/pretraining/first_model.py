@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kbert.checkpoints.directory import load_model
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
+from kbert.engine.backend import engine
 from kbert.errors import DataError
 from kbert.pretraining.settings import NewModel
 from kbert.text.vocabulary import load_vocabulary
@@ -38,6 +39,7 @@ def first_model(
             return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
         if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
             raise DataError(f"{start} and {store.path} must have the same vocabulary.")
+        engine().devices()  # Before anything is computed.
         model, config, _ = load_model(start)
         return dataclasses.replace(config, **changes), model
     except ValueError as error:

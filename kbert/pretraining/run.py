@@ -19,8 +19,8 @@ from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.engine.training_model import check_divides
+from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError, TrainingError
-from kbert.files import locked
 from kbert.pretraining.initialization import check_starts_from_corpus, start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.base import Objective
@@ -57,12 +57,12 @@ def pretrain(
     _check(store, config, settings)
     objective = settings.built(store)
     objective.check(config)
-    parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
-    set_precision(settings.precision)
-    devices = engine().devices()
-    for phase in settings.phases():
-        check_divides(phase.batch_size, settings.accumulate, devices.num_replicas_in_sync)
-    with locked(run):
+    with together(run):
+        devices = engine().devices()
+        for phase in settings.phases():
+            check_divides(phase.batch_size, settings.accumulate, devices.num_replicas_in_sync)
+        parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
+        set_precision(settings.precision)
         claim(run, store, config, settings)
         keras.utils.set_random_seed(settings.seed)
         with devices.scope():
@@ -76,7 +76,7 @@ def pretrain(
         for complaint in complaints:
             print(complaint)
         held_out = _train(run, parts, settings, schedule, training_model, checkpoint, first_step)
-        save(run, checkpoint)
+        by_chief(save)(run, checkpoint)
     return {"first_step": first_step, "steps": steps_done(training_model), "held_out": held_out}
 
 
@@ -190,7 +190,7 @@ def _train(run, parts, settings, schedule, training_model, checkpoint, first_ste
         least = parts[0].rows.examples.least_documents
         print(f"Not scored: the store holds out fewer than {least} documents.")
     held_out = {}
-    with LogWriter(run / "logs") as writer:
+    with LogWriter(only_chief(run / "logs")) as writer:
         hyperparameters = {**checkpoint.config.to_dict(), **dataclasses.asdict(settings)}
         writer.hyperparameters(hyperparameters)
         for part in [part for part in parts if first_step < part.phase.end_step]:
@@ -198,7 +198,7 @@ def _train(run, parts, settings, schedule, training_model, checkpoint, first_ste
             callbacks, scored, saves = _callbacks(
                 run, part, settings, schedule, training_model, checkpoint, writer, here
             )
-            if schedule.profile and here == first_step:
+            if schedule.profile and here == first_step and only_chief(run):
                 callbacks.append(_profiler(run, schedule))
             with saves.listening(), engine().xla_clusters():
                 _fit(training_model, part, here, callbacks)

@@ -7,11 +7,13 @@ from kbert.claim import FILE, differences
 from kbert.claim import claim as claim_folder
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
+from kbert.engine.workers import by_chief
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.pretraining.settings import PretrainingSettings
 
 
+@by_chief
 def claim(
     run: pathlib.Path, store: TokenStore, config: BertConfig, settings: PretrainingSettings
 ) -> None:

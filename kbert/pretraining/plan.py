@@ -1,0 +1,243 @@
+"""What a pre-training run takes, before it is run: operations, hours, memory, input, money.
+
+Operations are those of the matrix products, forward and twice that backward (Kaplan et al., arXiv
+2001.08361, section 2.1: 6 for each weight and token), with the products of attention beside them
+(Chowdhery et al., arXiv 2204.02311, appendix B: 12 x layers x width x length for a token). What
+rematerialisation computes again is time, not work that counts.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from kbert.config import BertConfig
+from kbert.pretraining.settings import Phase, PretrainingSettings
+from kbert.settings import Settings, setting
+
+# Peak rates of one chip, floating-point operations a second in 16 bits without sparsity, by their
+# makers' data sheets.
+CHIPS = {
+    "h100": 989e12,
+    "h200": 989e12,
+    "a100": 312e12,
+    "a6000": 155e12,
+    "v100": 125e12,
+    "l4": 121e12,
+    "t4": 65e12,
+    "tpu-v2": 45e12,
+}
+_FLOAT32, _FLOAT16 = 4, 2  # Bytes.
+# A weight, its gradient, Adam's mean and square; and its copy in 16 bits.
+_STATE_BYTES, _COPY_BYTES = 4 * _FLOAT32, _FLOAT16
+# Fitted to the table "Memory" of docs/benchmarks.md: bytes in a block for each hidden value of a
+# position, and for each score of attention; and, with rematerialisation, for each hidden value that
+# is kept, and how many blocks are in memory at once.
+_HIDDEN_BYTES, _SCORE_BYTES = 68, 3
+_KEPT_BYTES, _BLOCKS_AT_ONCE = 5, 2.2
+_LOGIT_BYTES = 6  # In 16 bits, and their softmax in 32.
+_AGAIN = 4 / 3  # A second forward pass beside forward and backward.
+# Of the table "Text" of docs/benchmarks.md: tokens that one thread draws in a second, in rows of
+# 128; longer ones are drawn faster. A run has two threads.
+MEASURED_INPUT = 2 * 5.8e6
+_SENTENCE_TOKENS = 25  # About as many as a sentence has; its place in a store takes 8 bytes.
+_EPOCHS = 40  # The paper's (arXiv 1810.04805, appendix A.2).
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine(Settings):
+    """What a run is to run on."""
+
+    devices: int = setting(1, "chips, over all machines", at_least=1)
+    chip: str = setting("h100", "kind of the chips", choices=CHIPS)
+    utilisation: float = setting(
+        0.35, "share of the chips' peak rate that the products reach", above=0, at_most=1
+    )
+    price: float | None = setting(None, "of one chip for an hour", unset="none", at_least=0)
+    vocabulary_size: int = setting(30_522, "pieces", at_least=1)
+    corpus_tokens: int | None = setting(
+        None, "tokens of the text", unset="a 40th of what is drawn, as in the paper", at_least=1
+    )
+
+    def rate(self) -> float:
+        """Operations a second."""
+        return self.devices * CHIPS[self.chip] * self.utilisation
+
+
+class Plan(NamedTuple):
+    """The estimate of a run.
+
+    Attributes:
+        tokens: drawn over the run, padding included.
+        flop: operations of the products over the run.
+        hours: of the run.
+        step_seconds: of a step of each phase.
+        memory: bytes of one device, without and with rematerialisation, in the phase that takes
+            most.
+        store_bytes: of the token store.
+        input_rate: tokens a second that the rows must come with, in the phase that takes most.
+        cost: of the chips; None without a price.
+    """
+
+    steps: int
+    parameters: int
+    tokens: int
+    flop: float
+    hours: float
+    step_seconds: list[float]
+    memory: tuple[float, float]
+    store_bytes: int
+    input_rate: float
+    cost: float | None
+
+
+class Published(NamedTuple):
+    """A run of others, how long it took and on what.
+
+    Attributes:
+        settings: its rows, of BERT-base; None where they, or the model, are others.
+    """
+
+    name: str
+    source: str
+    settings: PretrainingSettings | None
+    devices: int
+    chip: str
+    hours: float
+
+
+PUBLISHED = (
+    Published(
+        "BERT-base, the paper",
+        "arXiv 1810.04805, appendix A.2",
+        PretrainingSettings(num_steps=1_000_000, batch_size=256, then="900000:256x512"),
+        16,
+        "tpu-v2",
+        96.0,
+    ),
+    Published(
+        "BERT-base, MosaicML",
+        "arXiv 2312.17482, and the recipe in its repository",
+        PretrainingSettings(num_steps=70_000, batch_size=4096, masking_rate=0.3),
+        8,
+        "a100",
+        11.5,
+    ),
+    Published("MosaicBERT-base, 79.6 GLUE", "arXiv 2312.17482, abstract", None, 8, "a100", 1.13),
+    Published("cramming", "arXiv 2212.14034", None, 1, "a6000", 24.0),
+)
+
+
+def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) -> Plan:
+    """What a run of these settings takes on a machine."""
+    phases = settings.phases()
+    again = _AGAIN if settings.rematerialize else 1
+    seconds = [
+        again * step_flop(config, phase, settings.masking_rate) / machine.rate() for phase in phases
+    ]
+    hours = (
+        sum((p.end_step - p.first_step) * s for p, s in zip(phases, seconds, strict=True)) / 3600
+    )
+    tokens = sum((p.end_step - p.first_step) * _tokens(p) for p in phases)
+    return Plan(
+        steps=settings.num_steps,
+        parameters=_parameters(config),
+        tokens=tokens,
+        flop=run_flop(config, settings),
+        hours=hours,
+        step_seconds=seconds,
+        memory=tuple(
+            max(_device_bytes(config, settings, machine, phase, again) for phase in phases)
+            for again in (False, True)
+        ),
+        store_bytes=_store_bytes(machine.corpus_tokens or tokens // _EPOCHS, config),
+        input_rate=max(_tokens(p) / s for p, s in zip(phases, seconds, strict=True)),
+        cost=None if machine.price is None else machine.price * machine.devices * hours,
+    )
+
+
+def run_flop(config: BertConfig, settings: PretrainingSettings) -> float:
+    """Operations of the products of a run."""
+    return sum(
+        (phase.end_step - phase.first_step) * step_flop(config, phase, settings.masking_rate)
+        for phase in settings.phases()
+    )
+
+
+def step_flop(config: BertConfig, phase: Phase, masking_rate: float = 0.15) -> float:
+    """Operations of the products of one step.
+
+    A token: 6 for each weight of the blocks, and 12 x length x width in each block's attention. A
+    masked position: 6 for each weight of the output, width x (width + vocabulary).
+    """
+    block, width = config.exact_parts()["block"], config.hidden_dim
+    token = config.num_layers * (6 * block + 12 * phase.sequence_length * width)
+    masked = 6 * width * (width + config.vocabulary_size)
+    return _tokens(phase) * (token + masking_rate * masked)
+
+
+def _tokens(phase: Phase) -> int:
+    return phase.batch_size * phase.sequence_length
+
+
+def _parameters(config):
+    """Of the encoder and the heads: the output's own layer and norm, a bias a piece, and two
+    classes of pairs."""
+    width = config.hidden_dim
+    heads = width * width + 3 * width + config.vocabulary_size + 2 * width + 2
+    return config.num_parameters() + heads
+
+
+def _device_bytes(config, settings, machine, phase, again):
+    rows = phase.batch_size / settings.accumulate / machine.devices
+    copy = 0 if settings.precision == "float32" else _COPY_BYTES
+    return _parameters(config) * (_STATE_BYTES + copy) + rows * row_bytes(
+        config, phase.sequence_length, again, settings.masking_rate
+    )
+
+
+def row_bytes(
+    config: BertConfig, length: int, rematerialize: bool, masking_rate: float = 0.15
+) -> float:
+    """What a row takes until its gradient is there, in 16 bits.
+
+    A block keeps its hidden values and attention's scores; with rematerialisation only what enters
+    it, and few blocks are whole at once.
+    """
+    hidden = length * config.hidden_dim
+    block = _HIDDEN_BYTES * hidden + _SCORE_BYTES * config.num_heads * length**2
+    logits = _LOGIT_BYTES * masking_rate * length * config.vocabulary_size
+    if rematerialize:
+        return config.num_layers * _KEPT_BYTES * hidden + _BLOCKS_AT_ONCE * block + logits
+    return config.num_layers * block + logits
+
+
+def _store_bytes(tokens, config):
+    """Ids of the smaller type that holds them all, and where sentences begin."""
+    width = 2 if config.vocabulary_size <= 1 << 16 else 4
+    return tokens * width + tokens // _SENTENCE_TOKENS * 8
+
+
+class Beside(NamedTuple):
+    """A published run beside the estimate of the same rows; None where its rows are not known.
+
+    Attributes:
+        hours: of the same rows on the machine.
+        reached: the share of the peak rate that the published hours mean.
+    """
+
+    published: Published
+    hours: float | None
+    reached: float | None
+
+
+def beside(machine: Machine) -> list[Beside]:
+    """Each published run beside the machine."""
+    config = BertConfig.preset("base", machine.vocabulary_size)
+    found = []
+    for run in PUBLISHED:
+        if run.settings is None:
+            found.append(Beside(run, None, None))
+            continue
+        flop, peak = run_flop(config, run.settings), run.devices * CHIPS[run.chip]
+        hours = flop / machine.rate() / 3600
+        found.append(Beside(run, hours, flop / peak / run.hours / 3600))
+    return found

@@ -1,0 +1,206 @@
+"""Two processes as one run: what one process computes, written by the chief alone, left together.
+
+Each worker is a process of its own (worker.py). They meet on this machine.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from tests.conftest import ROOT
+from tests.engine import worker
+
+_LONGEST = 600  # Seconds that a pair may take on a machine that does much else.
+
+
+@dataclasses.dataclass
+class Ended:
+    """A worker that has ended."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def summary(self):
+        assert self.code == 0, self.error[-5000:]
+        return json.loads(self.out.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def started(arguments, backend="tensorflow", indices=(0, 1)):
+    """Workers of a cluster of two, as processes; `arguments(index)` are those of worker.py."""
+    with socket.socket() as one, socket.socket() as two:
+        for port in (one, two):
+            port.bind(("", 0))
+        hosts = [f"localhost:{port.getsockname()[1]}" for port in (one, two)]
+    processes = []
+    for index in indices:
+        task = {"type": "worker", "index": index}
+        environment = {
+            **os.environ,
+            "TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": task}),
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "JAX_PLATFORMS": "cpu",
+            "KERAS_BACKEND": backend,
+        }
+        command = [sys.executable, "-m", "tests.engine.worker", *map(str, arguments(index))]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def end(processes):
+    found = [process.communicate(timeout=_LONGEST) for process in processes]
+    return [Ended(p.returncode, *texts) for p, texts in zip(processes, found, strict=True)]
+
+
+def run(*arguments, backend="tensorflow"):
+    """Two workers to their end; each has an output of its own, which only the chief's is."""
+    *what, output = arguments
+    changes = what.pop() if isinstance(what[-1], dict) else {}
+
+    def of(index):
+        return [*what, output if index == 0 else f"{output}-other", json.dumps(changes)]
+
+    with started(of, backend) as processes:
+        return end(processes)
+
+
+def losses(folder):
+    events = EventAccumulator(str(folder / "logs"), {"tensors": 0}).Reload()
+    return [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("train/loss")]
+
+
+def weights(folder):
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+def assert_close(ours, theirs):
+    ours, theirs = weights(ours), weights(theirs)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], atol=1e-5, err_msg=name)
+
+
+def assert_same_bits(ours, theirs):
+    ours, theirs = weights(ours), weights(theirs)
+    assert {name: array.tobytes() for name, array in ours.items()} == {
+        name: array.tobytes() for name, array in theirs.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def pair(folder, tiny_store):
+    """A run of 20 steps by two workers, without dropout: its folder, and how they ended."""
+    output = folder / "two"
+    return output, run("pretrain", tiny_store, output)
+
+
+@pytest.fixture(scope="module")
+def alone(folder, tiny_store):
+    """The same run in this process."""
+    return folder / "one", worker.pretrain(tiny_store, folder / "one")
+
+
+def test_two_workers_train_as_one_process(pair, alone):
+    assert len(losses(alone[0])) == 20 and np.ptp(losses(alone[0])) > 0.1
+    np.testing.assert_allclose(losses(pair[0]), losses(alone[0]), atol=1e-5, rtol=0)
+    assert_close(pair[0], alone[0])
+
+
+def test_held_out_scores_are_those_of_all_rows(pair, alone):
+    for ended in pair[1]:
+        assert ended.summary["steps"] == 20
+        assert ended.summary["held_out"] == pytest.approx(alone[1]["held_out"], abs=1e-5)
+
+
+def test_only_the_chief_writes(pair, folder):
+    written = {path.relative_to(pair[0]).parts[0] for path in pair[0].rglob("*") if path.is_file()}
+    assert written == {"run.json", "model.safetensors", "config.json", "vocab.txt", "steps", "logs"}
+    assert not (folder / "two-other").exists()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_bit_for_bit_though_a_worker_was_killed(folder, tiny_store):
+    """With dropout, whose masks are drawn by replica and step."""
+    changes = {"dropout": 0.1, "num_steps": 40}
+    whole, killed = folder / "whole", folder / "killed"
+    [ended.summary for ended in run("pretrain", tiny_store, changes, whole)]
+
+    def of(index):
+        output = killed if index == 0 else f"{killed}-other"
+        return ["pretrain", tiny_store, output, json.dumps(changes)]
+
+    for victim in (1, 0):
+        with started(of) as processes:
+            saves = len(list(killed.glob("steps/*")))
+            while len(list(killed.glob("steps/*"))) <= min(saves, 2):
+                assert processes[victim].poll() is None, processes[victim].communicate()
+                time.sleep(0.01)
+            processes[victim].kill()
+            began = time.monotonic()
+            other = end([processes[1 - victim]])[0]
+            assert time.monotonic() - began < 60
+        assert other.code == 1
+        assert "Another of the 2 workers has gone" in other.error
+        assert len(other.error.splitlines()[-1]) < 400 and "Traceback" not in other.error
+    first_steps = [e.summary["first_step"] for e in run("pretrain", tiny_store, changes, killed)]
+    assert first_steps[0] == first_steps[1] > 0
+    assert_same_bits(killed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_all_stop_when_one_is_told_to(folder, tiny_store, told):
+    output = folder / f"stopped-{told}"
+
+    def of(index):
+        return ["pretrain", tiny_store, output, json.dumps({"num_steps": 100_000})]
+
+    with started(of) as processes:
+        while not list(output.glob("steps/*")):
+            assert processes[told].poll() is None, processes[told].communicate()
+            time.sleep(0.01)
+        processes[told].send_signal(signal.SIGTERM)
+        ended = end(processes)
+    assert [each.code for each in ended] == [128 + signal.SIGTERM] * 2
+    steps = {each.error.splitlines()[-1] for each in ended}
+    assert len(steps) == 1, "they stopped after different steps"
+
+
+@pytest.mark.slow
+def test_a_mistake_that_the_chief_finds_is_told_by_all(pair, tiny_store):
+    for ended in run("pretrain", tiny_store, {"num_steps": 21}, pair[0]):
+        assert ended.code == 1 and "num_steps" in ended.error.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_come_is_named(folder, tiny_store):
+    began = time.monotonic()
+    with started(lambda _: ["pretrain", tiny_store, folder / "never"], indices=(1,)) as processes:
+        [ended] = end(processes)
+    assert time.monotonic() - began < 60
+    assert ended.code == 1 and "no answer from worker 0" in ended.error.splitlines()[-1]
