@@ -29,13 +29,17 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.config import BertConfig
+    from kbert.pretraining.objectives import OBJECTIVES
     from kbert.pretraining.plan import MEASURED_INPUT, Machine, beside, plan
     from kbert.pretraining.settings import NewModel, PretrainingSettings
     from kbert.settings import from_options
 
     machine, new = from_options(Machine, args), from_options(NewModel, args)
     settings = from_options(PretrainingSettings, args)
-    config = BertConfig.preset(new.preset, machine.vocabulary_size, **new.changes())
+    changes = {**new.changes(), "activation": new.activation}
+    if direction := OBJECTIVES[settings.objective].direction:
+        changes["direction"] = direction
+    config = BertConfig.preset(new.preset, machine.vocabulary_size, **changes)
     found = plan(config, settings, machine)
     without, with_ = (f"{size / 1e9:.1f} GB" for size in found.memory)
     seconds = ", ".join(f"{value:.3f}" for value in found.step_seconds)

@@ -10,6 +10,7 @@ import dataclasses
 from typing import NamedTuple
 
 from kbert.config import BertConfig
+from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import Phase, PretrainingSettings
 from kbert.settings import Settings, setting
 
@@ -131,7 +132,7 @@ def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) ->
     phases = settings.phases()
     again = _AGAIN if settings.rematerialize else 1
     seconds = [
-        again * step_flop(config, phase, settings.masking_rate) / machine.rate() for phase in phases
+        again * step_flop(config, phase, _predicted(settings)) / machine.rate() for phase in phases
     ]
     hours = (
         sum((p.end_step - p.first_step) * s for p, s in zip(phases, seconds, strict=True)) / 3600
@@ -157,21 +158,28 @@ def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) ->
 def run_flop(config: BertConfig, settings: PretrainingSettings) -> float:
     """Operations of the products of a run."""
     return sum(
-        (phase.end_step - phase.first_step) * step_flop(config, phase, settings.masking_rate)
+        (phase.end_step - phase.first_step) * step_flop(config, phase, _predicted(settings))
         for phase in settings.phases()
     )
 
 
-def step_flop(config: BertConfig, phase: Phase, masking_rate: float = 0.15) -> float:
+def step_flop(config: BertConfig, phase: Phase, predicted: float = 0.15) -> float:
     """Operations of the products of one step.
 
     A token: 6 for each weight of the blocks, and 12 x length x width in each block's attention. A
-    masked position: 6 for each weight of the output, width x (width + vocabulary).
+    position with an output, `predicted` is their share: 6 for each weight of the output, width x
+    (width + vocabulary).
     """
-    block, width = config.exact_parts()["block"], config.hidden_dim
-    token = config.num_layers * (6 * block + 12 * phase.sequence_length * width)
+    parts, width = config.exact_parts(), config.hidden_dim
+    blocks = sum(count for name, count in parts.items() if name.startswith("block_"))
+    token = 6 * blocks + 12 * config.num_layers * phase.sequence_length * width
     masked = 6 * width * (width + config.vocabulary_size)
-    return _tokens(phase) * (token + masking_rate * masked)
+    return _tokens(phase) * (token + predicted * masked)
+
+
+def _predicted(settings: PretrainingSettings) -> float:
+    """Share of the positions that have an output."""
+    return settings.masking_rate if OBJECTIVES[settings.objective].hides else 1.0
 
 
 def _tokens(phase: Phase) -> int:
@@ -190,12 +198,12 @@ def _device_bytes(config, settings, machine, phase, again):
     rows = phase.batch_size / settings.accumulate / machine.devices
     copy = 0 if settings.precision == "float32" else _COPY_BYTES
     return _parameters(config) * (_STATE_BYTES + copy) + rows * row_bytes(
-        config, phase.sequence_length, again, settings.masking_rate
+        config, phase.sequence_length, again, _predicted(settings)
     )
 
 
 def row_bytes(
-    config: BertConfig, length: int, rematerialize: bool, masking_rate: float = 0.15
+    config: BertConfig, length: int, rematerialize: bool, predicted: float = 0.15
 ) -> float:
     """What a row takes until its gradient is there, in 16 bits.
 
@@ -204,7 +212,7 @@ def row_bytes(
     """
     hidden = length * config.hidden_dim
     block = _HIDDEN_BYTES * hidden + _SCORE_BYTES * config.num_heads * length**2
-    logits = _LOGIT_BYTES * masking_rate * length * config.vocabulary_size
+    logits = _LOGIT_BYTES * predicted * length * config.vocabulary_size
     if rematerialize:
         return config.num_layers * _KEPT_BYTES * hidden + _BLOCKS_AT_ONCE * block + logits
     return config.num_layers * block + logits

@@ -18,6 +18,7 @@ from kbert.finetuning.settings import (
 from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
 from kbert.laboratory.settings import AblationSettings, JudgeSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
+from kbert.pretraining.plan import Machine
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
 from kbert.serving.settings import ExportSettings, ServerSettings
 from kbert.settings import options_table
@@ -37,6 +38,7 @@ TABLES = {
     "kbert vocabulary": (VocabularySettings,),
     "kbert prepare": (Recipe, PreparationSettings),
     "kbert new": (NewEncoder,),
+    "kbert plan": (Machine,),
     "kbert pretrain": (NewModel, PretrainingSettings, Schedule),
     "kbert finetune, for every task": (
         FinetuningSettings,
