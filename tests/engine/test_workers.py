@@ -21,6 +21,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from tests.conftest import ROOT
 from tests.engine import worker
+from tests.tiny_checkpoint import write_checkpoint, write_rows
 
 _LONGEST = 600  # Seconds that a pair may take on a machine that does much else.
 
@@ -41,17 +42,20 @@ class Ended:
 
 @contextlib.contextmanager
 def started(arguments, backend="tensorflow", indices=(0, 1)):
-    """Workers of a cluster of two, as processes; `arguments(index)` are those of worker.py."""
+    """Workers of a cluster of two, as processes; `arguments(index)` are those of worker.py.
+
+    An index of None is a process that is alone.
+    """
     with socket.socket() as one, socket.socket() as two:
         for port in (one, two):
             port.bind(("", 0))
         hosts = [f"localhost:{port.getsockname()[1]}" for port in (one, two)]
     processes = []
     for index in indices:
-        task = {"type": "worker", "index": index}
+        config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         environment = {
             **os.environ,
-            "TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": task}),
+            "TF_CONFIG": "" if index is None else json.dumps(config),
             "CUDA_VISIBLE_DEVICES": "-1",
             "JAX_PLATFORMS": "cpu",
             "KERAS_BACKEND": backend,
@@ -134,7 +138,7 @@ def test_two_workers_train_as_one_process(pair, alone):
 def test_held_out_scores_are_those_of_all_rows(pair, alone):
     for ended in pair[1]:
         assert ended.summary["steps"] == 20
-        assert ended.summary["held_out"] == pytest.approx(alone[1]["held_out"], abs=1e-5)
+        assert ended.summary["held_out"] == pytest.approx(alone[1]["held_out"], rel=1e-5)
 
 
 def test_only_the_chief_writes(pair, folder):
@@ -204,3 +208,35 @@ def test_a_worker_that_does_not_come_is_named(folder, tiny_store):
         [ended] = end(processes)
     assert time.monotonic() - began < 60
     assert ended.code == 1 and "no answer from worker 0" in ended.error.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_two_workers_on_jax_train_as_one_process(folder, tiny_store):
+    """With dropout: there a mask is one of the whole batch."""
+    pytest.importorskip("jax")
+    one, two, changes = folder / "jax-one", folder / "jax-two", {"dropout": 0.1}
+    ended = run("pretrain", tiny_store, changes, two, backend="jax")
+    command = ["pretrain", tiny_store, one, json.dumps(changes)]
+    with started(lambda _: command, backend="jax", indices=(None,)) as processes:
+        [alone] = end(processes)
+    assert len(losses(one)) == 20 and np.ptp(losses(one)) > 0.1
+    np.testing.assert_allclose(losses(two), losses(one), atol=1e-5, rtol=0)
+    assert_close(two, one)
+    for each in ended:
+        assert each.summary["held_out"] == pytest.approx(alone.summary["held_out"], rel=1e-5)
+    assert not (folder / "jax-two-other").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_fine_tune_as_one_process(folder):
+    start = write_checkpoint(folder / "start")
+    write_rows(folder / "train.tsv", 60, seed=1)
+    write_rows(folder / "dev.tsv", 20, seed=2)
+    files = start, folder / "train.tsv", folder / "dev.tsv"
+    alone = worker.finetune(*files, folder / "tuned")
+    ended = run("finetune", *files, folder / "tuned-by-two")
+    for each in ended:
+        assert each.summary["scores"] == pytest.approx(alone["scores"], abs=1e-4)
+        assert (each.summary["steps"], each.summary["best_epoch"]) == (8, alone["best_epoch"])
+    assert_close(folder / "tuned-by-two", folder / "tuned")
+    assert not list(folder.glob("tuned-by-two-other*"))

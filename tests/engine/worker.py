@@ -45,8 +45,8 @@ def finetune(start, train, validation, output, **changes):
     from kbert.finetuning.settings import FinetuningSettings
     from kbert.tasks.classification import ClassificationTask
 
-    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "encoder_dropout": 0.0}
-    task = ClassificationTask(sequence_length=16)
+    settings = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, "encoder_dropout": 0.0}
+    task = ClassificationTask(dropout=0.0, sequence_length=16)
     return finetune(
         task,
         start,
