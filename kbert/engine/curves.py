@@ -4,12 +4,14 @@ import collections
 import math
 import pathlib
 
+from kbert.engine.workers import by_chief
 from kbert.files import replacing
 
 NAME = "curves.png"
 _COLUMNS = 3
 
 
+@by_chief
 def draw_curves(logs: pathlib.Path) -> bool:
     """Draw logs/curves.png: a panel for each quantity, train and held out in one.
 

@@ -11,8 +11,8 @@ from kbert.checkpoints.formats import load_any
 from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
-from kbert.engine.curves import draw_curves
 from kbert.engine.cluster import cluster
+from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.engine.workers import by_chief, only_chief, together
@@ -36,8 +36,8 @@ from kbert.finetuning.settings import (
 )
 from kbert.finetuning.training import Plan, Run, build_run
 from kbert.inference.answering import answer_features
-from kbert.metrics.plots import LabelProbabilities, confusions_png, frequent_labels
 from kbert.inference.forward import compiles_shapes
+from kbert.metrics.plots import LabelProbabilities, confusions_png, frequent_labels
 from kbert.tasks.base import Task
 from kbert.tasks.readers.bad_rows import BadRowSettings
 
