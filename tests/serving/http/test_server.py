@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -211,6 +212,32 @@ def test_who_is_slow_or_endless_is_let_go():
             client.sendall(b"Content-Length: 100000000\r\n\r\n")
             assert response(stream)[0] == 413
         assert ask(url, "0") == "0"
+
+
+@pytest.mark.slow
+def test_refusals_do_not_wait_for_the_model():
+    """A batch takes a second; who is refused knows it long before, and when to come again."""
+    seconds, retry = [], set()
+
+    def press(url):
+        for _ in range(5):
+            began = time.monotonic()
+            try:
+                ask(url, "1.0", 60)
+            except urllib.error.HTTPError as error:
+                assert error.code == 503
+                retry.add(error.headers["Retry-After"])
+                seconds.append(time.monotonic() - began)
+
+    with served(max_queued_texts=4) as (process, url):
+        threads = [threading.Thread(target=press, args=(url,)) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert ask(url, "0") == "0"
+    assert len(seconds) > 100 and retry == {"1"}
+    assert sorted(seconds)[int(0.99 * len(seconds))] < 0.5
 
 
 def test_where_it_listens():
