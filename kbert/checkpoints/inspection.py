@@ -93,15 +93,18 @@ def count_encoder(config: BertConfig) -> list[LayerCount]:
 
 
 def _with_formula(config: BertConfig, exact: Mapping[str, int]) -> list[LayerCount]:
-    """Beside each exact count its share of V x H + 12 L H^2 (`parameters_by_formula`)."""
-    formulas = config.formula_parts()
+    """Beside each exact count its share of V x H + 12 L H^2 (`parameters_by_formula`), which is of
+    Transformers."""
+    formulas = config.formula_parts() if config.architecture == "transformer" else {}
     return [LayerCount(layer, formulas.get(layer), size) for layer, size in exact.items()]
 
 
 def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
     """The counts as a table for a person, with the encoder's sums and the sum of all."""
     encoder = set(config.exact_parts())
-    by_formula = config.parameters_by_formula()
+    by_formula = None
+    if config.architecture == "transformer":
+        by_formula = config.parameters_by_formula()
     exact = sum(count.exact for count in layers if count.layer in encoder)
     everything = sum(count.exact for count in layers)
     rows = [("layer", "formula", "exact")]
@@ -111,10 +114,12 @@ def format_counts(config: BertConfig, layers: list[LayerCount]) -> str:
         rows.append(("with heads", "", _number(everything)))
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{name:<{width}}  {left:>15}  {right:>15}".rstrip() for name, left, right in rows]
-    lines.append(
-        f"formula: {config.vocabulary_size:,} x {config.hidden_dim:,} + 12 x {config.num_layers} x "
-        f"{config.hidden_dim:,}^2, {100 * (by_formula / exact - 1):+.1f} % beside the exact count"
-    )
+    if by_formula is not None:
+        sizes = f"{config.vocabulary_size:,} x {config.hidden_dim:,} + 12 x {config.num_layers} x "
+        more = 100 * (by_formula / exact - 1)
+        lines.append(
+            f"formula: {sizes}{config.hidden_dim:,}^2, {more:+.1f} % beside the exact count"
+        )
     return "\n".join(lines)
 
 

@@ -157,6 +157,9 @@ def test_command(tmp_path, capsys):
     assert run_command("inspect", variant) == 0
     # Without the position table, with one more LayerNorm after the last block.
     assert f"{4_385_920 - 512 * 128 + 2 * 128:,}" in capsys.readouterr().out
+    other = "--preset tiny --vocabulary-size 30522 --architecture cnn".split()
+    assert run_command("inspect", other) == 0
+    assert "formula:" not in capsys.readouterr().out  # It is of Transformers.
     assert run_command("inspect", ["--preset", "base", "--vocabulary-size", "30522"]) == 0
     assert "109,482,240" in capsys.readouterr().out
 

@@ -152,6 +152,7 @@ def test_a_masked_lm_alone_exports_what_it_has_learned(tmp_path):
     "changes",
     [
         {"position": "rotary", "attention_score": "additive", "activation": "geglu"},
+        {"architecture": "bilstm"},
         {
             "position": "sinusoidal",
             "position_at": "every_layer",
