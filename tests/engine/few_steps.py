@@ -1,4 +1,4 @@
-"""Run by test_jax_step.py under each backend: the losses of a few steps, and a run resumed.
+"""The losses of a few steps on either backend, and on JAX a run resumed, as test_jax.py runs it.
 
     few_steps.py STORE START FOLDER
 
@@ -15,7 +15,6 @@ from pathlib import Path
 if os.environ["KERAS_BACKEND"] == "jax":
     sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
 
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from kbert.checkpoints.directory import load_model  # noqa: E402
@@ -27,6 +26,7 @@ from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSen
 from kbert.pretraining.rows import PretrainingRows  # noqa: E402
 from kbert.pretraining.run import pretrain  # noqa: E402
 from kbert.pretraining.settings import PretrainingSettings, Schedule  # noqa: E402
+from tests.engine.toy_model import fit  # noqa: E402
 
 STEPS = 6
 
@@ -39,12 +39,7 @@ def losses(store, start, accumulate):
         model, MaskedLMNextSentence.sums, clip_norm=0.5, accumulate=accumulate
     )
     trainer.compile(engine().Adam(WarmupLinearDecay(0.01, 2, 100)))
-    found = []
-    keep = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda _, logs: found.append({k: float(v) for k, v in logs.items()})
-    )
-    batches = engine().as_dataset(rows.batch, STEPS)
-    trainer.fit(batches, verbose=0, shuffle=False, callbacks=[keep])
+    found = fit(trainer, engine().as_dataset(rows.batch, STEPS))
     bad = rows.batch(0)
     bad[2]["masked_lm"][0, 0] = np.inf
     before = [np.array(weight) for weight in model.get_weights()]
@@ -75,12 +70,16 @@ def resumes(store, start, folder):
     return {"first": first["steps"], "went_on_at": second["first_step"], "equal": all(equal)}
 
 
+def all_losses(store, start):
+    """With whole batches and with microbatches."""
+    return {"whole": losses(store, start, 1), "parts": losses(store, start, 2)}
+
+
 def main():
     engine().devices()
     store, start, folder = TokenStore(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    answer = {"whole": losses(store, start, 1), "parts": losses(store, start, 2)}
-    if keras.backend.backend() == "jax":
-        answer["run"] = resumes(store, start, folder)
+    answer = all_losses(store, start)
+    answer["run"] = resumes(store, start, folder)
     answer["tensorflow"] = bool(sys.modules.get("tensorflow"))
     print(json.dumps(answer))
 

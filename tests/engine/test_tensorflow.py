@@ -10,7 +10,16 @@ import tensorflow as tf
 from kbert.engine.tensorflow import TrainingModel
 from kbert.models import build_pretraining_model
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
-from tests.engine.toy_model import batch, dropped, linear, selecting, step, trained, weights_of
+from tests.engine.toy_model import (
+    batch,
+    dropped,
+    fit,
+    linear,
+    selecting,
+    step,
+    trained,
+    weights_of,
+)
 from tests.reference_bert import random_inputs
 
 GOOD = [[1.0, 2.0], [3.0, -1.0], [0.5, 0.5], [2.0, 1.0]]
@@ -203,9 +212,7 @@ def test_fit_learns_and_reports(tiny_config):
         },
     )
     dataset = tf.data.Dataset.from_tensors(data).repeat(30)
-    history = []
-    keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: history.append(logs))
-    model.fit(dataset, verbose=0, callbacks=[keep])
+    history = fit(model, dataset)
     assert len(history) == 30 == int(model.data_step.value)
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     assert history[-1]["masked_lm_accuracy"] == 1

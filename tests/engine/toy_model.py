@@ -7,6 +7,14 @@ from kbert.engine.backend import engine
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 
 
+def fit(model, dataset):
+    """Train on a dataset in its order; the logs of every step, as floats."""
+    history = []
+    keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: history.append(logs))
+    model.fit(dataset, verbose=0, shuffle=False, callbacks=[keep])
+    return [{name: float(value) for name, value in logs.items()} for logs in history]
+
+
 def squares(outputs, targets, weights):
     """The weighted sum of squared errors."""
     errors = keras.ops.square(keras.ops.cast(outputs["y"], "float32") - targets["y"])

@@ -40,6 +40,7 @@ from tests.engine.toy_model import (  # noqa: E402
     batch,
     dropped,
     embedded,
+    fit,
     ids_batch,
     linear,
     selecting,
@@ -86,13 +87,6 @@ def losses(store, strategy, **options):
         "predictions": [[int(slots[:4].sum()), int(slots[4:].sum())] for slots in used],
         "replicas": strategy.num_replicas_in_sync,
     }
-
-
-def fit(model, dataset):
-    history = []
-    keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: history.append(logs))
-    model.fit(dataset, verbose=0, shuffle=False, callbacks=[keep])
-    return [{name: float(value) for name, value in logs.items()} for logs in history]
 
 
 def overflow(strategy, place, policy="float32"):
