@@ -120,28 +120,23 @@ def assert_same_bits(one, two):
         assert array.tobytes() == second[name].tobytes(), f"{name} differs"
 
 
-@pytest.mark.parametrize("moment", ["step", "save"])
-def test_killed_at_a_random_step_ends_bit_for_bit_the_same(
-    moment, arguments, never_stopped, tmp_path
+def test_killed_and_stopped_at_random_steps_it_ends_bit_for_bit_the_same(
+    arguments, never_stopped, tmp_path
 ):
-    step = random.SystemRandom().randrange(1, STEPS)
-    print(f"killed at step {step}")  # shown if the test fails
-    run = tmp_path / "run"
-    status, _, errors = signalled(signal.SIGKILL, step, moment, arguments, run)
+    """One run, killed behind a step, resumed and killed within a save, resumed and told to stop."""
+    run, draw = tmp_path / "run", random.SystemRandom().randrange
+    step, saving, stop = draw(1, SAVE_EVERY), draw(SAVE_EVERY + 1, STEPS // 2 + 1), draw(11, 15)
+    print(f"killed at step {step} and the save of step {saving}, stopped at {stop}")
+    status, _, errors = signalled(signal.SIGKILL, step, "step", arguments, run)
     assert status == -signal.SIGKILL, errors[-3000:]
-    killed_at = step if moment == "step" else -(-step // SAVE_EVERY) * SAVE_EVERY
-    assert saved(run) == [*range(SAVE_EVERY, killed_at, SAVE_EVERY)]
-    assert not (run / "model.safetensors").exists()
-    pretrain(arguments, run)
-    assert_same_bits(run, never_stopped)
-
-
-def test_sigterm_saves_and_exits_with_143(arguments, never_stopped, tmp_path):
-    run = tmp_path / "run"
-    status, _, errors = signalled(signal.SIGTERM, 7, "step", arguments, run)
+    assert saved(run) == []
+    status, _, errors = signalled(signal.SIGKILL, saving, "save", arguments, run)
+    assert status == -signal.SIGKILL, errors[-3000:]
+    assert saved(run) == [SAVE_EVERY]
+    status, _, errors = signalled(signal.SIGTERM, stop, "step", arguments, run)
     assert status == 143, errors[-3000:]
-    assert "Stopped and saved at step 7. The same command goes on from there." in errors
-    assert saved(run) == [5, 7]
+    assert f"Stopped and saved at step {stop}. The same command goes on from there." in errors
+    assert saved(run) == [SAVE_EVERY, 2 * SAVE_EVERY, stop]
     assert not (run / "model.safetensors").exists()
     pretrain(arguments, run)
     assert_same_bits(run, never_stopped)
