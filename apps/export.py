@@ -1,4 +1,4 @@
-"""Write a SavedModel that takes raw text, for `kbert serve` or TensorFlow Serving.
+"""Write a SavedModel that takes raw text, for `kbert serve` or TensorFlow Serving, or an ONNX file.
 
     kbert export CHECKPOINT --output saved_models/topics
 
@@ -32,15 +32,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    import json
-
     import keras
 
     from kbert.checkpoints.formats import load_any, pooling_of
-    from kbert.serving.export import check_version, export_saved_model
-    from kbert.serving.predictor import SIGNATURE, Predictor
+    from kbert.serving.assets import check_version
+    from kbert.serving.export_any import export
     from kbert.serving.settings import ExportSettings
-    from kbert.serving.signature_defs import example_request, read_signatures
     from kbert.settings import from_options
 
     settings = from_options(ExportSettings, args)
@@ -48,19 +45,23 @@ def run(args: Namespace) -> None:
     check_version(args.output, settings.version)
     # Weights have the type that they are computed in: nothing is cast at a call.
     keras.config.set_dtype_policy(settings.dtype)
-    folder = export_saved_model(
-        args.output,
-        load_any(args.checkpoint),
-        settings.version,
-        settings.answers,
-        settings.top,
-        pooling_of(args.checkpoint),
-    )
+    checkpoint, pooling = load_any(args.checkpoint), pooling_of(args.checkpoint)
+    folder = export(args.output, checkpoint, settings, pooling)
+    _report(folder, args.output, settings)
+
+
+def _report(folder, output, settings):
+    import json
+
+    from kbert.serving.predictor import Predictor
+
     predictor = Predictor(folder)
-    outputs = ", ".join(predictor.outputs)
-    print(f"{folder}: {', '.join(predictor.fields)} -> {outputs}")
-    print(f"Serve it: kbert serve {args.output}")
+    print(f"{folder}: {', '.join(predictor.fields)} -> {', '.join(predictor.outputs)}")
+    print(f"Serve it: kbert serve {output}")
     if settings.signature_example:
+        from kbert.serving.saved_model import SIGNATURE
+        from kbert.serving.signature_defs import example_request, read_signatures
+
         print(json.dumps(example_request(read_signatures(folder)[SIGNATURE])))
 
 

@@ -1,14 +1,15 @@
 """What a pre-trained model puts in the place of [MASK] (arXiv 1810.04805, section 3.1)."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
-from kbert.inference.forward import Forward
+from kbert.inference.forward import Arrays, Forward
 from kbert.inference.settings import FillMaskSettings
 from kbert.settings import Settings
 from kbert.tasks.base import Task
@@ -118,27 +119,39 @@ def mask_filler(checkpoint: "Checkpoint", top: int = FillMaskSettings.top) -> An
     check_head(checkpoint)
     model, tokenizer, config, _ = checkpoint
     check_top(top, tokenizer.vocabulary_size)
-    vocabulary = np.array([piece.encode("utf-8") for piece in tokenizer.vocabulary], object)
 
-    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def logits(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         from keras import ops
 
+        first = {"cls_positions": np.zeros((len(inputs["token_ids"]), 1), "int32")}
+        given = {name: {**inputs, **first}[name] for name in model.input}
+        return ops.convert_to_numpy(model(given, training=False)["masked_lm"])
+
+    task = FillMask(config.max_sequence_length, top)
+    return Answerer(task, tokenizer, best_pieces(logits, tokenizer, top), BATCH_SIZE)
+
+
+def best_pieces(logits: Callable[[Arrays], np.ndarray], tokenizer, top: int) -> Forward:
+    """What `FillMask` decodes, from a model's logits.
+
+    Args:
+        logits: from the inputs, `mask_positions` (batch, masks) among them, to (batch, masks,
+            vocabulary).
+        top: pieces for a mask.
+    """
+    vocabulary = np.array([piece.encode("utf-8") for piece in tokenizer.vocabulary], object)
+
+    def run(inputs: Arrays) -> dict[str, np.ndarray]:
         is_mask = inputs["token_ids"] == tokenizer.mask_id  # (batch, sequence)
         # The positions of the masks come first, in their order; rows with fewer are filled up with
         # positions of other tokens, whose scores are not looked at.
         order = np.argsort(~is_mask, axis=1, kind="stable")
-        given = {
-            **inputs,
-            "mask_positions": order[:, : is_mask.sum(axis=1).max()].astype("int32"),
-            "cls_positions": np.zeros((len(is_mask), 1), "int32"),
-        }
-        logits = model({name: given[name] for name in model.input}, training=False)["masked_lm"]
-        scores = ops.convert_to_numpy(ops.softmax(logits))  # (batch, masks, vocabulary)
+        masks = order[:, : is_mask.sum(axis=1).max()].astype("int32")
+        scores = softmax(logits({**inputs, "mask_positions": masks}), axis=-1)
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :, :top]
         return {"token": vocabulary[best], "score": np.take_along_axis(scores, best, axis=-1)}
 
-    task = FillMask(config.max_sequence_length, top)
-    return Answerer(task, tokenizer, Forward(run), BATCH_SIZE)
+    return Forward(run)
 
 
 def check_head(checkpoint: "Checkpoint") -> None:

@@ -22,21 +22,19 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import tensorflow as tf
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.sentence_vectors import Pooling
-from kbert.errors import DataError
-from kbert.files import check_folder_writable, locked, replacing_folder, write_json
+from kbert.files import locked, replacing_folder
+from kbert.serving.assets import check_version, write_assets
 from kbert.serving.graph import graph_of
 from kbert.serving.graph.base import OutputsGraph
 from kbert.serving.index import write_index
 from kbert.serving.model_outputs import Exportable, served_model
 from kbert.serving.settings import ExportSettings
 from kbert.serving.warmup import write_warmup
-from kbert.text.vocabulary import save_vocabulary
 
 
 def export_saved_model(
@@ -74,16 +72,6 @@ def export_saved_model(
     return target
 
 
-def check_version(path: str | os.PathLike, version: int) -> pathlib.Path:
-    """The folder PATH/VERSION. Raises `DataError` unless it can be written."""
-    ExportSettings(version)  # Checks it.
-    target = pathlib.Path(path) / str(version)
-    if target.exists():
-        raise DataError(f"{target} is already there. Export under another --version.")
-    check_folder_writable(path)
-    return target
-
-
 class _ServedModel(tf.Module):
     """What the SavedModel keeps: the weights, the tokenizer, the assets.
 
@@ -98,7 +86,7 @@ class _ServedModel(tf.Module):
         self.tokenizer = checkpoint.tokenizer
         self.assets = [
             tf.saved_model.Asset(str(file))
-            for file in _write_assets(folder, checkpoint, served.task)
+            for file in write_assets(folder, checkpoint, served.task)
         ]
         # Not `served` itself: what it holds would be kept a second time.
         self._graph = graph_of(served.task, checkpoint.tokenizer, served.forward)
@@ -120,12 +108,3 @@ def _traced(function: Callable[..., dict], shapes: Mapping[str, list], dtype: tf
     """A function of named tensors as a graph."""
     specs = {name: tf.TensorSpec(shape, dtype, name) for name, shape in shapes.items()}
     return tf.function(function, autograph=False).get_concrete_function(**specs)
-
-
-def _write_assets(folder: pathlib.Path, checkpoint: Checkpoint, task: Any) -> list[pathlib.Path]:
-    """Write the files that describe the model; they are named as in a checkpoint directory."""
-    save_vocabulary(folder / "vocab.txt", checkpoint.tokenizer.vocabulary)
-    settings = {"encoder": checkpoint.config.to_dict(), "tokenizer": checkpoint.tokenizer.options}
-    write_json(folder / "config.json", settings)
-    write_json(folder / "task.json", {"name": task.name, **task.to_json()})
-    return sorted(folder.iterdir())

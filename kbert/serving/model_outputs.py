@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from kbert.checkpoints.directory import Checkpoint, has_pooler
+from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.sentence_vectors import Pooling
-from kbert.errors import DataError
-from kbert.inference.fill_mask import FillMask, check_head, check_top
-from kbert.inference.text_encoder import pooling_model
+from kbert.inference.fill_mask import FillMask
 from kbert.serving.encoder_outputs import EncoderOutputs
+from kbert.serving.exported_task import exported_encoder, exported_task
 from kbert.serving.settings import ExportSettings
 
 Tensors = dict[str, tf.Tensor]
@@ -46,28 +45,15 @@ def served_model(
 
     Raises `DataError` for what the checkpoint cannot answer.
     """
-    model, tokenizer, config, task = checkpoint
-    if task is not None:
-        if answers is not None:
-            raise DataError(f"The model answers {task.name}: it cannot answer {answers} too.")
-        return Exportable(
-            task, model.weights, lambda inputs: _float32(model(inputs, training=False))
-        )
-    if answers is None:
-        answers = FillMask.name if "masked_lm" in model.output else EncoderOutputs.name
-    if answers == FillMask.name:
-        check_head(checkpoint)
-        check_top(top, tokenizer.vocabulary_size)
-        fill = _fills_masks(model, tokenizer, top)
-        return Exportable(FillMask(config.max_sequence_length, top), model.weights, fill)
     pooling = Pooling() if pooling is None else pooling
-    pooling.check_fits(config.hidden_dim)
-    length = min(pooling.sequence_length or config.max_sequence_length, config.max_sequence_length)
-    task = EncoderOutputs(length, pooling.prompt)
-    # A pooler that is not there would have to begin anew.
-    outputs = ("sequence_output", *(["pooled_output"] if has_pooler(checkpoint) else []))
-    encoder = pooling_model(checkpoint, pooling, outputs)
-    return Exportable(task, encoder.weights, _embeds(encoder, pooling))
+    task = exported_task(checkpoint, answers, top, pooling)
+    model, tokenizer, _, _ = checkpoint
+    if isinstance(task, FillMask):
+        return Exportable(task, model.weights, _fills_masks(model, tokenizer, top))
+    if isinstance(task, EncoderOutputs):
+        encoder = exported_encoder(checkpoint, pooling)
+        return Exportable(task, encoder.weights, _embeds(encoder, pooling))
+    return Exportable(task, model.weights, lambda inputs: _float32(model(inputs, training=False)))
 
 
 def _float32(outputs: Tensors) -> Tensors:

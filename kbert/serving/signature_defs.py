@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.serving.versions import newest_version
+from kbert.serving.versions import ONNX_MODEL, newest_version
 
 # What `tf.saved_model.save` adds for itself.
 _INTERNAL = "__saved_model_init_op"
@@ -70,7 +70,9 @@ def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
     """
     folder = newest_version(path)
     sections: dict[str, dict[str, Any]] = {}
-    for name, (inputs, outputs) in read_signatures(folder).items():
+    is_onnx = (folder / ONNX_MODEL).is_file()
+    read = _read_onnx if is_onnx else read_signatures
+    for name, (inputs, outputs) in read(folder).items():
         arrows = {**inputs, **{f"-> {output}": tensor for output, tensor in outputs.items()}}
         sections[f"signature {name}"] = arrows
     settings = read_object(folder / "assets" / "config.json")
@@ -79,9 +81,29 @@ def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
     if (folder / "assets" / "task.json").is_file():
         sections["task"] = read_object(folder / "assets" / "task.json")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    weights = sum(file.stat().st_size for file in (folder / "variables").iterdir())
+    parts = [folder / ONNX_MODEL] if is_onnx else (folder / "variables").iterdir()
+    weights = sum(file.stat().st_size for file in parts)
     sections["size"] = {"files": f"{size:,} bytes", "weights": f"{weights:,} bytes"}
     return sections
+
+
+def _read_onnx(folder: pathlib.Path) -> dict[str, Signature]:
+    import onnx
+
+    graph = onnx.load(folder / ONNX_MODEL).graph
+    inputs, outputs = (
+        {value.name: _onnx_tensor(value) for value in values}
+        for values in (graph.input, graph.output)
+    )
+    return {"onnx": Signature(inputs, outputs)}
+
+
+def _onnx_tensor(value) -> Tensor:
+    from onnx import helper
+
+    tensor = value.type.tensor_type
+    shape = (axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim)
+    return Tensor(helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, tuple(shape))
 
 
 def _tensors(infos: Mapping) -> dict[str, Tensor]:

@@ -5,22 +5,30 @@ import pathlib
 
 from kbert.errors import DataError
 
+# The file that makes a folder an export: of a SavedModel, of an ONNX export.
+SAVED_MODEL, ONNX_MODEL = "saved_model.pb", "model.onnx"
+
 
 def is_export(path: str | os.PathLike) -> bool:
-    """Whether a folder is a SavedModel, or holds versions of one."""
+    """Whether a folder is an export, or holds versions of one."""
     path = pathlib.Path(path)
-    return any(path.glob("saved_model.pb")) or any(path.glob("*/saved_model.pb"))
+    return _holds_model(path) or any(map(_holds_model, path.glob("*")))
+
+
+def _holds_model(folder: pathlib.Path) -> bool:
+    return any((folder / name).is_file() for name in (SAVED_MODEL, ONNX_MODEL))
 
 
 def newest_version(path: str | os.PathLike) -> pathlib.Path:
-    """The folder of the SavedModel: PATH itself, or the highest number in it."""
+    """The folder of the export: PATH itself, or the highest number in it."""
     path = pathlib.Path(path)
-    if (path / "saved_model.pb").is_file():
+    if _holds_model(path):
         return path
-    found = [file.parent for file in path.glob("*/saved_model.pb") if file.parent.name.isdecimal()]
+    found = [folder for folder in path.glob("*") if folder.name.isdecimal()]
+    found = [folder for folder in found if _holds_model(folder)]
     if not found:
         raise DataError(
-            f"{path} must be what `kbert export` wrote: a folder with saved_model.pb in it, or "
-            "with such folders named 1, 2, 3 ..."
+            f"{path} must be what `kbert export` wrote: a folder with {SAVED_MODEL} or "
+            f"{ONNX_MODEL} in it, or with such folders named 1, 2, 3 ..."
         )
     return max(found, key=lambda folder: int(folder.name))

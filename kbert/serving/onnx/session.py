@@ -2,19 +2,35 @@
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.inference.fill_mask import FillMask, best_pieces
 from kbert.inference.forward import Forward
+from kbert.serving.exported import Exported
+from kbert.serving.versions import ONNX_MODEL
+from kbert.text.python_tokenizer import PythonTokenizer
 
-FILE = "model.onnx"
 
-
-def load_session(folder: pathlib.Path) -> Forward:
-    """The forward pass of the export in a folder, on all cores.
+def load_onnx(folder: pathlib.Path, tokenizer_options: Mapping, task: Any) -> Exported:
+    """What the ONNX export in a version's folder computes with, on all cores.
 
     Raises `DataError` where ONNX Runtime is not installed, and for a file that it cannot read.
+    """
+    tokenizer = PythonTokenizer(folder / "assets" / "vocab.txt", **tokenizer_options)
+    model, names = load_session(folder)
+    if isinstance(task, FillMask):
+        logits = model.run
+        model = best_pieces(lambda inputs: logits(inputs)["masked_lm"], tokenizer, task.top)
+    return Exported(model, tokenizer, names)
+
+
+def load_session(folder: pathlib.Path) -> tuple[Forward, tuple[str, ...]]:
+    """The forward pass of the graph in a folder, and the names of its outputs.
+
+    Raises `DataError` as `load_onnx`.
     """
     try:
         import onnxruntime
@@ -26,16 +42,18 @@ def load_session(folder: pathlib.Path) -> Forward:
     options.log_severity_level = 3  # Errors; its warnings are of no use to who answers texts.
     try:
         session = onnxruntime.InferenceSession(
-            folder / FILE, options, providers=["CPUExecutionProvider"]
+            folder / ONNX_MODEL, options, providers=["CPUExecutionProvider"]
         )
     # Its errors have no common class of their own.
     except Exception as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{folder / FILE} cannot be loaded by ONNX Runtime: {reason}") from error
-    names = [output.name for output in session.get_outputs()]
+        raise DataError(
+            f"{folder / ONNX_MODEL} is no ONNX file that can be loaded: {reason}"
+        ) from error
+    names = tuple(output.name for output in session.get_outputs())
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         arrays = {name: np.asarray(values, np.int32) for name, values in inputs.items()}
         return dict(zip(names, session.run(names, arrays), strict=True))
 
-    return Forward(run)
+    return Forward(run), names
