@@ -34,7 +34,8 @@ COMMANDS = {
     "serve": "answer HTTP requests from a SavedModel",
     "playground": "try models on a page in the browser",
 }
-WITHOUT_KERAS = ("vocabulary", "plan", "score")
+# They compute nothing, or import what a model needs when they know the model.
+WITHOUT_KERAS = ("vocabulary", "plan", "score", "predict", "fill-mask")
 
 
 def module_of(command: str):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import mask_filler
-from kbert.serving.versions import is_export
+from kbert.serving.versions import is_export, is_onnx
+from kbert.tensorflow_start import start_backend
 
 if TYPE_CHECKING:
     from kbert.serving.served import Served
@@ -45,6 +46,7 @@ def load_answerer(
         precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
     """
     folder = pathlib.Path(path)
+    _start_backend(folder)
     if is_export(folder):
         if precision != "float32":
             raise DataError(f"{folder} was exported: it computes in the precision that it has.")
@@ -68,13 +70,20 @@ def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
 
     `top` is how many pieces a checkpoint gives for each; an export gives as many as it was told.
     """
-    if is_export(pathlib.Path(path)):
+    _start_backend(pathlib.Path(path))
+    if is_export(path):
         from kbert.serving.predictor import Predictor
 
         return Predictor(path).answerer
     from kbert.checkpoints.formats import load_any
 
     return mask_filler(load_any(path), top)
+
+
+def _start_backend(folder: pathlib.Path) -> None:
+    """Import what Keras computes with, which takes seconds, unless the folder does not need it."""
+    if not is_onnx(folder):
+        start_backend()
 
 
 def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:
@@ -89,7 +98,7 @@ def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> A
 
 
 def _load_export(folder: pathlib.Path, batch_size: int) -> Answerer:
-    # Needs TensorFlow, but not Keras.
+    # Needs TensorFlow or ONNX Runtime, but not Keras.
     from kbert.serving.predictor import Predictor
     from kbert.tasks import TASKS
 

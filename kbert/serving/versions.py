@@ -15,6 +15,11 @@ def is_export(path: str | os.PathLike) -> bool:
     return _holds_model(path) or any(map(_holds_model, path.glob("*")))
 
 
+def is_onnx(path: str | os.PathLike) -> bool:
+    """Whether a folder is an ONNX export, or the newest version in it is one."""
+    return is_export(path) and (newest_version(path) / ONNX_MODEL).is_file()
+
+
 def _holds_model(folder: pathlib.Path) -> bool:
     return any((folder / name).is_file() for name in (SAVED_MODEL, ONNX_MODEL))
 

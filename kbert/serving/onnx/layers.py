@@ -58,7 +58,17 @@ def _norm(graph: Graph, layer: keras.layers.Layer, x: str) -> str:
     return graph.add("LayerNormalization", x, scale, shift, epsilon=layer.epsilon)
 
 
-def _embedding(graph: Graph, layer: BertEmbedding, token_ids, segment_ids, padding_mask) -> str:
+def _embedding(
+    graph: Graph,
+    layer: BertEmbedding,
+    token_ids: str,
+    segment_ids: str | None = None,
+    padding_mask: str | None = None,
+    reverse: bool = False,
+) -> str:
+    if reverse:  # Vectors, not ids, to scores over the vocabulary.
+        table = graph.add("Transpose", _weight(graph, layer.token_table), perm=(1, 0))
+        return graph.add("MatMul", token_ids, table)
     if layer.position not in ("learned", "none"):
         raise DataError(f"kbert writes no position {layer.position} to ONNX.")
     tokens = graph.add("Gather", _weight(graph, layer.token_table), token_ids)
@@ -172,7 +182,11 @@ def _vocabulary_bias(graph: Graph, layer: VocabularyBias, scores: str) -> str:
 
 
 def _attention_pooling(graph: Graph, layer: AttentionPooling, x: str, padding_mask: str) -> str:
-    scores = _dense(graph, layer.score, _dense(graph, layer.dense, x))
+    if layer.score == "additive":
+        scores = _dense(graph, layer.query, _dense(graph, layer.dense, x))
+    else:
+        root = graph.constant(np.sqrt(layer.query.kernel.shape[0]))
+        scores = graph.add("Div", _dense(graph, layer.query, x), root)
     padding = graph.add("Equal", padding_mask, graph.constant(0, "int32"))
     padding = graph.add("Unsqueeze", padding, graph.axes(2))
     scores = graph.add("Where", padding, graph.constant(IMPOSSIBLE), scores)

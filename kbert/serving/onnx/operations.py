@@ -63,6 +63,17 @@ def _cumulative_sum(graph, operation, x):
     return graph.add("CumSum", x, graph.constant(operation.axis, "int64"))
 
 
+def _variance(graph, operation, x):
+    axes = _axes(graph, operation)
+    centred = graph.add("Sub", x, graph.add("ReduceMean", x, axes, keepdims=1))
+    squared = graph.add("Mul", centred, centred)
+    return graph.add("ReduceMean", squared, axes, keepdims=int(operation.keepdims))
+
+
+def _gelu(graph, operation, x):
+    return graph.add("Gelu", x, approximate="tanh" if operation.approximate else "none")
+
+
 def _concatenate(graph, operation, values):
     return graph.add("Concat", *values, axis=operation.axis)
 
@@ -104,18 +115,28 @@ _OPERATIONS = {
     "Cast": _cast,
     "Concatenate": _concatenate,
     "Cumsum": _cumulative_sum,
+    "Divide": _elementwise("Div"),
     "Equal": _elementwise("Equal"),
+    "Gelu": _gelu,
     "GetItem": _item,
     "Greater": _elementwise("Greater"),
     "LogicalAnd": _elementwise("And"),
+    "Matmul": _elementwise("MatMul"),
     "Max": _reduce("ReduceMax"),
     "Maximum": _elementwise("Max"),
+    "Mean": _reduce("ReduceMean"),
     "Multiply": _elementwise("Mul"),
+    "Norm": _reduce("ReduceL2"),
     "NotEqual": _not_equal,
     "OnesLike": _ones_like,
     "Pad": _pad,
+    "Relu": _elementwise("Relu"),
+    "Sigmoid": _elementwise("Sigmoid"),
     "Sqrt": _elementwise("Sqrt"),
+    "Subtract": _elementwise("Sub"),
     "Sum": _reduce("ReduceSum"),
+    "Tanh": _elementwise("Tanh"),
     "TrueDivide": _elementwise("Div"),
+    "Var": _variance,
     "Where": _where,
 }
