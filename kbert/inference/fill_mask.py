@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
 
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
@@ -139,6 +138,8 @@ def best_pieces(logits: Callable[[Arrays], np.ndarray], tokenizer, top: int) -> 
             vocabulary).
         top: pieces for a mask.
     """
+    from scipy.special import softmax  # It takes a second to import.
+
     vocabulary = np.array([piece.encode("utf-8") for piece in tokenizer.vocabulary], object)
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
