@@ -160,21 +160,27 @@ def _block(graph: Graph, layer: TransformerEncoderBlock, x: str, padding_mask: s
     )
 
 
-def _pooler(graph: Graph, layer: Pooler, sequence_output: str) -> str:
+def _pooler(
+    graph: Graph, layer: Pooler, sequence_output: str, cls_positions: str | None = None
+) -> str:
+    if cls_positions is not None:
+        return _dense(graph, layer.dense, _gathered(graph, sequence_output, cls_positions))
     first = graph.add("Gather", sequence_output, graph.constant(0, "int64"), axis=1)
     return _dense(graph, layer.dense, first)
 
 
 def _masked_lm_head(
-    graph: Graph, layer: MaskedLMHead, sequence_output: str, mask_positions: str
+    graph: Graph, layer: MaskedLMHead, sequence_output: str, mask_positions: str | None = None
 ) -> str:
-    gathered = graph.add(
-        "GatherND",
-        sequence_output,
-        graph.cast(graph.add("Unsqueeze", mask_positions, graph.axes(2)), "int64"),
-        batch_dims=1,
-    )
-    return _norm(graph, layer.norm, _dense(graph, layer.dense, gathered))
+    if mask_positions is not None:
+        sequence_output = _gathered(graph, sequence_output, mask_positions)
+    return _norm(graph, layer.norm, _dense(graph, layer.dense, sequence_output))
+
+
+def _gathered(graph, vectors, positions):
+    """Rows of each matrix: (batch, sequence, hidden), (batch, n) -> (batch, n, hidden)."""
+    places = graph.cast(graph.add("Unsqueeze", positions, graph.axes(2)), "int64")
+    return graph.add("GatherND", vectors, places, batch_dims=1)
 
 
 def _vocabulary_bias(graph: Graph, layer: VocabularyBias, scores: str) -> str:
