@@ -8,15 +8,11 @@ outputs as everywhere else: the answers are those of the checkpoint that was exp
 import os
 
 from kbert.errors import DataError
-from kbert.files import read_object
 from kbert.inference.answerer import Answerer
-from kbert.inference.fill_mask import FillMask
-from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.index import check_index
 from kbert.serving.served import Served
 from kbert.serving.versions import ONNX_MODEL, newest_version
 from kbert.serving.views import views_of_export
-from kbert.tasks import read_task
 
 
 class Predictor(Served):
@@ -40,15 +36,10 @@ class Predictor(Served):
         folder = newest_version(path)
         check_index(folder)
         self.version = int(folder.name) if folder.name.isdecimal() else 1
-        settings = read_object(folder / "assets" / "config.json")
-        longest, task = settings["encoder"]["max_sequence_length"], None
-        if (folder / "assets" / "task.json").is_file():
-            others = (EncoderOutputs, FillMask)
-            task = read_task(folder / "assets" / "task.json", longest, others)
         if (folder / ONNX_MODEL).is_file():
             from kbert.serving.onnx.session import load_onnx as load
         else:
             from kbert.serving.saved_model import load_saved_model as load
-        model, tokenizer, self.outputs, self._kept = load(folder, settings["tokenizer"], task)
-        self.answerer = Answerer(task or EncoderOutputs(longest), tokenizer, model, batch_size)
+        task, model, tokenizer, self.outputs, self._kept = load(folder)
+        self.answerer = Answerer(task, tokenizer, model, batch_size)
         self.views = views_of_export(self.answerer)

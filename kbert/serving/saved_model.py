@@ -5,7 +5,6 @@ Only what older versions exported needs Keras (kbert/serving/older_export.py).
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +14,7 @@ import tensorflow_text  # noqa: F401
 
 from kbert.errors import DataError
 from kbert.inference.forward import Forward
-from kbert.serving.exported import Exported
+from kbert.serving.exported import Exported, read_description
 from kbert.serving.older_export import model_of
 from kbert.serving.traced_tokenizer import TracedTokenizer
 
@@ -25,7 +24,7 @@ SIGNATURE = "serving_default"
 MODEL_OUTPUTS = "model_outputs"
 
 
-def load_saved_model(folder: pathlib.Path, tokenizer_options: Mapping, task: Any) -> Exported:
+def load_saved_model(folder: pathlib.Path) -> Exported:
     """What the SavedModel in a version's folder computes with.
 
     Raises `DataError` where there is none that `kbert export` wrote.
@@ -43,9 +42,11 @@ def load_saved_model(folder: pathlib.Path, tokenizer_options: Mapping, task: Any
         )
     # Sorted: TensorFlow gives them in another order in every process.
     outputs = tuple(sorted(signatures[SIGNATURE].structured_outputs))
+    task, tokenizer_options, is_encoder = read_description(folder)
     tokenizer = TracedTokenizer(folder / "assets" / "vocab.txt", **tokenizer_options)
     if MODEL_OUTPUTS not in signatures:
-        return Exported(model_of(folder, weights, task), tokenizer, outputs)
+        model = model_of(folder, weights, None if is_encoder else task)
+        return Exported(task, model, tokenizer, outputs)
     signature = signatures[MODEL_OUTPUTS]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -53,4 +54,4 @@ def load_saved_model(folder: pathlib.Path, tokenizer_options: Mapping, task: Any
         return {name: output.numpy() for name, output in found.items()}
 
     # Its variables live as long as what was loaded does.
-    return Exported(Forward(run), tokenizer, outputs, loaded)
+    return Exported(task, Forward(run), tokenizer, outputs, loaded)

@@ -201,7 +201,7 @@ def test_folders_that_cannot_be_loaded(single, tmp_path):
 
 
 def test_an_older_export_of_other_weights(single, tmp_path, monkeypatch):
-    monkeypatch.setattr("kbert.serving.predictor.MODEL_OUTPUTS", "as if it were older")
+    monkeypatch.setattr("kbert.serving.saved_model.MODEL_OUTPUTS", "as if it were older")
     shutil.copytree(single[1] / "1", tmp_path / "1")
     config = tmp_path / "1" / "assets" / "config.json"
     values = json.loads(config.read_text())

@@ -16,7 +16,7 @@ from kbert.layers.dense import Geglu, Gelu, TokenDense
 from kbert.layers.dropout import Dropout
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
-from kbert.layers.heads import MaskedLMHead, Pooler, VocabularyBias
+from kbert.layers.heads import MaskedLMHead, Pooler, SequencePooler, VocabularyBias
 from kbert.layers.multiple_choice import ChoiceScores, FoldChoices
 from kbert.layers.pooling import AttentionPooling, WeightedSum
 from kbert.serving.onnx.graph import Graph
@@ -169,6 +169,35 @@ def _pooler(
     return _dense(graph, layer.dense, first)
 
 
+def _sequence_pooler(
+    graph: Graph, layer: SequencePooler, x: str, padding_mask: str, cls_positions: None = None
+) -> str:
+    """Of the first sequence of each row, which is that of an export."""
+    number = graph.add("Slice", padding_mask, *map(graph.axes, (0, 1, 1)))
+    member = graph.add("Equal", padding_mask, number)
+    return _dense(graph, layer.dense, _pooled(graph, layer.kind, x, padding_mask, member))
+
+
+def _pooled(graph, kind, x, padding_mask, member):
+    column = graph.add("Unsqueeze", member, graph.axes(2))
+    if kind == "mean":
+        shares = graph.cast(column, "float32")
+        total = graph.add("ReduceSum", graph.add("Mul", x, shares), graph.axes(1), keepdims=0)
+        return graph.add("Div", total, graph.add("ReduceSum", shares, graph.axes(1), keepdims=0))
+    if kind == "max":
+        values = graph.add("Where", column, x, graph.constant(-6e4))
+        return graph.add("ReduceMax", values, graph.axes(1), keepdims=0)
+    places = graph.add("Mul", _places(graph, padding_mask), graph.cast(member, "int32"))
+    last = graph.add("ReduceMax", places, graph.axes(1), keepdims=1)
+    last = graph.cast(graph.add("Sub", last, graph.constant(1, "int32")), "int64")
+    last = graph.add("GatherND", x, last, batch_dims=1)
+    if kind == "last":
+        return last
+    first = graph.add("Gather", x, graph.constant(0, "int64"), axis=1)
+    halves = [graph.split("Split", y, outputs=2, axis=-1, num_outputs=2) for y in (last, first)]
+    return graph.add("Concat", halves[0][0], halves[1][1], axis=-1)
+
+
 def _masked_lm_head(
     graph: Graph, layer: MaskedLMHead, sequence_output: str, mask_positions: str | None = None
 ) -> str:
@@ -293,6 +322,7 @@ LAYERS = {
     LastStates: _last_states,
     MaskedLMHead: _masked_lm_head,
     Pooler: _pooler,
+    SequencePooler: _sequence_pooler,
     TokenDense: _dense,
     TransformerEncoderBlock: _block,
     Transitions: _transitions,

@@ -2,29 +2,29 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from kbert.errors import DataError
 from kbert.inference.fill_mask import FillMask, best_pieces
 from kbert.inference.forward import Forward
-from kbert.serving.exported import Exported
+from kbert.serving.exported import Exported, read_description
 from kbert.serving.versions import ONNX_MODEL
 from kbert.text.python_tokenizer import PythonTokenizer
 
 
-def load_onnx(folder: pathlib.Path, tokenizer_options: Mapping, task: Any) -> Exported:
+def load_onnx(folder: pathlib.Path) -> Exported:
     """What the ONNX export in a version's folder computes with, on all cores.
 
     Raises `DataError` where ONNX Runtime is not installed, and for a file that it cannot read.
     """
-    tokenizer = PythonTokenizer(folder / "assets" / "vocab.txt", **tokenizer_options)
     model, names = load_session(folder)
+    task, tokenizer_options, _ = read_description(folder)
+    tokenizer = PythonTokenizer(folder / "assets" / "vocab.txt", **tokenizer_options)
     if isinstance(task, FillMask):
         logits = model.run
         model = best_pieces(lambda inputs: logits(inputs)["masked_lm"], tokenizer, task.top)
-    return Exported(model, tokenizer, names)
+    return Exported(task, model, tokenizer, names)
 
 
 def load_session(folder: pathlib.Path) -> tuple[Forward, tuple[str, ...]]:
