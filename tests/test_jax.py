@@ -103,8 +103,14 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
     assert result.stdout.strip().endswith("works")
 
 
-# The backward LSTM and the blocks that are computed again compile longest.
-SLOW = {"layers/test_bilstm.py", "layers/test_rematerialize.py", "inference/test_answering.py"}
+# The backward LSTM, the blocks that are computed again, and encoders of other kinds compile longest.
+SLOW = {
+    "inference/test_answering.py",
+    "layers/test_bilstm.py",
+    "layers/test_other_blocks.py",
+    "layers/test_rematerialize.py",
+    "test_architectures.py",
+}
 OTHERS = (
     "test_models.py",
     "test_config.py",

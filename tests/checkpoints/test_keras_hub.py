@@ -79,7 +79,7 @@ def test_a_preset_that_keras_hub_made(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "changes", "said"),
     [
-        ("pretraining", {}, "next-sentence head"),
+        ("pretraining", {}, "no place for pre-training heads"),
         ("task", {}, "task classification"),
         ("encoder", {"activation": "gelu_erf"}, "tanh-GELU, not gelu_erf"),
         ("encoder", {"layer_norm_epsilon": 1e-7}, "epsilon of 1e-12"),

@@ -173,7 +173,8 @@ def test_what_cannot_be_read_twice_is_counted_or_refused(tmp_path, name):
         ["text"],
         {(tmp_path.name, "files of other kinds, left out"): (3, None)},
     )
-    with pytest.raises(DataError, match=f"There is no .*{name}|{name} is not a regular file"):
+    # A circle of links is the system's own sentence, with the name.
+    with pytest.raises((DataError, OSError), match=f"{name} is not a regular file|links.*{name}"):
         TextReader([tmp_path / name])
 
 

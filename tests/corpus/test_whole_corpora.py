@@ -2,6 +2,8 @@
 
 import json
 import lzma
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,8 +13,10 @@ from kbert.corpus.prepare import prepare
 from kbert.corpus.store import TokenStore
 from kbert.text.sentences import split_sentences
 from kbert.text.tokenizer import WordPieceTokenizer
-from tests.corpus.test_prepare import DATA, ROOT, documents_of
+from tests.conftest import ROOT
+from tests.corpus.test_prepare import documents_of
 
+DATA = pathlib.Path(os.environ.get("KBERT_DATA", ROOT.parent / "shared" / "data"))
 # Peak memory in MB of the same text many times, above the imports.
 MEMORY_SCRIPT = """
 import resource, sys

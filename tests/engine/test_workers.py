@@ -23,6 +23,9 @@ from tests.conftest import ROOT
 from tests.engine import worker
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
+# Two processes that import TensorFlow, a pair a test.
+pytestmark = pytest.mark.slow
+
 _LONGEST = 600  # Seconds that a pair may take on a machine that does much else.
 
 
@@ -147,7 +150,6 @@ def test_only_the_chief_writes(pair, folder):
     assert not (folder / "two-other").exists()
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_bit_for_bit_though_a_worker_was_killed(folder, tiny_store):
     """With dropout, whose masks are drawn by replica and step."""
     changes = {"dropout": 0.1, "num_steps": 40}
@@ -176,7 +178,6 @@ def test_a_run_goes_on_bit_for_bit_though_a_worker_was_killed(folder, tiny_store
     assert_same_bits(killed, whole)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("told", [0, 1])
 def test_all_stop_when_one_is_told_to(folder, tiny_store, told):
     output = folder / f"stopped-{told}"
@@ -195,13 +196,11 @@ def test_all_stop_when_one_is_told_to(folder, tiny_store, told):
     assert len(steps) == 1, "they stopped after different steps"
 
 
-@pytest.mark.slow
 def test_a_mistake_that_the_chief_finds_is_told_by_all(pair, tiny_store):
     for ended in run("pretrain", tiny_store, {"num_steps": 21}, pair[0]):
         assert ended.code == 1 and "num_steps" in ended.error.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_a_worker_that_does_not_come_is_named(folder, tiny_store):
     began = time.monotonic()
     with started(lambda _: ["pretrain", tiny_store, folder / "never"], indices=(1,)) as processes:
@@ -210,7 +209,6 @@ def test_a_worker_that_does_not_come_is_named(folder, tiny_store):
     assert ended.code == 1 and "no answer from worker 0" in ended.error.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_two_workers_on_jax_train_as_one_process(folder, tiny_store):
     """With dropout: there a mask is one of the whole batch."""
     pytest.importorskip("jax")
@@ -227,7 +225,6 @@ def test_two_workers_on_jax_train_as_one_process(folder, tiny_store):
     assert not (folder / "jax-two-other").exists()
 
 
-@pytest.mark.slow
 def test_two_workers_fine_tune_as_one_process(folder):
     start = write_checkpoint(folder / "start")
     write_rows(folder / "train.tsv", 60, seed=1)

@@ -129,5 +129,5 @@ def test_settings_that_cannot_be():
 
 
 def test_an_encoder_is_no_model_to_predict_with(pretrained):
-    with pytest.raises(DataError, match="is not fine-tuned: it has no task.json"):
+    with pytest.raises(DataError, match="is not fine-tuned: it answers embedding"):
         load_answerer(pretrained[1])

@@ -29,6 +29,7 @@ OTHER = {
     "second_column": "other",
     "label_column": "class",
     "delimiter": ";",
+    "id_column": "number",
     "header": False,
     "dropout": 0.3,
     "class_weights": "balanced",

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from kbert.serving.graph.tag_paths import best_paths
-from kbert.tasks.tag_schemes import bio_tags, marginals, valid_transitions, viterbi
+from kbert.tasks.tag_schemes import bio_tags, valid_transitions
+from kbert.tasks.tag_sequences import marginals, viterbi
 
 TAGS = bio_tags(("A", "B"))
 
@@ -27,8 +28,9 @@ def test_paths_and_their_probabilities(lengths, kind):
         own = slice(start, start + length)
         start += length
         if length:
-            best = viterbi(emissions[own], transitions)
+            alone = emissions[own][None], np.array([length]), transitions
+            best = viterbi(*alone)[0]
             assert tags[own].numpy().tolist() == best.tolist()
-            expected = marginals(emissions[own], transitions)[range(length), best]
+            expected = marginals(*alone)[0, range(length), best]
             np.testing.assert_allclose(scores[own], expected, rtol=1e-12)
     assert tags.shape == scores.shape == (sum(lengths),)
