@@ -103,7 +103,7 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
     assert result.stdout.strip().endswith("works")
 
 
-# The backward LSTM, the blocks that are computed again, and encoders of other kinds compile longest.
+# LSTMs, blocks that are computed again and encoders of other kinds compile longest.
 SLOW = {
     "inference/test_answering.py",
     "layers/test_bilstm.py",
