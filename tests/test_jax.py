@@ -110,6 +110,7 @@ SLOW = {
     "layers/test_other_blocks.py",
     "layers/test_rematerialize.py",
     "test_architectures.py",
+    "test_variants.py",
 }
 OTHERS = (
     "test_models.py",

@@ -75,6 +75,7 @@ def test_links_lead_somewhere():
         assert (PAGE.parent / link).exists(), link
 
 
+@pytest.mark.slow
 def test_text_becomes_pieces_and_rows(ran):
     printed, output = ran
     assert re.search(r"^The café's .* -> \[CLS\] the c.* ##\S+ .*\[SEP\]$", printed, re.MULTILINE)
@@ -85,6 +86,7 @@ def test_text_becomes_pieces_and_rows(ran):
     assert rest[0] == "B" and rest[1].endswith(" [SEP]") and "[CLS]" not in rest[1]
 
 
+@pytest.mark.slow
 def test_a_packed_row_is_shown(ran):
     """Two examples at least, one of each kind, and as many pieces to predict as there should be."""
     printed, _ = ran
@@ -97,6 +99,7 @@ def test_a_packed_row_is_shown(ran):
         assert shown[int(position)] == piece
 
 
+@pytest.mark.slow
 def test_pretraining_learns_and_is_drawn(ran):
     printed, output = ran
     assert "tiny: 876,672 parameters" in printed
@@ -107,6 +110,7 @@ def test_pretraining_learns_and_is_drawn(ran):
     assert (output / "curves.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_masks_are_filled(ran):
     printed, _ = ran
     candidates = dict(re.findall(r"^(tiny|mini): (\S+ 0\.\d+, .*)$", printed, re.MULTILINE))
@@ -114,6 +118,7 @@ def test_masks_are_filled(ran):
     assert "19th 0." in candidates["mini"]
 
 
+@pytest.mark.slow
 def test_the_classifier_is_far_above_chance(ran):
     """Of four labels, equally frequent; 64 sentences."""
     printed, output = ran
@@ -123,12 +128,14 @@ def test_the_classifier_is_far_above_chance(ran):
     assert (output / "topics.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_plain_keras_trains(ran):
     printed, _ = ran
     loss = float(re.search(r"plain Keras: loss ([\d.]+) after 3 batches", printed)[1])
     assert 0 < loss < 5
 
 
+@pytest.mark.slow
 def test_the_saved_model_answers(ran):
     printed, output = ran
     assert (output / "served" / "topics" / "1" / "saved_model.pb").is_file()
@@ -138,6 +145,7 @@ def test_the_saved_model_answers(ran):
     assert re.search(r"^Dark clouds .* -> weather \(0\.\d\d\)$", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_everything_is_written_into_the_output_folder(ran):
     _, output = ran
     written = {path.name for path in output.iterdir()}

@@ -177,6 +177,7 @@ def test_an_output_belongs_to_one_ablation(tmp_path, tiny_store, pretend):
         run(recipe, tmp_path / "out", workers=0)
 
 
+@pytest.mark.slow
 def test_real_cells(tmp_path, tiny_store, monkeypatch):
     """One model, fine-tuned, judged, scored on held-out text."""
     text = RECIPE.replace("seeds = 2", "seeds = [3]")
