@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from kbert.pretraining.objectives.base import Objective, normalized
+from kbert.pretraining.objectives.base import normalized
+from kbert.pretraining.objectives.masked_lm import MaskedLM
 
 
-class MaskedLMOfPairs(Objective):
+class MaskedLMOfPairs(MaskedLM):
     """Predicts the hidden tokens of a row, and the label of each pair at its [CLS].
 
     Attributes:
@@ -17,17 +18,10 @@ class MaskedLMOfPairs(Objective):
     sentence_head: ClassVar[str]
 
     def batch(self, rows, draws, progress=0.0):
-        masked = self._masked(rows, draws, progress)
-        inputs = {
-            "token_ids": masked.token_ids,
-            "segment_ids": rows.segment_ids,
-            "padding_mask": rows.padding_mask,
-            "mask_positions": masked.positions,
-            "cls_positions": rows.cls_positions,
-        }
-        targets = {"masked_lm": masked.targets, self.sentence_head: np.maximum(rows.labels, 0)}
-        weights = {
-            "masked_lm": normalized(masked.weights),
-            self.sentence_head: normalized(rows.labels >= 0),
-        }
-        return inputs, targets, weights
+        inputs, targets, weights = super().batch(rows, draws, progress)
+        head = self.sentence_head
+        return (
+            inputs | {"cls_positions": rows.cls_positions},
+            targets | {head: np.maximum(rows.labels, 0)},
+            weights | {head: normalized(rows.labels >= 0)},
+        )
