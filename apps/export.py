@@ -59,8 +59,7 @@ def _report(folder, output, settings):
     print(f"{folder}: {', '.join(predictor.fields)} -> {', '.join(predictor.outputs)}")
     print(f"Serve it: kbert serve {output}")
     if settings.signature_example:
-        from kbert.serving.saved_model import SIGNATURE
-        from kbert.serving.signature_defs import example_request, read_signatures
+        from kbert.serving.signature_defs import SIGNATURE, example_request, read_signatures
 
         print(json.dumps(example_request(read_signatures(folder)[SIGNATURE])))
 

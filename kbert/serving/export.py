@@ -34,6 +34,7 @@ from kbert.serving.graph.base import OutputsGraph
 from kbert.serving.index import write_index
 from kbert.serving.model_outputs import Exportable, served_model
 from kbert.serving.settings import ExportSettings
+from kbert.serving.signature_defs import MODEL_OUTPUTS, SIGNATURE
 from kbert.serving.warmup import write_warmup
 
 
@@ -96,8 +97,8 @@ class _ServedModel(tf.Module):
         row = [None, None] if graph.task.takes_choices else [None]
         ids = {name: [*row, None] for name in ("token_ids", "segment_ids", "padding_mask")}
         found = {
-            "serving_default": _traced(graph.answer, graph.string_shapes, tf.string),
-            "model_outputs": _traced(lambda **inputs: graph.forward(inputs), ids, tf.int32),
+            SIGNATURE: _traced(graph.answer, graph.string_shapes, tf.string),
+            MODEL_OUTPUTS: _traced(lambda **inputs: graph.forward(inputs), ids, tf.int32),
         }
         if isinstance(graph, OutputsGraph):
             found["token_ids"] = _traced(lambda **inputs: graph.answer_ids(inputs), ids, tf.int32)

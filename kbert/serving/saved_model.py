@@ -16,12 +16,8 @@ from kbert.errors import DataError
 from kbert.inference.forward import Forward
 from kbert.serving.exported import Exported, read_description
 from kbert.serving.older_export import model_of
+from kbert.serving.signature_defs import MODEL_OUTPUTS, SIGNATURE
 from kbert.serving.traced_tokenizer import TracedTokenizer
-
-# The signatures of an export: what TensorFlow Serving answers strings with, and what the model
-# gives for integers, before anything is decoded.
-SIGNATURE = "serving_default"
-MODEL_OUTPUTS = "model_outputs"
 
 
 def load_saved_model(folder: pathlib.Path) -> Exported:

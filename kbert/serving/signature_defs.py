@@ -9,6 +9,10 @@ from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.serving.versions import ONNX_MODEL, newest_version
 
+# The signatures of an export: what TensorFlow Serving answers strings with, and what the model
+# gives for integers, before anything is decoded.
+SIGNATURE = "serving_default"
+MODEL_OUTPUTS = "model_outputs"
 # What `tf.saved_model.save` adds for itself.
 _INTERNAL = "__saved_model_init_op"
 
@@ -57,7 +61,7 @@ def example_request(signature: Signature) -> dict:
         name: [["...", "..."]] if len(tensor.shape) == 2 else ["..."]
         for name, tensor in signature.inputs.items()
     }
-    return {"signature_name": "serving_default", "inputs": texts}
+    return {"signature_name": SIGNATURE, "inputs": texts}
 
 
 def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:

@@ -9,9 +9,8 @@ import pathlib
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from kbert.serving.signature_defs import read_signatures
+from kbert.serving.signature_defs import SIGNATURE, read_signatures
 
-SIGNATURE = "serving_default"
 # Words: a short text, one of usual length, and one that is cut in most models.
 _WORDS = (1, 20, 600)
 

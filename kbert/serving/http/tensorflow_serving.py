@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from kbert.serving.http.answering import Answering, RequestError, time_headers
 from kbert.serving.http.responses import json_response
+from kbert.serving.signature_defs import SIGNATURE
 
 if TYPE_CHECKING:
     from kbert.serving.served import Served
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 _PATH = re.compile(
     r"(?P<name>[^/:]+)(/versions/(?P<version>[0-9]{1,18}))?(?P<verb>:predict|/metadata)?"
 )
-# The name under which an export answers strings.
-SIGNATURE = "serving_default"
 _KEYS = {"instances", "inputs", "signature_name"}
 
 
