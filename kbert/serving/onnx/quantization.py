@@ -1,7 +1,10 @@
 """Weights of an ONNX model in 8 bits: a quarter of its size, and products of integers."""
 
+import contextlib
+import logging
 import os
 import pathlib
+from collections.abc import Iterator
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -19,17 +22,34 @@ def quantize(source: pathlib.Path, target: str | os.PathLike) -> None:
     The output layers stay in float32: their few weights cost nothing, and their rounding would go
     straight into the answers.
     """
-    graph = onnx.load(source).graph
+    model = onnx.load(source)
     kept = [
         node.name
-        for node in graph.node
+        for node in model.graph.node
         if node.op_type == "MatMul" and node.input[1].split("/")[0] in _OUTPUT_LAYERS
     ]
-    quantize_dynamic(
-        source,
-        target,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=_QUANTIZED,
-        nodes_to_exclude=kept,
-    )
+    with _without_advice():
+        quantize_dynamic(
+            model,
+            target,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=_QUANTIZED,
+            nodes_to_exclude=kept,
+        )
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """ONNX Runtime advises, by the root logger, to infer shapes and fuse nodes first. The graph is
+    written so that it needs neither."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "run pre-processing before quantization" not in record.getMessage()
+
+    root = logging.getLogger()
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)
