@@ -70,7 +70,9 @@ async def ask_once(text):
 async def ask(reader, writer, text):
     """The label of a text, over a connection that stays open."""
     body = json.dumps({"instances": [text]}).encode()
-    head = f"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    )
     writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
     status = await reader.readline()
     if not status:

@@ -48,6 +48,12 @@ class ServerSettings(Settings):
 
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 or :: for all of them")
     port: int = setting(8501, "0 takes a free one", at_least=0, at_most=65535)
+    allowed_hosts: str | None = setting(
+        None,
+        "names that requests may be sent to, beside the loopback interface's",
+        unset="of a server on the loopback interface no other, elsewhere any",
+        metavar="HOST,...",
+    )
     reload_seconds: float = setting(
         2.0, "how often folders are looked at for a new version; 0 never", at_least=0
     )

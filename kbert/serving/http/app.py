@@ -4,7 +4,8 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator
+import urllib.parse
+from collections.abc import AsyncIterator, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,15 +26,21 @@ _access = logging.getLogger("kbert.serving.access")
 # What a proxy or an orchestrator asks without a token.
 _OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _CLIENT_CLOSED = 499  # As nginx logs it; nobody receives it.
+_MISDIRECTED = 421
 
 
 def application(
-    models: Models, settings: ServerSettings | None = None, token: str | None = None
+    models: Models,
+    settings: ServerSettings | None = None,
+    token: str | None = None,
+    hosts: Collection[str] | None = None,
 ) -> Starlette:
     """The ASGI application that serves `models`.
 
     Args:
         token: what clients must send as `Authorization: Bearer TOKEN`; None asks for nothing.
+        hosts: names in lower case and addresses, without ports and brackets, that requests may be
+            sent to; None is any.
     """
     answering = Answering(models, settings or ServerSettings())
 
@@ -73,6 +80,7 @@ def application(
         },
         middleware=[
             Middleware(_Observed, answering=answering),
+            *([Middleware(_KnownHost, hosts=hosts)] if hosts is not None else []),
             *([Middleware(_Authorized, token=token)] if token else []),
         ],
         lifespan=lifespan,
@@ -114,6 +122,26 @@ class _Observed:
             _access.info("request", extra={"fields": fields})
 
 
+class _KnownHost:
+    """Lets requests through that were sent to one of the server's names.
+
+    A page of another site may give its own name this machine's address (DNS rebinding); what the
+    browser then lets it send here still has that name as its host.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]):
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
+        if scope["type"] != "http" or _hostname(given) in self.hosts:
+            await self.app(scope, receive, send)
+            return
+        sentence = f"Expected a request to {', '.join(self.hosts)}. Received: {given[:200]}."
+        await json_response({"error": sentence}, _MISDIRECTED)(scope, receive, send)
+
+
 class _Authorized:
     """Lets requests through that carry the token."""
 
@@ -131,6 +159,14 @@ class _Authorized:
         headers = {"WWW-Authenticate": "Bearer"}
         response = json_response({"error": "Expected a valid bearer token."}, 401, headers)
         await response(scope, receive, send)
+
+
+def _hostname(given: str) -> str | None:
+    """Without port and brackets, in lower case; None for what is no host."""
+    try:
+        return urllib.parse.urlsplit(f"//{given}").hostname
+    except ValueError:
+        return None
 
 
 def _dialect(path: str) -> str:

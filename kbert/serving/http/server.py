@@ -20,6 +20,7 @@ from kbert.serving.settings import ServerSettings
 _BACKLOG = 2048
 _OTHER_DESCRIPTORS = 256  # open files that are no connections
 _IDLE_SECONDS = 60  # that a connection between two requests may stay open
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def listening(settings: ServerSettings) -> socket.socket:
@@ -43,9 +44,22 @@ def listening(settings: ServerSettings) -> socket.socket:
 
 def url_of(listener: socket.socket) -> str:
     """http://HOST:PORT, with the brackets that IPv6 needs."""
-    host, port = listener.getsockname()[:2]
-    is_v6 = ipaddress.ip_address(host.split("%")[0]).version == 6
-    return f"http://{f'[{host}]' if is_v6 else host}:{port}"
+    address, port = _address(listener), listener.getsockname()[1]
+    return f"http://{f'[{address}]' if address.version == 6 else address}:{port}"
+
+
+def hosts_of(listener: socket.socket, allowed: str | None) -> tuple[str, ...] | None:
+    """The names that requests may be sent to; None is any.
+
+    Args:
+        allowed: names with commas between them; None: the loopback interface's, of a server that
+            listens there, and any of one that listens elsewhere.
+    """
+    address = _address(listener)
+    if allowed is None and not address.is_loopback:
+        return None
+    given = (name.strip().lower() for name in (allowed or "").split(","))
+    return tuple(dict.fromkeys([*_LOOPBACK, str(address), *filter(None, given)]))
 
 
 def serve(
@@ -53,7 +67,7 @@ def serve(
 ) -> None:
     """Answer requests until SIGTERM or Ctrl-C; then finish what is held, and refuse what is new."""
     config = uvicorn.Config(
-        application(models, settings, token),
+        application(models, settings, token, hosts_of(listener, settings.allowed_hosts)),
         http=functools.partial(Connection, settings.timeout_seconds),
         access_log=False,
         log_config=None,
@@ -66,6 +80,10 @@ def serve(
     _allow_descriptors(settings.max_connections)
     with logging_to_stderr(settings.log), _deaf_to_hangup():
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _address(listener):
+    return ipaddress.ip_address(listener.getsockname()[0].split("%")[0])
 
 
 def _allow_descriptors(connections: int) -> None:

@@ -129,7 +129,7 @@ class Campaign:
 
     async def _version(self) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /v1/models/m HTTP/1.1\r\nHost: localhost\r\n\r\n")
         _, values = await _response(reader)
         writer.close()
         return int(values["model_version_status"][0]["version"])
@@ -199,7 +199,8 @@ class Campaign:
 
 def _request(texts: list[str]) -> bytes:
     body = json.dumps({"instances": texts}).encode()
-    head = f"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = "POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

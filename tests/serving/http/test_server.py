@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 
 from kbert.errors import DataError
-from kbert.serving.http.server import listening, url_of
+from kbert.serving.http.server import hosts_of, listening, url_of
 from kbert.serving.settings import ServerSettings
 from tests.conftest import ROOT
 
@@ -82,7 +82,7 @@ def connection(url):
 
 def request(body=b'{"instances": ["0"]}', headers=b""):
     return (
-        b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n"
+        b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: localhost\r\n"
         + headers
         + b"Content-Length: %d\r\n\r\n" % len(body)
         + body
@@ -173,7 +173,7 @@ def test_framing():
             assert response(stream) == (200, {"predictions": []})
             chunks = b'13\r\n{"instances": ["0"]\r\n1\r\n}\r\n0\r\n\r\n'
             client.sendall(
-                b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n"
+                b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: localhost\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n" + chunks
             )
             assert response(stream)[0] == 200
@@ -191,13 +191,13 @@ def test_who_is_slow_or_endless_is_let_go():
     with served(timeout_seconds=1.0, max_body_bytes=2**20) as (_, url):
         silent, slow = connection(url), connection(url)
         with silent, slow, connection(url) as endless, connection(url) as huge:
-            slow.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n")
+            slow.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: localhost\r\n")
             with endless.makefile("rb") as stream, contextlib.suppress(ConnectionError):
                 endless.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 2**20)
                 assert stream.readline().split()[1] == b"400"
             with huge.makefile("rb") as stream:  # 100 MB in chunks: refused behind the first.
                 huge.sendall(
-                    b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n"
+                    b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: localhost\r\n"
                     b"Transfer-Encoding: chunked\r\n\r\n"
                 )
                 with contextlib.suppress(ConnectionError):
@@ -208,7 +208,7 @@ def test_who_is_slow_or_endless_is_let_go():
             # No answer, but an end.
             assert silent.recv(1) == slow.recv(1) == b""
         with connection(url) as client, client.makefile("rb") as stream:
-            client.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: x\r\n")
+            client.sendall(b"POST /v1/models/topics:predict HTTP/1.1\r\nHost: localhost\r\n")
             client.sendall(b"Content-Length: 100000000\r\n\r\n")
             assert response(stream)[0] == 413
         assert ask(url, "0") == "0"
@@ -249,3 +249,44 @@ def test_where_it_listens():
     for host in ("", " ", "no.such.host.invalid", "x" * 300):
         with pytest.raises(DataError, match="Cannot listen on"):
             listening(ServerSettings(host=host, port=0))
+
+
+def test_a_page_of_another_site_does_not_reach_the_loopback_interface():
+    """What a browser sends after DNS rebinding has the other site's name as its host."""
+    with served(allowed_hosts="api.example.org, Other.example.org") as (_, url):
+        port = url.rsplit(":")[-1]
+        statuses = {}
+        for host in (
+            f"127.0.0.1:{port}",
+            f"LOCALHOST:{port}",
+            f"[::1]:{port}",
+            "api.example.org",
+            "other.example.org:80",
+            f"evil.example:{port}",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "[::1",
+            "",
+        ):
+            with connection(url) as client:
+                client.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("ascii"))
+                status, answer = response(client.makefile("rb"))
+                statuses[host] = status
+                assert status == 200 or answer["error"].startswith(
+                    "Expected a request to localhost"
+                )
+    assert list(statuses.values()) == [200] * 5 + [421] * 5
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "expected"),
+    [
+        ("127.0.0.1", None, ("localhost", "127.0.0.1", "::1")),
+        ("127.0.0.2", None, ("localhost", "127.0.0.1", "::1", "127.0.0.2")),
+        ("0.0.0.0", None, None),
+        ("0.0.0.0", "A.example", ("localhost", "127.0.0.1", "::1", "0.0.0.0", "a.example")),
+    ],
+)
+def test_the_names_of_a_server(host, allowed, expected):
+    with listening(ServerSettings(host=host, port=0)) as listener:
+        assert hosts_of(listener, allowed) == expected
