@@ -5,6 +5,7 @@ masked-LM output stays tied to the token table.
 """
 
 import keras
+from keras import ops
 
 from kbert.config import BertConfig
 from kbert.layers import Tensor
@@ -94,17 +95,29 @@ def build_pretraining_model(
 
 
 def masked_lm_alone(model: keras.Model) -> Tensor:
-    """`masked_lm` of a pre-training model, symbolic as there, with less work.
-
-    The last block's feed-forward layer, two thirds of a block, computes the positions that are
-    asked for and no others.
-    """
-    *_, last = (layer for layer in model.layers if isinstance(layer, TransformerEncoderBlock))
-    x, padding_mask = last.input
-    vectors = last(x, padding_mask, positions=model.input["mask_positions"])
+    """`masked_lm` of a pre-training model, symbolic as there, with less work: the last block
+    computes the positions that are asked for and no others."""
+    vectors = _last_block_at(model, model.input["mask_positions"])
     transformed = model.get_layer("masked_lm_head")(vectors)
     scores = model.get_layer("embedding")(transformed, reverse=True)
     return model.get_layer("masked_lm_bias")(scores)
+
+
+def pooled_alone(encoder: keras.Model) -> Tensor:
+    """`pooled_output` of an encoder, symbolic as there, with less work where it is [CLS]'s: the
+    last block computes no other token."""
+    pooler = encoder.get_layer("pooler")
+    if not isinstance(pooler, Pooler) or isinstance(pooler, SequencePooler):
+        return encoder.output["pooled_output"]
+    first = ops.zeros_like(encoder.input["padding_mask"][:, :1])
+    return pooler(_last_block_at(encoder, first))
+
+
+def _last_block_at(model, positions):
+    """The vectors (batch, n, hidden) at positions (batch, n)."""
+    *_, last = (layer for layer in model.layers if isinstance(layer, TransformerEncoderBlock))
+    x, padding_mask = last.input
+    return last(x, padding_mask, positions=positions)
 
 
 def objective_of(model: keras.Model) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kbert.config import ACTIVATIONS, BertConfig
-from kbert.models import build_encoder, build_pretraining_model
+from kbert.models import build_encoder, build_pretraining_model, pooled_alone
 from tests import reference_bert
 from tests.layers.contract import dtype_of, numpy, outputs
 from tests.reference_bert import encoder_inputs, random_inputs, randomized
@@ -188,6 +188,17 @@ def test_without_pooled_output_there_is_no_pooler(tiny_config):
     encoder = build_encoder(tiny_config, ("sequence_output",))
     hidden = tiny_config.hidden_dim
     assert encoder.count_params() == tiny_config.num_parameters() - hidden * (hidden + 1)
+
+
+@pytest.mark.parametrize("variant", [{}, {"direction": "left"}, {"norm_placement": "pre"}])
+def test_the_pooled_output_alone_is_the_same(tiny_config, variant):
+    config = dataclasses.replace(tiny_config, **variant)
+    encoder = build_encoder(config)
+    randomized(encoder)
+    alone = keras.Model(encoder.input, {"pooled": pooled_alone(encoder)})
+    inputs = only(random_inputs(np.random.default_rng(0), config, MASKS[:2]))
+    expected = numpy(encoder(inputs)["pooled_output"])
+    assert_close(alone(inputs)["pooled"], expected)
 
 
 @pytest.mark.parametrize("outputs", [(), ("logits",), ("sequence_output", "x")])

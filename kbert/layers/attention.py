@@ -5,12 +5,11 @@ import functools
 import keras
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE, Tensor
+from kbert.layers import IMPOSSIBLE, Tensor, position
 from kbert.layers.attention_scores import SCORES
 from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import softmax
-from kbert.layers.position import positions, rotated
 
 # Added to the scores of tokens that are not seen. float16 ends at 65,504.
 _UNSEEN = {"float32": IMPOSSIBLE, "bfloat16": IMPOSSIBLE, "float16": -3e4}
@@ -36,8 +35,9 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         padding_mask: integers (batch, sequence) or None. Two tokens see each other if they carry
             the same non-zero number; 0 is padding.
         return_attention_scores: also return the softmax, float32 (batch, heads, query, key).
+        positions: integers (batch, n), or None for all: whose queries are answered.
 
-    Returns (batch, sequence, hidden).
+    Returns (batch, sequence, hidden), or with positions (batch, n, hidden).
     """
 
     def __init__(
@@ -81,7 +81,14 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             name=name,
         )
 
-    def call(self, x, padding_mask=None, training=None, return_attention_scores=False):
+    def call(
+        self,
+        x,
+        padding_mask=None,
+        training=None,
+        return_attention_scores=False,
+        positions=None,
+    ):
         batch, sequence, hidden = ops.shape(x)
         projected = ops.reshape(
             self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
@@ -89,19 +96,25 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if padding_mask is None and (self.rotary or self.direction != "both"):
             padding_mask = ops.ones((batch, sequence), "int32")
         if self.rotary:
-            turned = rotated(projected[:, :, :2], positions(padding_mask))  # queries and keys
+            places = position.positions(padding_mask)
+            turned = position.rotated(projected[:, :, :2], places)  # queries and keys
             projected = ops.concatenate([turned, projected[:, :, 2:]], axis=2)
-        mask = None if padding_mask is None else visible(padding_mask, self.direction)
+        mask = None if padding_mask is None else visible(padding_mask, self.direction, positions)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
             # (batch, sequence, heads, head_dim), as all here
-            context = ops.dot_product_attention(*ops.unstack(projected, 3, axis=2), mask=mask)
+            query, key, value = ops.unstack(projected, 3, axis=2)
+            if positions is not None:
+                query = ops.take_along_axis(query, positions[:, :, None, None], axis=1)
+            context = ops.dot_product_attention(query, key, value, mask=mask)
         else:
             # 3 x (batch, heads, sequence, head_dim)
-            parts = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
-            context, probabilities = self._attend(*parts, mask, training)
+            query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
+            if positions is not None:
+                query = ops.take_along_axis(query, positions[:, None, :, None], axis=2)
+            context, probabilities = self._attend(query, key, value, mask, training)
             context = ops.transpose(context, (0, 2, 1, 3))
-        attended = self.output_projection(ops.reshape(context, (batch, sequence, hidden)))
+        attended = self.output_projection(ops.reshape(context, (batch, -1, hidden)))
         if not return_attention_scores:
             return attended
         return attended, ops.cast(probabilities, "float32")
@@ -153,14 +166,22 @@ def _has_fused_kernel() -> bool:
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
-def visible(padding_mask: Tensor, direction: str = "both") -> Tensor:
+def visible(
+    padding_mask: Tensor, direction: str = "both", positions: Tensor | None = None
+) -> Tensor:
     """Which token sees which: (batch, sequence) integers -> booleans (batch, 1, query, key).
 
-    `direction` "left": only itself and what is left of it.
+    Args:
+        direction: "left": only itself and what is left of it.
+        positions: integers (batch, n), of the tokens that look; None for all.
     """
-    query, key = padding_mask[:, None, :, None], padding_mask[:, None, None, :]
+    looking = padding_mask
+    if positions is not None:
+        looking = ops.take_along_axis(padding_mask, positions, axis=1)
+    query, key = looking[:, None, :, None], padding_mask[:, None, None, :]
     seen = ops.logical_and(ops.equal(query, key), ops.not_equal(key, 0))
     if direction == "left":
-        places = ops.arange(ops.shape(padding_mask)[1])
-        seen = ops.logical_and(seen, places[None, :] <= places[:, None])
+        places = ops.arange(ops.shape(padding_mask)[1], dtype="int32")
+        own = places[None] if positions is None else positions
+        seen = ops.logical_and(seen, places <= own[:, None, :, None])
     return seen

@@ -31,7 +31,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
 
     Call arguments and result: as `MultiHeadSelfAttention`, and
         positions: integers (batch, n), or None. The result is that at these positions alone,
-            (batch, n, hidden): the feed-forward layer, two thirds of a block, computes no others.
+            (batch, n, hidden): of the others only queries, keys and values, a quarter of it.
     """
 
     def __init__(
@@ -153,11 +153,12 @@ class TransformerEncoderBlock(keras.layers.Layer):
             padding_mask,
             training=training,
             return_attention_scores=return_attention_scores,
+            positions=positions,
         )
         if return_attention_scores:
             attended, scores = attended
         if positions is not None:
-            x, attended = gather(x, positions), gather(attended, positions)
+            x = gather(x, positions)
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
         inner = self.intermediate(self.intermediate_input_norm(x), training=training)
         transformed = self.output_dense(inner)

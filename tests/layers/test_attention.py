@@ -211,3 +211,19 @@ def test_one_projection_for_query_key_value(layer):
         "output_projection/kernel": (8, 8),
         "output_projection/bias": (8,),
     }
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_some_positions_are_those_of_all(x, direction):
+    layer = MultiHeadSelfAttention(2, dropout=0.0, direction=direction)
+    mask, positions = np.array(MASKS, "int32"), np.array([[5, 0], [1, 1], [2, 4], [3, 0]], "int32")
+    every, scores = map(numpy, layer(x, mask, return_attention_scores=True))
+    some, some_scores = map(
+        numpy, layer(x, mask, return_attention_scores=True, positions=positions)
+    )
+    np.testing.assert_allclose(
+        some, np.take_along_axis(every, positions[..., None], axis=1), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        some_scores, np.take_along_axis(scores, positions[:, None, :, None], axis=2), atol=1e-6
+    )

@@ -150,9 +150,17 @@ def _unseen(graph, padding_mask, direction):
     return graph.add("Where", visible, graph.constant(0.0), graph.constant(IMPOSSIBLE))
 
 
-def _block(graph: Graph, layer: TransformerEncoderBlock, x: str, padding_mask: str) -> str:
+def _block(
+    graph: Graph,
+    layer: TransformerEncoderBlock,
+    x: str,
+    padding_mask: str,
+    positions: str | None = None,
+) -> str:
     inner = _norm(graph, layer.attention_input_norm, x)
     attended = _attention(graph, layer.attention, inner, padding_mask)
+    if positions is not None:  # Behind the attention, of which ONNX Runtime knows the usual form.
+        x, attended = (_gathered(graph, values, positions) for values in (x, attended))
     x = _norm(graph, layer.attention_norm, graph.add("Add", attended, x))
     inner = _dense(graph, layer.intermediate, _norm(graph, layer.intermediate_input_norm, x))
     return _norm(

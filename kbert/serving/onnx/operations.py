@@ -84,9 +84,12 @@ def _pad(graph, operation, x, constant_values=None):
     return graph.add("Pad", x, graph.axes(*before, *after), value)
 
 
-def _ones_like(graph, operation, x):
-    one = graph.constant(1, operation.output.dtype)
-    return graph.add("Expand", one, graph.add("Shape", x))
+def _filled_like(number):
+    def add(graph, operation, x):
+        value = graph.constant(number, operation.output.dtype)
+        return graph.add("Expand", value, graph.add("Shape", x))
+
+    return add
 
 
 def _item(graph, operation, x, key):
@@ -128,7 +131,7 @@ _OPERATIONS = {
     "Multiply": _elementwise("Mul"),
     "Norm": _reduce("ReduceL2"),
     "NotEqual": _not_equal,
-    "OnesLike": _ones_like,
+    "OnesLike": _filled_like(1),
     "Pad": _pad,
     "Relu": _elementwise("Relu"),
     "Sigmoid": _elementwise("Sigmoid"),
@@ -139,4 +142,5 @@ _OPERATIONS = {
     "TrueDivide": _elementwise("Div"),
     "Var": _variance,
     "Where": _where,
+    "ZerosLike": _filled_like(0),
 }

@@ -19,7 +19,9 @@ POOLER = "pooler"
 
 
 def _pooler(encoder, vectors, lstm_size):
-    return encoder.output["pooled_output"]
+    from kbert.models import pooled_alone
+
+    return pooled_alone(encoder)
 
 
 def _mean(encoder, vectors, lstm_size):
