@@ -39,9 +39,9 @@ class Counter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
 
-    def due(self, every: int) -> bool:
+    def due(self, *every: int) -> bool:
         """Whether what happens every so many steps, and at the end, happens now."""
-        return self.step % every == 0 or self.step == self.end_step
+        return self.step == self.end_step or any(self.step % steps == 0 for steps in every)
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -230,13 +230,13 @@ class Saves(keras.callbacks.Callback):
     Args:
         save: writes the state after the current step.
         counter: of the run.
-        every: steps between saves.
+        every: steps between saves; of several, after as many as any of them.
 
     Attributes:
         stopped_by: the signal that stopped the run, or None.
     """
 
-    def __init__(self, save: Callable[[], None], counter: Counter, every: int):
+    def __init__(self, save: Callable[[], None], counter: Counter, *every: int):
         super().__init__()
         self.save = save
         self.counter = counter
@@ -247,7 +247,7 @@ class Saves(keras.callbacks.Callback):
         stops = any_worker(self.stopped_by is not None)
         if stops and self.stopped_by is None:
             self.stopped_by = signal.SIGTERM
-        if stops or self.counter.due(self.every):
+        if stops or self.counter.due(*self.every):
             self.save()
         if stops:
             self.model.stop_training = True

@@ -1,7 +1,7 @@
 """Where a run works, and how its output comes to be: whole, at the end.
 
 OUTPUT.unfinished/   run.json    what was asked for
-                     steps/      saves, from which the run goes on
+                     steps/      the last two saves, from which the run goes on
                      best/       the best epoch's checkpoint so far, and best.json: its scores
                      logs/       for TensorBoard
 OUTPUT/              at the end: that checkpoint, finetune.json and logs/

@@ -163,7 +163,8 @@ def finetune_on(
 def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> dict:
     """What two runs must agree in, so that one can go on where the other stopped."""
     values = dataclasses.asdict(settings)
-    del values["log_every"]
+    for name in ("log_every", "save_every"):
+        del values[name]
     return {
         "run": {"from": plan.checkpoint, "from_random": plan.from_random, **vars(plan.choice)},
         "rows": {"digest of the rows": rows.digest()},
@@ -194,7 +195,7 @@ def _train(
         best=best_so_far(output),
         silent=plan.silent,
     )
-    saves = Saves(model.save, counter, steps_per_epoch)
+    saves = Saves(model.save, counter, settings.save_every, steps_per_epoch)
     callbacks = [
         counter,
         StopAtNaN(counter, model.last_save),
@@ -260,7 +261,7 @@ class _Model:
         """Write what the run goes on from."""
         self.writer.flush()
         checkpoint = self._checkpoint(self.run.models.trained)
-        save_step(unfinished(self.output), self.run.trainer, checkpoint, keep=1)
+        save_step(unfinished(self.output), self.run.trainer, checkpoint, keep=2)
 
     def last_save(self) -> str:
         """Where the last save is, for messages."""

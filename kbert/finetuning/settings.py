@@ -90,6 +90,9 @@ class FinetuningSettings(Settings):
     )
     seed: int = setting(0, "of weights, order and dropout", at_least=0, at_most=2**32 - 1)
     log_every: int = setting(10, "steps between points of the training curves", at_least=1)
+    save_every: int = setting(
+        1000, "steps between saves; there is one after each epoch, too", at_least=1
+    )
     layer_decay: float = setting(
         1.0,
         "rate of a layer over that of the one above it; the output layer and the pooler have the "

@@ -53,9 +53,9 @@ def test_the_counter_knows_what_is_due():
     due = []
     for number in range(6):
         counter.on_train_batch_end(number)
-        if counter.due(4):
-            due.append(counter.step)
-    assert due == [4, 8, 9]
+        due.append((counter.due(4), counter.due(4, 5)))
+    assert [step for step, (four, _) in enumerate(due, 4) if four] == [4, 8, 9]
+    assert [step for step, (_, both) in enumerate(due, 4) if both] == [4, 5, 8, 9]
 
 
 @pytest.mark.parametrize("name", ["loss", "gradient_norm"])

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import shutil
 import signal
 
@@ -122,6 +123,43 @@ def test_killed_and_given_again_it_ends_bit_for_bit_the_same(
         assert summary[name] == never_stopped[name]
     assert_same_bits(folder / output, folder / "whole")
     assert not (folder / f"{output}.unfinished").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_again_and_again_within_epochs_it_ends_the_same(
+    folder, never_stopped, monkeypatch, seed
+):
+    """Each time at a random step; it goes on from the last step that was saved."""
+    generator, output, first_step = random.Random(seed), f"often killed {seed}", 0
+    while first_step < 10:
+        step = generator.randint(first_step + 1, 12)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            stop_at(patch, step, Killed())
+            run(folder, output, save_every=3)
+        # The step is stopped before it is saved; an epoch has four.
+        first_step = max(number for number in (0, *range(3, step, 3), *range(4, step, 4)))
+    summary = run(folder, output, save_every=3)
+    assert summary["first_step"] == first_step
+    for name in ("scores", "best_epoch", "steps"):
+        assert summary[name] == never_stopped[name]
+    assert_same_bits(folder / output, folder / "whole")
+
+
+def test_the_save_before_is_taken_where_the_last_is_damaged(
+    folder, never_stopped, monkeypatch, capsys
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_at(patch, 8, Killed())
+        run(folder, "damaged", save_every=3)
+    steps = folder / "damaged.unfinished" / "steps"
+    assert [path.name for path in sorted(steps.iterdir())] == ["00000004", "00000006"]
+    data = bytearray((steps / "00000006" / "training.safetensors").read_bytes())
+    data[len(data) // 2] ^= 1
+    (steps / "00000006" / "training.safetensors").write_bytes(data)
+    assert run(folder, "damaged", save_every=3)["first_step"] == 4
+    assert "00000006/training.safetensors is damaged" in capsys.readouterr().out
+    assert_same_bits(folder / "damaged", folder / "whole")
 
 
 def command(folder, output, *options):
