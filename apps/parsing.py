@@ -24,6 +24,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **options):
+        # Options that a command has not are then `others` of its arguments, for it to pass on.
+        self.passes_others_on = False
         super().__init__(formatter_class=_HelpFormatter, allow_abbrev=False, **options)
         self.register("action", None, _StoreOnce)
         self.register("action", "store", _StoreOnce)
@@ -33,7 +35,11 @@ class Parser(argparse.ArgumentParser):
         `CHECKPOINT --output OUT FILE` for a command without a file."""
         if self._subparsers is not None:
             return super().parse_args(args, namespace)
-        return self.parse_intermixed_args(args, namespace)
+        if not self.passes_others_on:
+            return self.parse_intermixed_args(args, namespace)
+        found, others = self.parse_known_intermixed_args(args, namespace)
+        found.others = tuple(others)
+        return found
 
 
 class _StoreOnce(argparse._StoreAction):

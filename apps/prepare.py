@@ -3,7 +3,13 @@
     kbert prepare corpus/ more.jsonl.xz --vocabulary vocab.txt --output store
 
 Files are .txt, .md or .jsonl, plain or .gz, .xz or .zst; folders are searched for them. A run that
-was stopped continues when the same command is given again. At the end it prints
+was stopped continues when the same command is given again. With --runner Apache Beam works on many
+machines; options that are not below are passed on to it (docs/many-machines.md):
+
+    kbert prepare /shared/corpus --vocabulary /shared/vocab.txt --output /shared/store \
+        --runner flink --flink_master=host:8081 --parallelism=32
+
+At the end it prints
 
     train:       23,313 documents, 572,713 sentences, 13,625,271 tokens
     validation:  249 documents, 7,095 sentences, 174,884 tokens
@@ -25,9 +31,10 @@ SHOWN_PROBLEMS = 20
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.corpus.settings import PreparationSettings, Recipe
+    from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings
     from kbert.settings import add_options
 
+    parser.passes_others_on = True
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="text files and folders")
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="vocab.txt")
     parser.add_argument("--output", required=True, metavar="STORE", help="folder of the store")
@@ -37,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
-    for settings in (PreparationSettings, Recipe):
+    for settings in (PreparationSettings, Recipe, RunnerSettings):
         add_options(parser, settings)
 
 
@@ -46,12 +53,13 @@ def run(args: Namespace) -> None:
     # Text needs no GPU, and TensorFlow would take all of its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from kbert.corpus.prepare import prepare
-    from kbert.corpus.settings import PreparationSettings, Recipe
+    from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings
     from kbert.settings import from_options
 
     recipe = from_options(Recipe, args, lowercase=not args.cased)
     settings = from_options(PreparationSettings, args)
     options = vars(settings) | vars(recipe)
+    options["runner"] = from_options(RunnerSettings, args, options=args.others)
     result = prepare(args.inputs, args.output, args.vocabulary, entities=args.entities, **options)
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")

@@ -4,7 +4,8 @@
 
 Files are .txt, .md or .jsonl, plain or compressed (.gz .xz .zst), in UTF-8; folders are searched.
 Writes one piece a line, the special tokens first. Stopped at any moment, the same command goes on
-from what it has counted, in OUTPUT.unfinished. Prints:
+from what it has counted, in OUTPUT.unfinished. With --runner Apache Beam counts on many machines;
+options that are not below are passed on to it (docs/many-machines.md). Prints:
 
     vocab.txt: 2,000 pieces (uncased), 99.69% of characters, 1.15 pieces a word
     0.1 MB, 29,066 words (3,363 distinct): counted in 0.1 s (1.9 MB/s), learned in 0.2 s
@@ -19,21 +20,23 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.corpus.settings import VocabularySettings
+    from kbert.corpus.settings import RunnerSettings, VocabularySettings
     from kbert.settings import add_options
 
+    parser.passes_others_on = True
     parser.add_argument("files", nargs="+", metavar="FILE", help="text files or folders")
     parser.add_argument("--output", required=True, metavar="FILE", help="where to write vocab.txt")
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
-    add_options(parser, VocabularySettings)
+    for settings in (VocabularySettings, RunnerSettings):
+        add_options(parser, settings)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.corpus.settings import VocabularySettings
+    from kbert.corpus.settings import RunnerSettings, VocabularySettings
     from kbert.corpus.vocabulary import learn_vocabulary
     from kbert.files import check_writable
     from kbert.settings import from_options
@@ -50,6 +53,7 @@ def run(args: Namespace) -> None:
         num_workers=settings.workers,
         progress=not args.quiet,
         output=args.output,
+        runner=from_options(RunnerSettings, args, options=args.others),
     )
     _print_summary(args, trained)
 

@@ -11,12 +11,16 @@ the length of a file, a line or a document.
 """
 
 import codecs
+import copy
+import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from kbert.corpus.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
+from kbert.corpus.places import files_below, is_url, open_binary, size_of, state_of
 from kbert.errors import DataError
 from kbert.files import is_there
 from kbert.text.sentences import cut_long
@@ -90,8 +94,10 @@ class TextReader:
         leave_out: files and folders that are no text where they lie in one of those folders: what
             a command writes, and the vocabulary.
 
-    Attributes: `files` (paths), `total_bytes` and `bytes_read` (on disk, as compressed), and
-    `problems`. Raises DataError if a file cannot be what its name says.
+    Attributes: `files` (paths), `sizes` (of each, on disk, as compressed), `total_bytes` and
+    `bytes_read` (the same), and `problems`.
+
+    Raises DataError if a file cannot be what its name says.
     """
 
     def __init__(
@@ -109,8 +115,9 @@ class TextReader:
         self.files = _find_files(paths, leave_out, self.problems)
         for path in self.files:
             _check_file(path, field)
-        self._sizes = [os.path.getsize(path) for path in self.files]
-        self.total_bytes = sum(self._sizes)
+        self.sizes = [size_of(path) for path in self.files]
+        self.total_bytes = sum(self.sizes)
+        self._folder = ""
         self._finished_bytes = 0
         self._raw: BinaryIO | None = None
 
@@ -119,28 +126,47 @@ class TextReader:
         """Bytes of the files taken from disk so far."""
         return self._finished_bytes + (self._raw.tell() if self._raw else 0)
 
-    def documents(self, first_file: int = 0, skip: int = 0) -> Iterator[Document]:
-        """All documents, or those from document `skip` of file `first_file` on.
+    def digest(self) -> str:
+        """What differs where a file has changed."""
+        states = [state_of(path) for path in self.files]
+        return hashlib.sha256(json.dumps(states).encode()).hexdigest()
+
+    def seen_from(self, folder: str) -> "TextReader":
+        """The same files for a process elsewhere, with other Problems: none yet.
+
+        Args:
+            folder: where relative names begin.
+        """
+        reader = copy.copy(self)
+        reader._folder, reader.problems = folder, Problems()
+        return reader
+
+    def documents(
+        self, first_file: int = 0, skip: int = 0, end_file: int | None = None
+    ) -> Iterator[Document]:
+        """All documents, or those from document `skip` of file `first_file` on, before `end_file`.
 
         Problems of what is skipped are not counted.
         """
         if first_file or skip:
             self.problems = Problems()
-        self._finished_bytes = sum(self._sizes[:first_file])
-        for index in range(first_file, len(self.files)):
+        self._finished_bytes = sum(self.sizes[:first_file])
+        for index in range(len(self.files))[first_file:end_file]:
             for number, (text, line) in enumerate(self._file_documents(index)):
                 if index == first_file and number < skip:
                     self.problems = Problems()
                     continue
                 yield Document(text, index, number, line)
-            self._finished_bytes += self._sizes[index]
+            self._finished_bytes += self.sizes[index]
 
     def _file_documents(self, index: int) -> Iterator[tuple[str, int]]:
         path = self.files[index]
-        with open(path, "rb") as self._raw:
+        with open_binary(path if is_url(path) else os.path.join(self._folder, path)) as self._raw:
             is_json = split_suffixes(path)[0] == ".jsonl"
             size = MAX_JSON_LINE_BYTES if is_json else _PIECE_BYTES
-            pieces = self._pieces(path, decompressed(self._raw, path), size)
+            # An empty file is an empty one of every compression too.
+            stream = decompressed(self._raw, path) if self.sizes[index] else io.BytesIO()
+            pieces = self._pieces(path, stream, size)
             if is_json:
                 yield from self._json_documents(path, pieces)
             else:
@@ -151,9 +177,7 @@ class TextReader:
         """Lines, each with its number; one longer than `size` bytes comes in several pieces."""
         line = 1
         try:
-            # An empty file is an empty one of every compression too.
-            piece = stream.readline(size) if os.path.getsize(path) else b""
-            piece = piece.removeprefix(codecs.BOM_UTF8)
+            piece = stream.readline(size).removeprefix(codecs.BOM_UTF8)
             if not piece:
                 self.problems.add(path, "empty file")
             while piece:
@@ -230,8 +254,9 @@ def _find_files(paths: Iterable[str], leave_out: Iterable[str], problems: Proble
     seen = set(map(os.path.realpath, leave_out))
     found: dict[str, str] = {}  # by where links lead
     for path in map(os.fspath, paths):
-        if os.path.isdir(path):
-            inside = _files_of_folder(path, seen, problems)
+        if is_url(path) or os.path.isdir(path):
+            find = _files_of_url if is_url(path) else _files_of_folder
+            inside = find(path, seen, problems)
             if not inside:
                 raise DataError(f"Folder {path} has no file with a name in {_expected()}.")
         else:
@@ -293,6 +318,17 @@ def _files_of_folder(folder: str, no_text: set[str], problems: Problems) -> list
     return found
 
 
+def _files_of_url(url: str, no_text: set[str], problems: Problems) -> list[str]:
+    """The text files below a URL, or the one file that it is, in sorted order."""
+    found = []
+    for path in files_below(url):
+        if split_suffixes(path)[0] in SUFFIXES:
+            found.append(path)
+        else:
+            problems.add(url, "files of other kinds, left out")
+    return found
+
+
 def _raise(error: OSError):
     raise error
 
@@ -300,10 +336,10 @@ def _raise(error: OSError):
 def _check_file(path: str, field: str) -> None:
     """Raise DataError if the beginning of a file shows that it is not UTF-8 text."""
     kind, compression = split_suffixes(path)
-    with open(path, "rb") as raw:
+    with open_binary(path) as raw:
         try:
             stream = decompressed(raw, path, _HEAD_BYTES)
-            head = stream.read(_HEAD_BYTES) if os.path.getsize(path) else b""
+            head = stream.read(_HEAD_BYTES) if size_of(path) else b""
         except DAMAGE as error:
             name = COMPRESSIONS[compression]
             raise DataError(f"{path} is not a whole {name} file: {error}.") from error

@@ -1,20 +1,21 @@
 """From text files to a token store: every document is tokenized once, in parallel.
 
-    files -> documents -> tasks of about 4 million characters -> shards -> final arrays
+    files -> documents -> parts of about 4 million characters -> shards -> final arrays
              (one reader)                              (workers)
 
-The reader hands out tasks only as fast as workers finish them, so memory stays the same whatever
-the size of the corpus. Where a task begins depends on nothing but the input, so the store is the
+The reader hands out parts only as fast as workers finish them, so memory stays the same whatever
+the size of the corpus. Where a part begins depends on nothing but the input, so the store is the
 same, byte for byte, with any number of workers and however often the run was interrupted.
 """
 
 import dataclasses
 import functools
 import hashlib
-import json
 import os
+import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -27,11 +28,14 @@ from kbert.corpus.marks import (
     check_jieba,
     read_entities,
 )
-from kbert.corpus.pool import Pool, usable_cores
-from kbert.corpus.settings import PreparationSettings, Recipe
+from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings
 from kbert.corpus.shard_encoder import ShardEncoder
 from kbert.corpus.store import SPLITS
 from kbert.corpus.store_writer import StoreWriter
+from kbert.corpus.workers.parts import parts
+from kbert.corpus.workers.pool import Pool, usable_cores
+from kbert.corpus.workers.results import info_of
+from kbert.corpus.workers.runner import work
 from kbert.errors import DataError
 from kbert.files import DISK_FULL
 from kbert.text.vocabulary import load_vocabulary
@@ -52,6 +56,7 @@ def prepare(
     processes: int | None = PreparationSettings.processes,
     entities: str | None = None,
     progress: bool = True,
+    runner: RunnerSettings | None = None,
     **recipe,
 ) -> dict:
     """Turn text files into a token store, which `kbert.corpus.store.TokenStore` reads.
@@ -67,6 +72,7 @@ def prepare(
         processes: workers; None takes all cores, but no more than the input keeps busy.
         entities: a file with names, one a line, that the store marks where they stand.
         progress: show a progress bar on standard error.
+        runner: works on the text instead of this machine alone; the store is the same.
         **recipe: the fields of `Recipe`.
 
     Returns:
@@ -77,7 +83,7 @@ def prepare(
     Raises:
         DataError: an argument or a file cannot be used, or there is no text.
     """
-    started = working = time.monotonic()
+    started = time.monotonic()
     recipe = Recipe(**recipe)
     PreparationSettings(document, field, processes)  # Checks them.
     if recipe.words == WORDS_OF_JIEBA:
@@ -86,17 +92,18 @@ def prepare(
     names = () if entities is None else read_entities(entities)
     own = [output, vocabulary] + ([] if entities is None else [entities])
     reader = TextReader(inputs, document, field, leave_out=own)
-    writer = StoreWriter(output, _job(reader, pieces, recipe, names))
+    job = _job(reader, pieces, recipe, names)
+    writer = StoreWriter(output, job)
     already_finished = writer.index is not None
-    text_bytes = 0
+    shards = _Shards([], Problems(), 0, started)
     if not already_finished:
-        processes = processes or _useful_processes(reader.total_bytes)
+        make = functools.partial(_encoder, pieces, recipe, names)
         try:
-            make = functools.partial(_shard_writer, pieces, recipe, names, processes > _MAX_THREADS)
-            with Pool(processes, make, processes > _MAX_THREADS) as pool:
-                working = time.monotonic()
-                text_bytes = _write_shards(writer, reader, pool, progress)
-            _finish(writer, reader, pieces, recipe, names)
+            if runner is None or runner.runner is None:
+                shards = _by_this_machine(writer, reader, make, processes, progress)
+            else:
+                shards = _by_runner(runner, writer, reader, make, job)
+            _finish(writer, shards, reader, pieces, recipe, names)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
@@ -111,9 +118,54 @@ def prepare(
         "splits": writer.index["splits"],
         "summary": writer.index["summary"],
         "seconds": ended - started,
-        "megabytes_per_second": text_bytes / 1e6 / (ended - working),
+        "megabytes_per_second": shards.text_bytes / 1e6 / (ended - shards.began),
         "already_finished": already_finished,
     }
+
+
+class _Shards(NamedTuple):
+    """The files of all shards in the order of the text.
+
+    Attributes:
+        problems: what was wrong and no shard says.
+        text_bytes: of the text that was worked on now.
+        began: when workers were ready for it.
+    """
+
+    paths: list[pathlib.Path]
+    problems: Problems
+    text_bytes: int
+    began: float
+
+
+def _by_this_machine(
+    writer: StoreWriter,
+    reader: TextReader,
+    make: Callable[[], ShardEncoder],
+    processes: int | None,
+    progress: bool,
+) -> _Shards:
+    processes = processes or _useful_processes(reader.total_bytes)
+    alone = processes > _MAX_THREADS
+    with Pool(processes, functools.partial(_shard_writer, make, alone), alone) as pool:
+        began = time.monotonic()
+        text_bytes = _write_shards(writer, reader, pool, progress)
+    paths = [writer.shard_path(number) for number in sorted(writer.shard_infos())]
+    return _Shards(paths, Problems(), text_bytes, began)
+
+
+def _by_runner(
+    runner: RunnerSettings,
+    writer: StoreWriter,
+    reader: TextReader,
+    make: Callable[[], ShardEncoder],
+    job: dict,
+) -> _Shards:
+    began = time.monotonic()
+    make = functools.partial(_result_maker, make)
+    paths = work(runner, reader, TASK_CHARACTERS, make, writer.shards / "parts", job)
+    text_bytes = sum(info["num_bytes"] for info in map(info_of, paths))
+    return _Shards(paths, reader.problems, text_bytes, began)
 
 
 def _job(reader: TextReader, pieces: list[str], recipe: Recipe, names: Sequence[str]) -> dict:
@@ -124,7 +176,7 @@ def _job(reader: TextReader, pieces: list[str], recipe: Recipe, names: Sequence[
     if names:
         how["entities"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
     return {
-        "inputs": hashlib.sha256(json.dumps(list(map(_state, reader.files))).encode()).hexdigest(),
+        "inputs": reader.digest(),
         "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
         "document": reader.document,
         "field": reader.field,
@@ -138,30 +190,33 @@ def _marks(recipe: Recipe, names: Sequence[str]) -> list[str]:
     return ["words"] * (recipe.words != WORDS_OF_PIECES) + ["entities"] * bool(names)
 
 
-def _state(path: str) -> tuple[str, int, int]:
-    """What changes with a file, its name the same in every locale."""
-    name = os.fsencode(path).decode("utf-8", "surrogateescape")
-    return name, os.stat(path).st_size, os.stat(path).st_mtime_ns
-
-
 def _useful_processes(total_bytes: int) -> int:
     """All cores; but starting one takes seconds, so few for little."""
     return min(usable_cores(), 1 + total_bytes // TASK_CHARACTERS)
 
 
-def _shard_writer(pieces: list[str], recipe: Recipe, names: Sequence[str], alone: bool) -> Callable:
-    """`ShardEncoder.write`; `alone`: it has a process of its own."""
-    if alone:
-        # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores.
-        threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-        os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
+def _encoder(pieces: list[str], recipe: Recipe, names: Sequence[str]) -> ShardEncoder:
     # Here, because only workers need TensorFlow: it takes seconds to import.
     from kbert.text.tokenizer import WordPieceTokenizer
 
     tokenizer = WordPieceTokenizer(pieces, **recipe.tokenizer_options)
     markers = {"words": WordMarks, "entities": functools.partial(EntityMarks, entities=names)}
     found = [markers[mark](tokenizer) for mark in _marks(recipe, names)]
-    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share, found).write
+    return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share, found)
+
+
+def _shard_writer(make: Callable[[], ShardEncoder], alone: bool) -> Callable:
+    """What a worker of this machine calls; `alone`: it has a process of its own."""
+    if alone:
+        # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores.
+        threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
+    return make().write
+
+
+def _result_maker(make: Callable[[], ShardEncoder]) -> Callable:
+    """What a runner's worker calls."""
+    return make().result
 
 
 def _write_shards(writer: StoreWriter, reader: TextReader, pool: Pool, progress: bool) -> int:
@@ -171,11 +226,10 @@ def _write_shards(writer: StoreWriter, reader: TextReader, pool: Pool, progress:
     before = done[first - 1] if first else {"next": (0, 0), "bytes_read": 0, "is_last": False}
     if before["is_last"]:
         return 0
-    tasks = _tasks(reader, first, *before["next"])
     missing = (
-        (writer.shard_path(number), documents, info)
-        for number, documents, info in tasks
-        if number not in done
+        (writer.shard_path(part.number), part.texts, part.info)
+        for part in parts(reader, TASK_CHARACTERS, number=first, start=tuple(before["next"]))
+        if part.number not in done
     )
     with _ProgressBar(reader.total_bytes, before["bytes_read"], progress) as bar:
         for info in pool.map(missing):
@@ -183,42 +237,16 @@ def _write_shards(writer: StoreWriter, reader: TextReader, pool: Pool, progress:
     return bar.text_bytes
 
 
-def _tasks(reader: TextReader, number: int, file: int, skip: int) -> Iterator[tuple]:
-    """(shard number, texts, info) from a document on; the last may hold problems and no text.
-
-    `info` says where the next task begins ("next": file and document), whether there is none
-    ("is_last"), how far the files are read ("bytes_read") and what was wrong ("problems").
-    """
-    texts, characters, position = [], 0, (file, skip)
-    for document in reader.documents(file, skip):
-        texts.append(document.text)
-        characters += len(document.text)
-        position = (document.file, document.number + 1)
-        if characters >= TASK_CHARACTERS:
-            yield number, texts, _task_info(reader, position, is_last=False)
-            number, texts, characters = number + 1, [], 0
-    yield number, texts, _task_info(reader, position, is_last=True)
-
-
-def _task_info(reader: TextReader, position: tuple[int, int], is_last: bool) -> dict:
-    problems, reader.problems = reader.problems, Problems()
-    return {
-        "next": position,
-        "is_last": is_last,
-        "bytes_read": reader.bytes_read,
-        "problems": problems.as_dict(),
-    }
-
-
 def _finish(
     writer: StoreWriter,
+    shards: _Shards,
     reader: TextReader,
     pieces: list[str],
     recipe: Recipe,
     names: Sequence[str],
 ) -> None:
     """Add up what the shards say, make the final arrays and the index."""
-    infos = [info for _, info in sorted(writer.shard_infos().items())]
+    infos = [info_of(path) for path in shards.paths]
     splits = {
         split: {
             name: sum(info["counts"][split][name] for info in infos)
@@ -226,7 +254,7 @@ def _finish(
         }
         for split in SPLITS
     }
-    problems = Problems()
+    problems = shards.problems
     for info in infos:
         problems.merge(info["problems"])
     tokens = sum(counts["tokens"] for counts in splits.values())
@@ -248,7 +276,7 @@ def _finish(
     if marks := _marks(recipe, names):
         index["marks"] = marks
     vocabulary = "".join(piece + "\n" for piece in pieces)
-    writer.finish(len(infos), vocabulary.encode(), index)
+    writer.finish(shards.paths, vocabulary.encode(), index)
 
 
 class _ProgressBar:

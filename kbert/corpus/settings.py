@@ -5,11 +5,16 @@ import dataclasses
 from kbert.corpus.documents import DOCUMENT_RULES
 from kbert.corpus.marks import WORD_RULES, WORDS_OF_PIECES
 from kbert.corpus.merges import MAX_SIZE
+from kbert.errors import DataError
 from kbert.settings import Settings, setting
 from kbert.text.sentences import SENTENCE_RULES
 from kbert.text.vocabulary import SPECIAL_TOKENS
 
 _FIELD = "field of a .jsonl line that holds the text"
+
+# "portable": any that Beam's --job_endpoint leads to.
+RUNNERS = ("direct", "flink", "spark", "dataflow", "portable")
+_GROUP = "many machines (docs/many-machines.md)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,3 +73,33 @@ class PreparationSettings(Settings):
     processes: int | None = setting(
         None, "workers", unset="as many as cores, but no more than the text keeps busy", at_least=1
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunnerSettings(Settings):
+    """Beam's runner and what it is told; `options` are Beam's own, as its commands take them."""
+
+    runner: str | None = setting(
+        None,
+        "Apache Beam's, which other options are passed on to",
+        unset="none, this machine works alone",
+        choices=RUNNERS,
+        group=_GROUP,
+    )
+    shared: str | None = setting(
+        None,
+        "folder or URL to which all workers can write",
+        unset="the output's",
+        group=_GROUP,
+        metavar="FOLDER",
+    )
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.runner is None and (self.shared is not None or self.options):
+            given = "--shared" if self.shared is not None else " ".join(self.options)
+            raise DataError(f"Only with --runner there is: {given}.")
+
+        if foreign := [text for text in self.options if "-" in text.lstrip("-").split("=")[0]]:
+            raise DataError(f"Neither kbert nor Apache Beam has the option {foreign[0]}.")

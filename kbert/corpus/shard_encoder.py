@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kbert.corpus.store import SPLITS
-from kbert.corpus.store_writer import token_dtype, write_shard
+from kbert.corpus.store_writer import shard, token_dtype, write_shard
+from kbert.corpus.workers.results import Result
 from kbert.text.sentences import split_sentences
 
 if TYPE_CHECKING:  # Its TensorFlow takes seconds, which only workers need.
@@ -41,7 +42,13 @@ class ShardEncoder:
         self.markers = tuple(markers)
 
     def write(self, path: pathlib.Path, documents: list[str], info: dict) -> dict:
-        """Write one shard. Returns its info: what was given and "counts" (documents, sentences and
+        """Write one shard. Returns its info, see `result`."""
+        result = self.result(documents, info)
+        write_shard(path, result)
+        return result.info
+
+    def result(self, documents: list[str], info: dict) -> Result:
+        """What a shard holds. Its info is what was given and "counts" (documents, sentences and
         tokens of each split), "num_bytes" (of the documents in UTF-8) and "num_unknown" (tokens).
         """
         splits = self.encode(documents)
@@ -54,8 +61,7 @@ class ShardEncoder:
             "num_bytes": sum(len(text.encode()) for text in documents),
             "num_unknown": sum(int(np.count_nonzero(mask)) for mask in unknown),
         }
-        write_shard(path, splits, info)
-        return info
+        return shard(splits, info)
 
     def encode(self, documents: list[str]) -> dict[str, dict[str, np.ndarray]]:
         """For each split "tokens" (ids), "sentences" (tokens in each sentence) and "documents"

@@ -6,6 +6,7 @@
     STORE/validation/           the same
     STORE/shards/job.json       while it is being written: what goes in, to refuse anything else
     STORE/shards/000000.npz     the tokens of some documents, complete as soon as the name exists
+    STORE/shards/parts/         the same, by workers of Apache Beam (beam.py)
 
 Shards let a run that was killed continue; the final arrays are made from them in one pass.
 """
@@ -14,13 +15,13 @@ import contextlib
 import json
 import pathlib
 import shutil
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from kbert.checksums import read_checked, with_checksums
 from kbert.corpus.store import DTYPES, FORMAT, SPLITS
+from kbert.corpus.workers.results import Result, info_of
 from kbert.errors import DataError
 from kbert.files import locked, read_object, replacing, write_json
 
@@ -33,19 +34,22 @@ def token_dtype(vocabulary_size: int) -> np.dtype:
     return np.dtype(DTYPES[vocabulary_size > 1 << 16])
 
 
-def write_shard(path: pathlib.Path, splits: dict[str, dict[str, np.ndarray]], info: dict) -> None:
-    """Write one shard so that a file of this name is always whole.
+def shard(splits: dict[str, dict[str, np.ndarray]], info: dict) -> Result:
+    """What a shard holds.
 
     Args:
-        path: STORE/shards/NUMBER.npz.
         splits: for each split "tokens" (ids), "sentences" (tokens in each sentence) and
             "documents" (sentences in each document); marks of tokens by their names.
         info: what JSON can hold.
     """
     arrays = {f"{split}_{name}": array for split in SPLITS for name, array in splits[split].items()}
-    arrays["info"] = np.frombuffer(json.dumps(info).encode(), np.uint8)
+    return Result(arrays, info)
+
+
+def write_shard(path: pathlib.Path, found: Result) -> None:
+    """Write one shard, STORE/shards/NUMBER.npz, so that a file of this name is always whole."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        found.write(file)
 
 
 class StoreWriter:
@@ -108,18 +112,18 @@ class StoreWriter:
         """The `info` of every shard that is there, by number."""
         infos = {}
         for path in sorted(self.shards.glob("*.npz")):
-            try:
-                with open(path, "rb") as file, np.load(file) as shard:
-                    infos[int(path.stem)] = json.loads(shard["info"].tobytes())
-            except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+            info = info_of(path)
+            if info is None:
                 path.unlink()  # A power cut can leave less than was written: it is made again.
+            else:
+                infos[int(path.stem)] = info
         return infos
 
-    def finish(self, count: int, vocabulary: bytes, index: dict) -> None:
-        """Stream shards 0 ... count - 1 into the final arrays, then write store.json.
+    def finish(self, shards: Sequence[pathlib.Path], vocabulary: bytes, index: dict) -> None:
+        """Stream shards, one after another, into the final arrays, then write store.json.
 
         Args:
-            count: number of shards.
+            shards: their files.
             vocabulary: the content of vocab.txt.
             index: "vocabulary_size", "tokenizer", "splits" (counts), "summary", and maybe "marks":
                 the names of those that shards have.
@@ -127,7 +131,7 @@ class StoreWriter:
         dtype = token_dtype(index["vocabulary_size"])
         of_tokens = {"tokens": dtype} | dict.fromkeys(index.get("marks", ()), np.dtype(np.uint8))
         for split in SPLITS:
-            self._write_split(split, count, of_tokens, index["splits"][split])
+            self._write_split(split, shards, of_tokens, index["splits"][split])
         with replacing(self.path / "vocab.txt") as temporary:
             temporary.write_bytes(vocabulary)
         arrays = [f"{split}/{name}.npy" for split in SPLITS for name in (*of_tokens, *_LENGTHS)]
@@ -142,22 +146,26 @@ class StoreWriter:
         shutil.rmtree(self.shards)
 
     def _write_split(
-        self, split: str, count: int, of_tokens: dict[str, np.dtype], counts: dict
+        self,
+        split: str,
+        shards: Sequence[pathlib.Path],
+        of_tokens: dict[str, np.dtype],
+        counts: dict,
     ) -> None:
         folder = self.path / split
         folder.mkdir(exist_ok=True)
         for name, dtype in of_tokens.items():
             with _npy_file(folder / f"{name}.npy", dtype, counts["tokens"]) as write:
-                for number in range(count):
-                    with np.load(self.shard_path(number)) as shard:
-                        write(shard[f"{split}_{name}"])
+                for path in shards:
+                    with np.load(path) as found:
+                        write(found[f"{split}_{name}"])
         for name in _LENGTHS:
             with _npy_file(folder / f"{name}.npy", np.dtype(np.int64), counts[name] + 1) as write:
                 write(np.zeros(1, np.int64))
                 total = 0
-                for number in range(count):
-                    with np.load(self.shard_path(number)) as shard:
-                        ends = total + np.cumsum(shard[f"{split}_{name}"], dtype=np.int64)
+                for path in shards:
+                    with np.load(path) as found:
+                        ends = total + np.cumsum(found[f"{split}_{name}"], dtype=np.int64)
                     write(ends)
                     total = int(ends[-1]) if len(ends) else total
 

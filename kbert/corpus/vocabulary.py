@@ -17,16 +17,17 @@ import os
 import pathlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from kbert.claim import claimed, stamp, unfinished
+from kbert.claim import claimed, unfinished
 from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.merges import Alphabet, PieceLearner, choose_alphabet
-from kbert.corpus.settings import VocabularySettings
-from kbert.corpus.word_counts import count_words
+from kbert.corpus.settings import RunnerSettings, VocabularySettings
+from kbert.corpus.word_counts import CHUNK_CHARACTERS, WordCounts, count_words, count_words_by
+from kbert.corpus.workers.parts import parts_of_groups
 from kbert.errors import DataError
 from kbert.text.vocabulary import SPECIAL_TOKENS, save_vocabulary
 from kbert.text.words import WordTable
@@ -76,6 +77,7 @@ def learn_vocabulary(
     num_workers: int | None = VocabularySettings.workers,
     progress: bool = True,
     output: str | os.PathLike | None = None,
+    runner: RunnerSettings | None = None,
 ) -> TrainedVocabulary:
     """Learn a WordPiece vocabulary from files, read as a stream.
 
@@ -95,6 +97,7 @@ def learn_vocabulary(
         progress: show progress bars on stderr.
         output: where to write the pieces, too; no text even if it lies in a folder. Stopped at any
             moment, the same call then goes on from what it has counted, in OUTPUT.unfinished.
+        runner: counts instead of this machine alone, to the same words; needs an `output`.
 
     Raises:
         DataError: files that cannot be read as text, no words in them, or `size` too small.
@@ -107,25 +110,36 @@ def learn_vocabulary(
     }
     table = WordTable(**normalisation)
     if output is None:
-        return _learn(TextReader(files, field=field), table, settings, progress, None)
+        reader = TextReader(files, field=field)
+
+        def count():
+            return count_words(_chunks(reader, progress), table, num_workers)
+
+        return _learn(reader, count, settings, progress)
     own = [output, unfinished(pathlib.Path(output))]
     reader = TextReader(files, field=field, leave_out=own)
-    counted = {"files": stamp(reader.files), "field": field, **normalisation}
-    with claimed(output, {"counted": counted}) as folder:
-        trained = _learn(reader, table, settings, progress, folder)
+    job = {"files": reader.digest(), "field": field, "chunks": "of groups of files"}
+    job |= normalisation
+    with claimed(output, {"counted": job}) as folder:
+
+        def count():
+            if runner is None or runner.runner is None:
+                return count_words(_chunks(reader, progress), table, num_workers, folder)
+            return count_words_by(runner, reader, table, folder / "parts", job)
+
+        trained = _learn(reader, count, settings, progress)
         save_vocabulary(output, trained.pieces)
     return trained
 
 
 def _learn(
     reader: TextReader,
-    table: WordTable,
+    count: Callable[[], WordCounts],
     settings: VocabularySettings,
     progress: bool,
-    folder: pathlib.Path | None,
 ) -> TrainedVocabulary:
     started = time.perf_counter()
-    words, num_bytes = count_words(_texts(reader, progress), table, settings.workers, folder)
+    words, num_bytes = count()
     counted = time.perf_counter()
     if not words:
         raise DataError(f"There are no words in {', '.join(map(str, reader.files[:3]))}.")
@@ -164,7 +178,8 @@ def _alphabet(words: Counter, size: int, coverage: float, min_frequency: int) ->
     return alphabet
 
 
-def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
+def _chunks(reader: TextReader, progress: bool) -> Iterator[list[str]]:
+    """The texts that are counted together: the parts that a runner's workers have, too."""
     with tqdm(
         total=reader.total_bytes,
         desc="counting",
@@ -172,7 +187,7 @@ def _texts(reader: TextReader, progress: bool) -> Iterator[str]:
         unit_scale=True,
         disable=None if progress else True,
     ) as bar:
-        for document in reader.documents():
-            yield document.text
-            bar.update(reader.bytes_read - bar.n)
+        for part in parts_of_groups(reader, CHUNK_CHARACTERS):
+            yield part.texts
+            bar.update(part.info["bytes_read"] - bar.n)
         bar.update(reader.total_bytes - bar.n)

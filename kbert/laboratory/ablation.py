@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from kbert.corpus.pool import Pool, usable_cores
+from kbert.corpus.workers.pool import Pool, usable_cores
 from kbert.errors import DataError
 from kbert.files import locked
 from kbert.laboratory.cells import Chain, chains_of, run_cell

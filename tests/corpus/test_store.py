@@ -53,7 +53,7 @@ def test_an_empty_split(tmp_path):
 @pytest.fixture
 def written(tmp_path):
     """A store by kbert's own writer, which shares no code with `small_store`."""
-    from kbert.corpus.store_writer import StoreWriter, write_shard
+    from kbert.corpus.store_writer import StoreWriter, shard, write_shard
 
     writer = StoreWriter(tmp_path / "store", {"files": ["a"]})
     train = {
@@ -62,7 +62,7 @@ def written(tmp_path):
         "documents": np.array([1, 1]),
     }
     none = {name: array[:0] for name, array in train.items()}
-    write_shard(writer.shard_path(0), {"train": train, "validation": none}, {})
+    write_shard(writer.shard_path(0), shard({"train": train, "validation": none}, {}))
     counts = {name: len(array) for name, array in train.items()}
     index = {
         "vocabulary_size": 10,
@@ -70,7 +70,7 @@ def written(tmp_path):
         "splits": {"train": counts, "validation": dict.fromkeys(counts, 0)},
         "summary": {},
     }
-    writer.finish(1, "\n".join(vocabulary_of(10)).encode(), index)
+    writer.finish([writer.shard_path(0)], "\n".join(vocabulary_of(10)).encode(), index)
     return tmp_path / "store"
 
 

@@ -8,16 +8,16 @@ from kbert.text.words import WordTable
 
 
 def test_words_that_are_always_unknown_are_left_out():
-    counted = count_words(["The the, é " + "a" * 101], WordTable(), num_workers=1)
+    counted = count_words([["The the, é " + "a" * 101]], WordTable(), num_workers=1)
     assert counted.words == {"the": 2, ",": 1, "e": 1}
     assert counted.num_bytes == 113
 
 
-def test_processes_count_as_one_process_does(monkeypatch):
+def test_processes_count_as_one_process_does():
     texts = [f"word{i % 7} 我 other text. " * 50 for i in range(40)]
-    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 10_000)
-    alone = count_words(texts, WordTable(), num_workers=1)
-    assert count_words(texts, WordTable(), num_workers=2) == alone
+    chunks = [texts[i : i + 10] for i in range(0, 40, 10)]
+    alone = count_words(chunks, WordTable(), num_workers=1)
+    assert count_words(chunks, WordTable(), num_workers=2) == alone
     expected = collections.Counter()
     for text in texts:
         expected.update(text.translate(WordTable()).split())
@@ -27,17 +27,16 @@ def test_processes_count_as_one_process_does(monkeypatch):
 def test_stopped_anywhere_it_goes_on_to_the_same_counts(monkeypatch, tmp_path):
     """Of what had been saved nothing is counted twice, and forgotten words stay forgotten."""
     monkeypatch.setattr("kbert.corpus.saved_counts._SECONDS_BETWEEN_SAVES", 0)
-    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 100)
     monkeypatch.setattr("kbert.corpus.word_counts._MAX_DISTINCT_WORDS", 20)
-    texts = ["often \ud800 " * 20 + f"rare{i}" for i in range(40)]
+    texts = [["often \ud800 " * 20 + f"rare{i}"] for i in range(40)]
     whole, counted = count_words(texts, WordTable(), num_workers=1), []
 
-    def stopping(text, table, count=word_counts._count_chunk):
+    def stopping(texts, table, count=word_counts._count_chunk):
         if len(counted) % 7 == 6:
             counted.append(None)
             raise KeyboardInterrupt
-        counted.append(text)
-        return count(text, table)
+        counted.append(texts[0])
+        return count(texts, table)
 
     monkeypatch.setattr("kbert.corpus.word_counts._count_chunk", stopping)
     while True:
@@ -53,9 +52,8 @@ def test_stopped_anywhere_it_goes_on_to_the_same_counts(monkeypatch, tmp_path):
 
 
 def test_memory_is_bounded_by_forgetting_rare_words(monkeypatch):
-    monkeypatch.setattr("kbert.corpus.word_counts._CHUNK_CHARACTERS", 100)
     monkeypatch.setattr("kbert.corpus.word_counts._MAX_DISTINCT_WORDS", 50)
-    texts = ["often " * 20 + f"rare{i}" for i in range(500)]
+    texts = [["often " * 20 + f"rare{i}"] for i in range(500)]
     counted = count_words(texts, WordTable(), num_workers=1).words
     assert counted["often"] == 10_000
     assert len(counted) <= 51

@@ -6,7 +6,7 @@
 from kbert.checkpoints.conversion import ConversionSettings
 from kbert.checkpoints.new import NewEncoder
 from kbert.config import PublishedSize
-from kbert.corpus.settings import PreparationSettings, Recipe, VocabularySettings
+from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings, VocabularySettings
 from kbert.finetuning.settings import (
     EpochChoice,
     FeatureSettings,
@@ -35,8 +35,8 @@ and texts that a command is given are in `kbert COMMAND --help`. This page is wr
 settings' fields; a test compares them.
 """
 TABLES = {
-    "kbert vocabulary": (VocabularySettings,),
-    "kbert prepare": (Recipe, PreparationSettings),
+    "kbert vocabulary": (VocabularySettings, RunnerSettings),
+    "kbert prepare": (Recipe, PreparationSettings, RunnerSettings),
     "kbert new": (NewEncoder,),
     "kbert plan": (Machine,),
     "kbert pretrain": (NewModel, PretrainingSettings, Schedule),

@@ -1,0 +1,1 @@
+"""Working on a text in parts: by threads and processes, by Apache Beam on many machines."""
