@@ -1,154 +1,85 @@
 """Commands killed at random moments and given again: the end is that of a command never killed.
 
     python -m tests.faults.campaign --times 100 pretrain finetune
+    python -m tests.faults.campaign --times 100 --signal TERM
 
-Each time a command is started anew, killed by SIGKILL somewhere between its beginning and the time
-that it took whole, and given again. Without names, all commands.
+Each time a command is started anew, killed somewhere between its beginning and the time that it
+took whole, and given again. Without names, all commands. One that is told to end (TERM, INT) must
+say so in a sentence, with the exit code of the signal.
 """
 
 import argparse
-import dataclasses
-import fnmatch
-import hashlib
 import pathlib
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 
-from tests.conftest import ROOT
-from tests.small_store import random_documents, vocabulary_of, write_store
-from tests.tiny_checkpoint import WORDS, write_checkpoint, write_rows
+from tests.faults.commands import COMMANDS, Command, digests, write_inputs
+from tests.faults.processes import Ended, Started, run
 
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """What is killed.
-
-    Attributes:
-        arguments: of kbert, with {inputs} and {output}.
-        kept: patterns of the files, relative to the output, that must be the same; what else it
-            holds says when it ran, or how long.
-    """
-
-    arguments: str
-    kept: tuple[str, ...] = ("*",)
+SIGNALS = {name: getattr(signal, f"SIG{name}") for name in ("KILL", "TERM", "INT")}
+_LONGEST = 120.0  # Seconds from a signal to the end, on a machine that does much else.
 
 
-_TINY = "--epochs 3 --batch-size 8 --validation-share 0 --sequence-length 16"
-_MODEL = ("*.safetensors", "config.json", "task.json", "vocab.txt")
-COMMANDS = {
-    "vocabulary": Command("vocabulary {inputs}/text.txt --size 60 --quiet --output {output}"),
-    "prepare": Command(
-        "prepare {inputs}/text.txt --vocabulary {inputs}/start/vocab.txt --output {output}"
-    ),
-    "pretrain": Command(
-        "pretrain {inputs}/store --preset tiny --num-steps 12 --batch-size 4 --sequence-length 16 "
-        "--save-every 3 --validate-every 6 --validation-batches 1 --output {output}",
-        _MODEL,
-    ),
-    "finetune": Command(
-        "finetune classification --from {inputs}/start --train {inputs}/train.tsv "
-        f"{_TINY} --output {{output}}",
-        _MODEL,
-    ),
-    "sweep": Command(
-        "sweep classification --from {inputs}/start --train {inputs}/train.tsv --validation "
-        "{inputs}/train.tsv --epochs 1 --batch-size 8 16 --learning-rate 1e-3 --sequence-length "
-        "16 --output {output}",
-        _MODEL,
-    ),
-    "export": Command(
-        "export {inputs}/tuned --output {output} --version 1", ("*/variables/*", "*/assets/*")
-    ),
-    "convert": Command("convert {inputs}/start --to huggingface --output {output}"),
-    "embed": Command("embed {inputs}/start {inputs}/text.txt --output {output}"),
-    "predict": Command("predict {inputs}/tuned {inputs}/unlabelled.tsv --output {output}"),
-}
-
-
-def write_inputs(folder: pathlib.Path) -> None:
-    """All that the commands read."""
-    write_checkpoint(folder / "start")
-    write_rows(folder / "train.tsv", 40, seed=1)
-    rows = (folder / "train.tsv").read_text().splitlines()
-    texts = [row.split("\t")[0] for row in rows[1:]]
-    (folder / "unlabelled.tsv").write_text("\n".join(["text", *texts * 20]) + "\n")
-    generator = random.Random(0)
-    lines = (" ".join(generator.choices(WORDS, k=12)) + "." for _ in range(2000))
-    (folder / "text.txt").write_text("\n\n".join(lines) + "\n")
-    documents = (random_documents(count, 60, seed=seed) for seed, count in enumerate((40, 10)))
-    write_store(folder / "store", *documents, vocabulary_of(60))
-    run(COMMANDS["finetune"], folder, folder / "tuned")
-
-
-def start(command: Command, inputs: pathlib.Path, output: pathlib.Path) -> subprocess.Popen:
-    """The command as a process."""
-    arguments = command.arguments.format(inputs=inputs, output=output).split()
-    line = [sys.executable, "-m", "apps.cli", *arguments]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(line, cwd=ROOT, **pipes)
-
-
-def run(command: Command, inputs: pathlib.Path, output: pathlib.Path) -> str:
-    """Run a command to its end. Returns what it complained of: nothing if it ended with 0."""
-    process = start(command, inputs, output)
-    _, error = process.communicate()
-    return error[-2000:] or "no word" if process.returncode else ""
-
-
-def digests(command: Command, output: pathlib.Path) -> Mapping[str, str]:
-    """Of the files that must be the same."""
-    if output.is_file():
-        return {"": _digest(output)}
-    names = {str(path.relative_to(output)): path for path in output.rglob("*") if path.is_file()}
-    return {
-        name: _digest(path)
-        for name, path in names.items()
-        if any(fnmatch.fnmatch(name, pattern) for pattern in command.kept)
-    }
-
-
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def killed(command: Command, inputs: pathlib.Path, output: pathlib.Path, seconds: float) -> str:
-    """Kill a command after so many seconds and give it again. Returns what it complained of.
+def killed(
+    command: Command, inputs: pathlib.Path, output: pathlib.Path, seconds: float, number: int
+) -> str:
+    """Kill a command after so many seconds and give it again. Returns what is wrong with it.
 
     One that is done already, but for its last word, may say that its output is there.
     """
-    process = start(command, inputs, output)
-    try:
-        process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return run(command, inputs, output)
-    return ""
+    line = command.line(inputs, output)
+    process = Started(line)
+    ended = process.ended(seconds)
+    if ended is None:
+        process.send(number)
+        ended = process.ended(_LONGEST)
+        if ended is None:
+            process.send(signal.SIGKILL)
+            return "it did not end"
+        if problem := _problem_of_ending(ended, number):
+            return problem
+        ended = run(line)
+    return "" if ended.code == 0 else ended.error[-2000:] or f"code {ended.code}"
+
+
+def _problem_of_ending(ended: Ended, number: int) -> str:
+    """A signal that came before the command listened ended the process itself."""
+    if ended.code in (0, -number):
+        return ""
+    if ended.code == 128 + number and ended.is_a_sentence:
+        return ""
+    return f"at the signal: code {ended.code}: {ended.error[-2000:]}"
 
 
 def campaign(
-    name: str, inputs: pathlib.Path, folder: pathlib.Path, times: int, seed: int = 0
+    name: str,
+    inputs: pathlib.Path,
+    folder: pathlib.Path,
+    times: int,
+    seed: int = 0,
+    number: int = signal.SIGKILL,
 ) -> list[str]:
     """Kill a command so many times. Returns a sentence for each time that ended otherwise."""
     command, generator, found = COMMANDS[name], random.Random(f"{name} {seed}"), []
     began = time.monotonic()
-    problem = run(command, inputs, folder / "whole")
+    ended = run(command.line(inputs, folder / "whole"))
     took, expected = time.monotonic() - began, digests(command, folder / "whole")
-    if problem or not expected:
-        return [f"{name}, never killed: {problem or 'it wrote nothing'}"]
-    for number in range(times):
-        output, seconds = folder / f"killed-{number}", generator.uniform(0, took)
-        problem = killed(command, inputs, output, seconds)
+    if ended.code or not expected:
+        return [f"{name}, never killed: code {ended.code}: {ended.error or 'it wrote nothing'}"]
+    for attempt in range(times):
+        output, seconds = folder / f"killed-{attempt}", generator.uniform(0, took)
+        problem = killed(command, inputs, output, seconds, number)
         if digests(command, output) != expected:
-            found.append(
-                f"{name}, killed after {seconds:.2f} of {took:.2f} s: {problem or 'other'}"
-            )
-        for left in folder.glob(f"killed-{number}*"):
+            problem = f"other output. {problem}"
+        elif "is finished" in problem or "is not empty" in problem or "is there" in problem:
+            problem = ""
+        if problem:
+            found.append(f"{name}, killed after {seconds:.2f} of {took:.2f} s: {problem}")
+        for left in [*folder.glob(f"killed-{attempt}*"), *folder.glob(f".killed-{attempt}*")]:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     return found
 
@@ -158,17 +89,17 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", choices=[[], *COMMANDS], metavar="COMMAND")
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--signal", choices=SIGNALS, default="KILL")
     args = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         inputs = pathlib.Path(folder, "inputs")
-        inputs.mkdir()
         write_inputs(inputs)
         for name in args.commands or COMMANDS:
             own = pathlib.Path(folder, name)
             own.mkdir()
-            found = campaign(name, inputs, own, args.times, args.seed)
-            print(f"{name}: {args.times} times, {len(found)} ended otherwise", flush=True)
+            found = campaign(name, inputs, own, args.times, args.seed, SIGNALS[args.signal])
+            print(f"{name}: SIG{args.signal} {args.times} times, {len(found)} wrong", flush=True)
             for line in found:
                 print(f"  {line}", flush=True)
             failed = failed or bool(found)
