@@ -4,6 +4,12 @@ Operations are those of the matrix products, forward and twice that backward (Ka
 2001.08361, section 2.1: 6 for each weight and token), with the products of attention beside them
 (Chowdhery et al., arXiv 2204.02311, appendix B: 12 x layers x width x length for a token). What
 rematerialisation computes again is time, not work that counts.
+
+    seconds of a step = operations / (devices x peak x utilisation)
+                        + (hidden values x their seconds + scores x their seconds) / devices
+
+The second line is what lies between the products. Of accelerators it is in the utilisation; of a
+CPU, where its share differs much from model to model, it was measured.
 """
 
 import dataclasses
@@ -14,17 +20,36 @@ from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import Phase, PretrainingSettings
 from kbert.settings import Settings, setting
 
-# Peak rates of one chip, floating-point operations a second in 16 bits without sparsity, by their
-# makers' data sheets.
+
+class Chip(NamedTuple):
+    """What computes.
+
+    Attributes:
+        peak: floating-point operations of products a second.
+        utilisation: the share of it that a step reaches, without what is counted for itself.
+        hidden_seconds, score_seconds: of a step, for each hidden value of a block and for each
+            score of its attention, besides the products.
+    """
+
+    peak: float
+    utilisation: float = 0.35
+    hidden_seconds: float = 0.0
+    score_seconds: float = 0.0
+
+
+# Peaks in 16 bits without sparsity, by their makers' data sheets. "cpu": the two cores in float32
+# of docs/benchmarks.md, "A pre-training step beside its peers"; the rate is that of a product of
+# 2048 x 2048 there, the seconds are fitted to its four steps.
 CHIPS = {
-    "h100": 989e12,
-    "h200": 989e12,
-    "a100": 312e12,
-    "a6000": 155e12,
-    "v100": 125e12,
-    "l4": 121e12,
-    "t4": 65e12,
-    "tpu-v2": 45e12,
+    "h100": Chip(989e12),
+    "h200": Chip(989e12),
+    "a100": Chip(312e12),
+    "a6000": Chip(155e12),
+    "v100": Chip(125e12),
+    "l4": Chip(121e12),
+    "t4": Chip(65e12),
+    "tpu-v2": Chip(45e12),
+    "cpu": Chip(242e9, 1.0, 91e-9, 10e-9),
 }
 _FLOAT32, _FLOAT16 = 4, 2  # Bytes.
 # A weight, its gradient, Adam's mean and square; and its copy in 16 bits.
@@ -49,8 +74,12 @@ class Machine(Settings):
 
     devices: int = setting(1, "chips, over all machines", at_least=1)
     chip: str = setting("h100", "kind of the chips", choices=CHIPS)
-    utilisation: float = setting(
-        0.35, "share of the chips' peak rate that the products reach", above=0, at_most=1
+    utilisation: float | None = setting(
+        None,
+        "share of the chips' peak rate that the products reach",
+        unset="0.35, of cpu 1",
+        above=0,
+        at_most=1,
     )
     price: float | None = setting(None, "of one chip for an hour", unset="none", at_least=0)
     vocabulary_size: int = setting(30_522, "pieces", at_least=1)
@@ -59,8 +88,9 @@ class Machine(Settings):
     )
 
     def rate(self) -> float:
-        """Operations a second."""
-        return self.devices * CHIPS[self.chip] * self.utilisation
+        """Operations of products a second."""
+        chip = CHIPS[self.chip]
+        return self.devices * chip.peak * (self.utilisation or chip.utilisation)
 
 
 class Plan(NamedTuple):
@@ -131,9 +161,7 @@ def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) ->
     """What a run of these settings takes on a machine."""
     phases = settings.phases()
     again = _AGAIN if settings.rematerialize else 1
-    seconds = [
-        again * step_flop(config, phase, _predicted(settings)) / machine.rate() for phase in phases
-    ]
+    seconds = [again * _step_seconds(config, settings, machine, phase) for phase in phases]
     hours = (
         sum((p.end_step - p.first_step) * s for p, s in zip(phases, seconds, strict=True)) / 3600
     )
@@ -175,6 +203,15 @@ def step_flop(config: BertConfig, phase: Phase, predicted: float = 0.15) -> floa
     token = 6 * blocks + 12 * config.num_layers * phase.sequence_length * width
     masked = 6 * width * (width + config.vocabulary_size)
     return _tokens(phase) * (token + predicted * masked)
+
+
+def _step_seconds(config, settings, machine, phase):
+    hidden = config.num_layers * _tokens(phase) * config.hidden_dim
+    scores = config.num_layers * _tokens(phase) * config.num_heads * phase.sequence_length
+    chip = CHIPS[machine.chip]
+    between = hidden * chip.hidden_seconds + scores * chip.score_seconds
+    flop = step_flop(config, phase, _predicted(settings))
+    return flop / machine.rate() + between / machine.devices
 
 
 def _predicted(settings: PretrainingSettings) -> float:
@@ -245,7 +282,7 @@ def beside(machine: Machine) -> list[Beside]:
         if run.settings is None:
             found.append(Beside(run, None, None))
             continue
-        flop, peak = run_flop(config, run.settings), run.devices * CHIPS[run.chip]
+        flop, peak = run_flop(config, run.settings), run.devices * CHIPS[run.chip].peak
         hours = flop / machine.rate() / 3600
         found.append(Beside(run, hours, flop / peak / run.hours / 3600))
     return found
