@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 
 
@@ -14,6 +15,10 @@ def restart_in_utf8() -> None:
     if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+# An option for someone else, whose names have no hyphen as ours have; its value would be a file.
+_OTHER = re.compile(r"--[a-z]\w*(=.*)?", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +43,8 @@ class Parser(argparse.ArgumentParser):
         if not self.passes_others_on:
             return self.parse_intermixed_args(args, namespace)
         found, others = self.parse_known_intermixed_args(args, namespace)
+        if unknown := [text for text in others if not _OTHER.fullmatch(text)]:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         found.others = tuple(others)
         return found
 

@@ -97,9 +97,9 @@ class RunnerSettings(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.runner is None and (self.shared is not None or self.options):
-            given = "--shared" if self.shared is not None else " ".join(self.options)
-            raise DataError(f"Only with --runner there is: {given}.")
-
-        if foreign := [text for text in self.options if "-" in text.lstrip("-").split("=")[0]]:
-            raise DataError(f"Neither kbert nor Apache Beam has the option {foreign[0]}.")
+        if self.runner is None and self.options:
+            raise DataError(
+                f"unrecognized arguments: {' '.join(self.options)}. Beam's own need a --runner."
+            )
+        if self.runner is None and self.shared is not None:
+            raise DataError("--shared is for what Beam's workers make: it needs a --runner.")

@@ -26,8 +26,7 @@ from kbert.claim import claimed, unfinished
 from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.merges import Alphabet, PieceLearner, choose_alphabet
 from kbert.corpus.settings import RunnerSettings, VocabularySettings
-from kbert.corpus.word_counts import CHUNK_CHARACTERS, WordCounts, count_words, count_words_by
-from kbert.corpus.workers.parts import parts_of_groups
+from kbert.corpus.word_counts import WordCounts, count_words, count_words_by, parts_to_count
 from kbert.errors import DataError
 from kbert.text.vocabulary import SPECIAL_TOKENS, save_vocabulary
 from kbert.text.words import WordTable
@@ -187,7 +186,7 @@ def _chunks(reader: TextReader, progress: bool) -> Iterator[list[str]]:
         unit_scale=True,
         disable=None if progress else True,
     ) as bar:
-        for part in parts_of_groups(reader, CHUNK_CHARACTERS):
+        for part in parts_to_count(reader):
             yield part.texts
             bar.update(part.info["bytes_read"] - bar.n)
         bar.update(reader.total_bytes - bar.n)

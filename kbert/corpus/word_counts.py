@@ -5,7 +5,7 @@ import functools
 import itertools
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +13,14 @@ import numpy as np
 from kbert.corpus.documents import TextReader
 from kbert.corpus.saved_counts import SavedCounts
 from kbert.corpus.settings import RunnerSettings
+from kbert.corpus.workers.parts import Part, parts_of_groups
 from kbert.corpus.workers.pool import Pool, usable_cores
 from kbert.corpus.workers.results import Result, info_of
 from kbert.corpus.workers.runner import work
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
 
 # Of the texts that are counted at once.
-CHUNK_CHARACTERS = 4 << 20
+_CHUNK_CHARACTERS = 4 << 20
 # With more distinct words than this (about 1 GB) the rarest are forgotten.
 _MAX_DISTINCT_WORDS = 4_000_000
 
@@ -29,6 +30,11 @@ class WordCounts(NamedTuple):
 
     words: collections.Counter
     num_bytes: int
+
+
+def parts_to_count(reader: TextReader) -> Iterator[Part]:
+    """The documents that are counted together, wherever they are counted."""
+    return parts_of_groups(reader, _CHUNK_CHARACTERS)
 
 
 def count_words(
@@ -75,7 +81,7 @@ def count_words_by(
     """
     make = functools.partial(_result_maker, table)
     total = SavedCounts()
-    for path in work(runner, reader, CHUNK_CHARACTERS, make, folder, job):
+    for path in work(runner, reader, _CHUNK_CHARACTERS, make, folder, job):
         with np.load(path) as found:
             words = json.loads(found["words"].tobytes())
         info = info_of(path)

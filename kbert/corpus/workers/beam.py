@@ -141,7 +141,7 @@ def _collected(todo: Sequence[Share], where: str) -> list[str]:
     Raises `DataError` where one is missing: a worker wrote it into a folder of its own machine.
     """
     found = []
-    for group in range(todo[-1].group + 1):
+    for group in range(max(share.group for share in todo) + 1):
         for number in itertools.count():
             path = f"{where}/{_name(group, number)}"
             info = _info_of(path)

@@ -34,7 +34,7 @@ WITH_KBERT = {**os.environ, "PYTHONPATH": str(ROOT)}
 def folder(tmp_path, monkeypatch):
     """Files of several kinds, among them empty, damaged and large ones; small parts."""
     small_shards(monkeypatch)
-    monkeypatch.setattr(word_counts, "CHUNK_CHARACTERS", 5000)
+    monkeypatch.setattr(word_counts, "_CHUNK_CHARACTERS", 5000)
     folder = tmp_path / "text"
     folder.mkdir()
     for number in range(6):
@@ -112,11 +112,12 @@ def test_counters_are_the_summary(folder, tmp_path, vocabulary, monkeypatch):
 
 def test_stopped_it_goes_on_with_what_is_missing(folder, tmp_path, vocabulary, monkeypatch):
     group_bytes(monkeypatch, folder, 4)
-    made, result = [], corpus.ShardEncoder.result
+    made, stopped, result = [], [], corpus.ShardEncoder.result
 
     def failing(self, texts, info):
         made.append(info)
-        if len(made) == 4:
+        if len(made) == 4 and not stopped:
+            stopped.append(True)
             raise OSError("the worker is gone")
         return result(self, texts, info)
 
@@ -229,12 +230,16 @@ def test_workers_with_a_disk_of_their_own_are_found_out(folder, tmp_path, vocabu
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--parallelism=2"], 2, "Only with --runner there is: --parallelism=2"),
+        (["--parallelism=2"], 2, "unrecognized arguments: --parallelism=2."),
         (["--runner", "direct", "--direct_num_worker=2"], 1, "--direct_num_worker"),
-        (["--runner", "direct", "--validation-shar=0.2"], 2, "has the option --validation-shar"),
+        (
+            ["--runner", "direct", "--validation-shar=0.2"],
+            2,
+            "arguments: --validation-shar=0.2",
+        ),
         (["--runner", "direct", "--direct_running_mode=none"], 2, "invalid choice"),
         (["--runner", "hadoop"], 2, "hadoop"),
-        (["--shared", "/tmp"], 2, "Only with --runner there is: --shared"),
+        (["--shared", "/tmp"], 2, "it needs a --runner"),
     ],
 )
 def test_wrong_options_are_one_sentence(
