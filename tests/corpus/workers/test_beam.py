@@ -61,9 +61,10 @@ def shuffled(monkeypatch, seed):
 
 
 def group_bytes(monkeypatch, folder, count):
-    """The files are read by so many workers, or some more: a file is a group at least."""
-    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    monkeypatch.setattr(parts, "GROUP_BYTES", total // count + 1)
+    """The files are divided into about so many shares. Returns how many there are."""
+    sizes = TextReader([folder]).sizes
+    monkeypatch.setattr(parts, "GROUP_BYTES", sum(sizes) // count)
+    return len(parts.shares(sizes))
 
 
 @pytest.mark.parametrize(
@@ -72,9 +73,7 @@ def group_bytes(monkeypatch, folder, count):
 def test_the_store_is_the_local_commands(folder, tmp_path, vocabulary, monkeypatch, count):
     options = {"validation_share": 0.2, "progress": False}
     prepare([folder], tmp_path / "local", vocabulary, **options)
-    group_bytes(monkeypatch, folder, count)
-    num_shares = len(parts.shares(TextReader([folder]).sizes))
-    assert num_shares == 1 if count == 1 else 2 <= num_shares <= 2 * count
+    assert count <= group_bytes(monkeypatch, folder, count) <= 2 * count - 1
     shuffled(monkeypatch, count)
     result = prepare([folder], tmp_path / "beam", vocabulary, runner=DIRECT, **options)
     assert content_of(tmp_path / "beam") == content_of(tmp_path / "local")
