@@ -1,6 +1,7 @@
 """Print a checkpoint's configuration and its parameters, by the formula and exactly.
 
     kbert inspect CHECKPOINT
+    kbert inspect CHECKPOINT --plot weights.png
     kbert inspect EXPORT
     kbert inspect --preset base --vocabulary-size 30522
     kbert inspect --preset tiny --vocabulary-size 30522 --position rotary
@@ -14,6 +15,9 @@ Prints the configuration, the options of the tokenizer, the task, and a table
     pooler                               590,592
     encoder         108,375,552      109,482,240
     formula: 30,522 x 768 + 12 x 12 x 768^2, -1.0 % beside the exact count
+
+`--plot` draws what the weights are (pip install "kbert[plots]"): the size of each part, deviations
+and largest weights of each block, LayerNorms, the vectors of tokens and positions.
 
 Of what `kbert export` wrote: the signatures, configuration, tokenizer, task, and size.
 """
@@ -33,14 +37,19 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", metavar="CHECKPOINT", help="a directory, or an export"
     )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw a checkpoint's weights: .png, .svg or .pdf"
+    )
     add_options(parser, PublishedSize)
 
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.checkpoints import inspection
+    from kbert.checkpoints.weight_plots import plot_weights
     from kbert.config import PublishedSize
     from kbert.errors import UsageError
+    from kbert.figures import check_picture
     from kbert.serving.signature_defs import inspect_export
     from kbert.serving.versions import is_export
     from kbert.settings import from_options
@@ -48,7 +57,12 @@ def run(args: Namespace) -> None:
     size = from_options(PublishedSize, args)
     if (args.checkpoint is None) == (size.preset is None):
         raise UsageError("Expected either a checkpoint or --preset.")
-    if args.checkpoint is not None and is_export(args.checkpoint):
+    exported = args.checkpoint is not None and is_export(args.checkpoint)
+    if args.plot is not None:
+        if exported or size.preset is not None:
+            raise UsageError("--plot draws the weights of a checkpoint.")
+        check_picture(args.plot)
+    if exported:
         for title, values in inspect_export(args.checkpoint).items():
             _print_values(title, values)
         return
@@ -60,6 +74,9 @@ def run(args: Namespace) -> None:
     for title, values in {"configuration": config.to_dict(), **settings}.items():
         _print_values(title, values)
     print(inspection.format_counts(config, layers))
+    if args.plot is not None:
+        plot_weights(args.plot, config, inspection.read_weights(args.checkpoint))
+        print(f"\n{args.plot} shows the weights.")
 
 
 def _print_values(title, values):

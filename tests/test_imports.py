@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 ORDER = (
     ("errors",),
     ("files", "settings", "tensorflow_start"),
-    ("config", "checksums", "claim"),
+    ("config", "checksums", "claim", "figures"),
     ("text", "metrics", "layers"),
     ("models", "corpus"),
     ("tasks",),

@@ -11,6 +11,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import keras
+import numpy as np
+
 from kbert.checkpoints.directory import (
     checked,
     load_config,
@@ -19,7 +22,7 @@ from kbert.checkpoints.directory import (
     load_task,
 )
 from kbert.checkpoints.formats import format_of, load_any
-from kbert.checkpoints.weights import model_weights, stored_shapes
+from kbert.checkpoints.weights import map_array, model_weights, stored_shapes
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import current, read_object
@@ -68,6 +71,19 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
     if not file.is_file():
         raise DataError(f"{file} is not there: the checkpoint is not whole.")
     return Inspection(config, settings, _count(config, stored_shapes(file), file))
+
+
+def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The weights of a folder with a BERT by name, kbert's mapped into memory.
+
+    Raises `DataError` for what is no checkpoint, and for kbert's that is not what was written.
+    """
+    path = pathlib.Path(path)
+    if format_of(path) != "kbert":
+        weights = model_weights(load_any(path).model)
+        return {name: keras.ops.convert_to_numpy(weight) for name, weight in weights.items()}
+    file = checked(path, "model.safetensors")
+    return {name: map_array(file, name) for name in stored_shapes(file)}
 
 
 def _count(

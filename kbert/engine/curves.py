@@ -5,7 +5,7 @@ import math
 import pathlib
 
 from kbert.engine.workers import by_chief
-from kbert.files import replacing
+from kbert.figures import can_draw, drawing, save_picture
 
 NAME = "curves.png"
 _COLUMNS = 3
@@ -17,9 +17,7 @@ def draw_curves(logs: pathlib.Path) -> bool:
 
     Returns whether there is a picture: not without matplotlib, nor without a curve of two points.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    if not can_draw():
         return False
     panels: dict[str, dict] = collections.defaultdict(dict)
     for name, points in _read(logs).items():
@@ -29,23 +27,24 @@ def draw_curves(logs: pathlib.Path) -> bool:
     if not panels:
         return False
     rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
-    figure = Figure((4 * columns, 2.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
-    for axis, (quantity, curves) in zip(axes, panels.items(), strict=False):
-        for part, points in curves.items():
-            # Of few points, epochs say, each is shown.
-            axis.plot(
-                *zip(*points, strict=True), marker="." if len(points) < 30 else "", label=part
-            )
-        axis.set_title(quantity.replace("_", " "), size=10)
-        axis.set_xlabel("step")
-        if len(curves) > 1:
-            axis.legend(fontsize=8)
-    with replacing(logs / NAME) as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    with drawing(4 * columns, 2.8 * rows) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis, (quantity, curves) in zip(axes, panels.items(), strict=False):
+            _draw_panel(axis, quantity, curves)
+        save_picture(logs / NAME, figure)
     return True
+
+
+def _draw_panel(axis, quantity, curves):
+    for part, points in curves.items():
+        # Of few points, epochs say, each is shown.
+        axis.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", label=part)
+    axis.set_title(quantity.replace("_", " "), size=10)
+    axis.set_xlabel("step")
+    if len(curves) > 1:
+        axis.legend(fontsize=8)
 
 
 def _read(logs: pathlib.Path) -> dict[str, list[tuple[int, float]]]:

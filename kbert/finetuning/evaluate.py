@@ -7,10 +7,11 @@ from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
+from kbert.figures import check_picture
 from kbert.finetuning.rows import count_cut, encode
 from kbert.inference.answering import answer_features
 from kbert.inference.settings import ComputeSettings
-from kbert.metrics.plots import check_plot, plot_labels
+from kbert.metrics.plots import plot_labels
 from kbert.tasks.base import Task
 from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
 
@@ -40,7 +41,7 @@ def evaluate(
     if plot is not None:
         if not task.has_plot:
             raise DataError(f"The task {task.name} has no picture: expected one of labels.")
-        check_plot(plot)
+        check_picture(plot)
     bad = BadRows(skip_bad)
     examples = task.read_examples(path, bad=bad)
     features = encode(task, examples, checkpoint.tokenizer, bad)

@@ -1,18 +1,13 @@
 """Pictures of scores, where matplotlib is installed."""
 
-import io
 import os
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
-from kbert.errors import DataError
-from kbert.files import check_writable, replacing
+from kbert.figures import Png, can_draw, drawing, png_of, save_picture
 from kbert.metrics.calibration import reliability
 
-FORMATS = (".png", ".svg", ".pdf")
-_DPI = 110
 # Curves in one picture that can be told apart.
 MOST_CURVES = 10
 # Labels of a confusion matrix whose numbers can be read.
@@ -35,46 +30,24 @@ class LabelProbabilities(NamedTuple):
     exclusive: bool
 
 
-def check_plot(path: str | os.PathLike) -> None:
-    """Raise `DataError` unless a picture can be written there."""
-    if pathlib.Path(path).suffix not in FORMATS:
-        raise DataError(f"A picture must end in {', '.join(FORMATS)}. Received: {path}.")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise DataError('A picture needs matplotlib: pip install "kbert[plots]".') from None
-    check_writable(path)
-
-
 def plot_labels(path: str | os.PathLike, found: LabelProbabilities) -> None:
     """Confusion matrix (of exclusive labels), reliability diagram and precision-recall curves."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    drawings = [_draw_reliability, _draw_precision_recall]
+    draws = [_draw_reliability, _draw_precision_recall]
     if found.exclusive:
-        drawings.insert(0, _draw_confusions)
-    figure = Figure((4.6 * len(drawings), 4.2), layout="constrained")
-    for draw, axis in zip(drawings, figure.subplots(1, len(drawings)), strict=True):
-        draw(axis, found)
-    suffix = pathlib.Path(path).suffix
-    # No date in the file: the same answers make the same picture.
-    nameless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with replacing(path) as file, matplotlib.rc_context({"svg.hashsalt": "kbert"}):
-        figure.savefig(file, format=suffix[1:], dpi=_DPI, metadata=nameless[suffix])
+        draws.insert(0, _draw_confusions)
+    with drawing(4.6 * len(draws), 4.2) as figure:
+        for draw, axis in zip(draws, figure.subplots(1, len(draws)), strict=True):
+            draw(axis, found)
+        save_picture(path, figure)
 
 
-def confusions_png(found: LabelProbabilities) -> tuple[bytes, int, int] | None:
-    """The confusion matrix of exclusive labels: PNG, width, height; None without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+def confusions_png(found: LabelProbabilities) -> Png | None:
+    """The confusion matrix of exclusive labels; None without matplotlib."""
+    if not can_draw():
         return None
-    inches, stream = 4, io.BytesIO()
-    figure = Figure((inches, inches), layout="constrained")
-    _draw_confusions(figure.subplots(), found)
-    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
-    return stream.getvalue(), inches * _DPI, inches * _DPI
+    with drawing(4, 4) as figure:
+        _draw_confusions(figure.subplots(), found)
+        return png_of(figure)
 
 
 def frequent_labels(found: LabelProbabilities) -> list[int]:
