@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # Name of the layer behind which all is learned: (batch, sequence, width).
 LAYER = "encoder_features"
-_WEIGHTED = "weighted-sum-last-four"
+# The weights are learned, so that the layers themselves are what is computed once.
+_WEIGHTED = "weighted-sum"
 _LAST_FOUR = 4
 # A wider LSTM has more weights than BERT-base; a damaged task.json can ask for anything.
 _WIDEST = 4096
@@ -36,8 +37,8 @@ FEATURES: dict[str, Callable] = {
     "second-to-last": lambda states: states[-2],
     "last": lambda states: states[-1],
     "sum-last-four": lambda states: sum(states[-_LAST_FOUR + 1 :], states[-_LAST_FOUR]),
-    # The weights are learned, so that the four are what is computed once.
-    _WEIGHTED: lambda states: _side_by_side(states[-_LAST_FOUR:]),
+    f"{_WEIGHTED}-last-four": lambda states: _side_by_side(states[-_LAST_FOUR:]),
+    f"{_WEIGHTED}-all": lambda states: _side_by_side(states[1:]),
     "concat-last-four": lambda states: _side_by_side(states[-_LAST_FOUR:]),
 }
 
@@ -79,8 +80,9 @@ def token_vectors(encoder: "keras.Model", features: str | None) -> "keras.KerasT
             f"Received: {len(states) - 1}."
         )
     vectors = keras.layers.Identity(name=LAYER)(FEATURES[features](states))
-    if features == _WEIGHTED:
-        vectors = WeightedSum(_LAST_FOUR, name="weighted_sum")(vectors)
+    if features.startswith(_WEIGHTED):
+        count = vectors.shape[-1] // states[0].shape[-1]
+        vectors = WeightedSum(count, name="weighted_sum")(vectors)
     return vectors
 
 

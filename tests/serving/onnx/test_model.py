@@ -87,7 +87,9 @@ def test_heads_of_texts(head, tmp_path):
     check(task.build_model(build_encoder(config_of())), tmp_path, (3, 7))
 
 
-@pytest.mark.parametrize("features", ["sum-last-four", "weighted-sum-last-four"])
+@pytest.mark.parametrize(
+    "features", ["sum-last-four", "weighted-sum-last-four", "weighted-sum-all"]
+)
 def test_features_of_a_frozen_encoder(features, tmp_path):
     task = TaggingTask(labels=("A", "B"), features=features, lstm_size=3)
     check(task.build_model(build_encoder(config_of(num_layers=4))), tmp_path, (3, 7))

@@ -23,7 +23,7 @@ from kbert.tasks.tagging import TaggingTask
 CONFIG = BertConfig(
     12, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, max_sequence_length=16
 )
-FOUR = dataclasses.replace(CONFIG, num_layers=4)
+FIVE = dataclasses.replace(CONFIG, num_layers=5)
 TOKENIZER = SimpleNamespace(vocabulary=[str(i) for i in range(12)], options={})
 
 
@@ -108,17 +108,18 @@ def test_every_task_on_texts_has_heads(task):
 
 
 def test_features_are_the_hidden_states_of_their_names():
-    source, batch = build_encoder(FOUR, ("hidden_states",)), inputs([[1, 2, 3]], 4)
+    source, batch = build_encoder(FIVE, ("hidden_states",)), inputs([[1, 2, 3]], 4)
     states = [numpy(x) for x in source(batch)["hidden_states"]]
     expected = {
         "embeddings": states[0],
-        "second-to-last": states[3],
-        "last": states[4],
-        "sum-last-four": states[1] + states[2] + states[3] + states[4],
-        "weighted-sum-last-four": np.concatenate(states[1:], axis=-1),
-        "concat-last-four": np.concatenate(states[1:], axis=-1),
+        "second-to-last": states[4],
+        "last": states[5],
+        "sum-last-four": states[2] + states[3] + states[4] + states[5],
+        "weighted-sum-last-four": np.concatenate(states[2:], axis=-1),
+        "weighted-sum-all": np.concatenate(states[1:], axis=-1),
+        "concat-last-four": np.concatenate(states[2:], axis=-1),
     }
-    encoder = build_encoder(FOUR)
+    encoder = build_encoder(FIVE)
     copy_weights(source, encoder)
     for name in FEATURES:
         model = TaggingTask(labels=("X",), features=name, lstm_size=3).build_model(encoder)
