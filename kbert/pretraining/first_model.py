@@ -41,6 +41,18 @@ def first_model(
             raise DataError(f"{start} and {store.path} must have the same vocabulary.")
         engine().devices()  # Before anything is computed.
         model, config, _ = load_model(start)
+        _tell_of_direction(start, config.direction, direction)
         return dataclasses.replace(config, **changes), model
     except ValueError as error:
         raise DataError(str(error)) from error
+
+
+def _tell_of_direction(start: str | os.PathLike, has: str, needed: str | None) -> None:
+    """Print what becomes of an encoder that the objective before let see otherwise."""
+    if needed is None and has == "left":
+        print(
+            f"{start} sees to the left only, and so will this model: a masked piece is guessed "
+            "from what stands before it."
+        )
+    elif needed is not None and needed != has:
+        print(f"{start} has learned to see both sides; from now on it sees to the left only.")

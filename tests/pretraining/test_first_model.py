@@ -25,7 +25,7 @@ def test_a_new_model(store):
     assert config.direction == "left"
 
 
-def test_a_trained_model_in_another_direction(store, tmp_path):
+def test_a_trained_model_in_another_direction(store, tmp_path, capsys):
     """Its weights, its sizes; dropout and direction as asked for."""
     sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
     own = BertConfig(60, **sizes, max_sequence_length=16)
@@ -36,6 +36,20 @@ def test_a_trained_model_in_another_direction(store, tmp_path):
         60, **sizes, max_sequence_length=16, dropout=0.0, attention_dropout=0.0, direction="left"
     )
     assert set(start.output) == {"masked_lm"}
+    assert "has learned to see both sides; from now on" in capsys.readouterr().out
+    assert first_model(store, NewModel(dropout=0.0), tmp_path)[0].direction == "both"
+    assert capsys.readouterr().out == ""
     (tmp_path / "vocab.txt").write_text("\n".join(vocabulary_of(61)))
     with pytest.raises(DataError, match="must have the same vocabulary"):
         first_model(store, NewModel(), tmp_path)
+
+
+def test_a_masked_lm_on_a_model_that_sees_to_the_left(store, tmp_path, capsys):
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    own = BertConfig(60, **sizes, max_sequence_length=16, direction="left")
+    model = build_pretraining_model(own, objective="left-to-right")
+    save(tmp_path, Checkpoint(model, WordPieceTokenizer(store.vocabulary), own))
+    assert first_model(store, NewModel(), tmp_path)[0].direction == "left"
+    assert "sees to the left only, and so will this model" in capsys.readouterr().out
+    first_model(store, NewModel(), tmp_path, "left")
+    assert capsys.readouterr().out == ""
