@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 from kbert.errors import DataError
-from kbert.files import as_json, read_object
+from kbert.files import as_json, current, read_object
 
 KEY = "checksums"
+_PREFIX = "crc32:"
 
 
 def _checksum(path: str | os.PathLike) -> str:
@@ -73,12 +74,27 @@ def _compare(path, index, name, values, compute):
     known = values.get(KEY, {})
     if not isinstance(known, dict):
         raise DataError(f"{index} must have a JSON object under {KEY!r}. Received: {known!r}.")
-    if name in known and known[name] != compute():
+    if name not in known:
+        _check_names(pathlib.Path(index), known, values)
+    elif known[name] != compute():
         raise DataError(
             f"{path} is damaged, or of another version than the files beside it: its checksum is "
             f'not the one in {index}. If it was changed on purpose, remove "{name}" there under '
             f'"{KEY}".'
         )
+
+
+def _check_names(index: pathlib.Path, known: Mapping, values: Mapping) -> None:
+    """Where one is missing among the names that have checksums, or all are, another may be it with
+    a letter that has changed: it names nothing that is there. Raises `DataError` then."""
+    places = (index.parent, index.parent.parent)
+    for name in known:
+        if name != index.name and not any(current(place, name).exists() for place in places):
+            raise DataError(f"{index} is damaged: there is no file {name}, which has a checksum.")
+    for key, value in values.items():
+        checksums = value.values() if key != KEY and isinstance(value, dict) else ()
+        if any(isinstance(each, str) and each.startswith(_PREFIX) for each in checksums):
+            raise DataError(f"{index} is damaged: it has checksums under {key!r}, not {KEY!r}.")
 
 
 def _of_values(values: Mapping) -> str:
@@ -88,4 +104,4 @@ def _of_values(values: Mapping) -> str:
 
 
 def _named(value: int) -> str:
-    return f"crc32:{value:08x}"
+    return f"{_PREFIX}{value:08x}"

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import tokenize
 
 import numpy as np
 
@@ -18,6 +19,8 @@ SPLITS = ("train", "validation")
 DTYPES = ("uint16", "uint32")
 # What a store may say of each token besides its id: numbers of one byte.
 MARKS = ("words", "entities")
+# What NumPy raises for a file that is none of its own; its header is an expression of Python's.
+_DAMAGE = (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +147,15 @@ def _open_array(
 ) -> np.ndarray:
     """A one-dimensional array, memory-mapped."""
     file = path / split / f"{name}.npy"
+    check_file(file, f"{split}/{name}.npy", index, path / "store.json")
     try:
         # An empty array cannot be memory-mapped.
         array = np.load(file, mmap_mode="r" if length else None)
-    except (ValueError, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     if array.shape != (length,) or array.dtype.name != dtype:
         raise DataError(
             f"{file} must hold {length} numbers, {dtype}. Received: shape {array.shape}, "
             f"{array.dtype.name}."
         )
-    check_file(file, f"{split}/{name}.npy", index, path / "store.json")
     return array
