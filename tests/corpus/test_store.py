@@ -93,6 +93,20 @@ def test_a_flipped_bit_is_found(written, name):
         TokenStore(written)
 
 
+def test_a_bit_of_every_byte(written):
+    """Of every file, the names of checksums and the headers of arrays too: the file is named."""
+    for path in sorted(path for path in written.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << place % 7
+            path.write_bytes(changed)
+            with pytest.raises(DataError, match=path.name):
+                TokenStore(written)
+        path.write_bytes(whole)
+    TokenStore(written)
+
+
 def test_a_changed_number_in_the_index_is_found(written):
     change_index(written, tokenizer={**TOKENIZER, "lowercase": False})
     with pytest.raises(DataError, match="store.json is damaged"):
@@ -193,7 +207,7 @@ def without(key):
         (other_vocabulary, "vocab.txt must have the 30 pieces .* Received: 29"),
         (no_vocabulary, "vocab.txt"),
         (truncated_array, "tokens.npy cannot be read"),
-        (missing_array, "sentences.npy cannot be read"),
+        (missing_array, "sentences.npy is missing"),
         (shorter_array, r"documents.npy must hold 3 numbers, int64. Received: shape \(2,\)"),
         (tokens_as("int16"), "tokens.npy must hold 9 numbers, uint16. Received: .*int16"),
         (tokens_as("float64"), "tokens.npy must hold 9 numbers, uint16. Received: .*float64"),
@@ -211,7 +225,7 @@ def without(key):
             lambda folder: change_index(folder, marks=["verbs"]),
             "store.json must have marks of words, entities. Received: .'verbs'.",
         ),
-        (lambda folder: change_index(folder, marks=["words"]), "words.npy cannot be read"),
+        (lambda folder: change_index(folder, marks=["words"]), "words.npy is missing"),
         (without("vocabulary_size"), "vocab.txt must have the None pieces"),
         (lambda folder: change_index(folder, tokenizer={"lower": True}), "unknown settings lower"),
         (lambda folder: change_index(folder, tokenizer={"lowercase": 1}), "lowercase must be true"),
