@@ -150,8 +150,7 @@ def _by_this_machine(
     with Pool(processes, functools.partial(_shard_writer, make, alone), alone) as pool:
         began = time.monotonic()
         text_bytes = _write_shards(writer, reader, pool, progress)
-    paths = [writer.shard_path(number) for number in sorted(writer.shard_infos())]
-    return _Shards(paths, Problems(), text_bytes, began)
+    return _Shards(writer.shard_paths(), Problems(), text_bytes, began)
 
 
 def _by_runner(

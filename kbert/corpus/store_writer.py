@@ -21,7 +21,7 @@ import numpy as np
 
 from kbert.checksums import read_checked, with_checksums
 from kbert.corpus.store import DTYPES, FORMAT, SPLITS
-from kbert.corpus.workers.results import Result, info_of
+from kbert.corpus.workers.results import Result, read_info
 from kbert.errors import DataError
 from kbert.files import locked, read_object, replacing, write_json
 
@@ -112,12 +112,17 @@ class StoreWriter:
         """The `info` of every shard that is there, by number."""
         infos = {}
         for path in sorted(self.shards.glob("*.npz")):
-            info = info_of(path)
+            with open(path, "rb") as file:
+                info = read_info(file)
             if info is None:
                 path.unlink()  # A power cut can leave less than was written: it is made again.
             else:
                 infos[int(path.stem)] = info
         return infos
+
+    def shard_paths(self) -> list[pathlib.Path]:
+        """The files of all shards, in order."""
+        return sorted(self.shards.glob("*.npz"), key=lambda path: int(path.stem))
 
     def finish(self, shards: Sequence[pathlib.Path], vocabulary: bytes, index: dict) -> None:
         """Stream shards, one after another, into the final arrays, then write store.json.

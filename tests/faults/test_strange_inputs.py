@@ -94,8 +94,9 @@ def test_absurd_sizes_allocate_nothing(inputs, tmp_path, size, value):
     shutil.copytree(inputs / "start", folder)
     values = json.loads((folder / "config.json").read_text())
     values.pop("checksums")
-    assert size in values
-    (folder / "config.json").write_text(json.dumps(values | {size: value}))
+    assert size in values["encoder"]
+    values["encoder"][size] = value
+    (folder / "config.json").write_text(json.dumps(values))
     line = ["embed", str(folder), str(inputs / "few.txt"), "--output", str(tmp_path / "vectors")]
     ended = run(line, functools.partial(in_little_memory, 1 << 30))
     assert ended.code == 1 and ended.is_a_sentence, ended

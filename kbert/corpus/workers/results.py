@@ -4,13 +4,15 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 _INFO = "info"
-_DAMAGE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
+_DAMAGE = (ValueError, KeyError, OSError, EOFError, NotImplementedError, RuntimeError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error)
 
 
 class Result(NamedTuple):
@@ -36,18 +38,25 @@ class Result(NamedTuple):
 
 
 def read_info(file: BinaryIO) -> dict | None:
-    """The info of a result; None where the file is not whole, as after a power cut."""
+    """The info of a result; None where the file is not what was written, as after a power cut."""
     try:
-        with np.load(file) as arrays:
-            return json.loads(arrays[_INFO].tobytes())
+        with zipfile.ZipFile(file) as archive:
+            if archive.testzip() is not None:  # By the checksums of its members.
+                return None
+        file.seek(0)
+        return _info(file)
     except _DAMAGE:
         return None
 
 
-def info_of(path: str | os.PathLike) -> dict | None:
-    """`read_info` of a file."""
-    with open(path, "rb") as file:
-        return read_info(file)
+def info_of(path: str | os.PathLike) -> dict:
+    """The info of a result that is known to be whole."""
+    return _info(path)
+
+
+def _info(file):
+    with np.load(file) as arrays:
+        return json.loads(arrays[_INFO].tobytes())
 
 
 def counters(info: Mapping) -> dict[str, int]:
