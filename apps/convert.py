@@ -2,6 +2,8 @@
 
     kbert convert bert-base-uncased/ --output checkpoints/base
     kbert convert runs/mini --output mini-hf --to huggingface
+    kbert convert hf:google-bert/bert-base-uncased --output checkpoints/base
+    kbert convert runs/topics --output topics-hf --to huggingface --push OWNER/topics
 
 The format of the source is seen from its files. Weights are the same numbers in every format; what
 a format cannot hold is an error that names it.
@@ -19,7 +21,11 @@ def add_arguments(parser: Parser) -> None:
     from kbert.checkpoints.conversion import ConversionSettings
     from kbert.settings import add_options
 
-    parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder with a BERT, or a name: hf:OWNER/NAME, keras:PRESET, kaggle:HANDLE",
+    )
     parser.add_argument("--output", required=True, metavar="FOLDER", help="what to write")
     add_options(parser, ConversionSettings)
 

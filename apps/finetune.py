@@ -69,7 +69,11 @@ def _add_files(parser):
     """What is read and what is written."""
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--from", dest="checkpoint", required=True, metavar="CHECKPOINT", help="where to start"
+        "--from",
+        dest="checkpoint",
+        required=True,
+        metavar="CHECKPOINT",
+        help="where to start: a folder, or a name",
     )
     files.add_argument(
         "--train", required=True, nargs="+", metavar="FILE", help="labelled rows; several are one"

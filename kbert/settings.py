@@ -206,6 +206,21 @@ def from_options(
         raise UsageError(str(error)) from error
 
 
+def as_options(settings: "Settings") -> list[str]:
+    """The options that make these settings: of the values that are no defaults."""
+    words: list[str] = []
+    for field in _options(type(settings)):
+        value = getattr(settings, field.name)
+        if value == field.default or value is None:
+            continue
+        name = option_name(field.name)
+        if isinstance(value, bool):
+            words.append(name if value else f"--no-{name[2:]}")
+        else:
+            words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
+    return words
+
+
 def option_name(field_name: str) -> str:
     """`batch_size` -> `--batch-size`."""
     return "--" + field_name.replace("_", "-")

@@ -27,6 +27,7 @@ ORDER = (
 LEVELS = {part: level for level, parts in enumerate(ORDER) for part in parts}
 # The only homes of TensorFlow, besides everything in serving/.
 WITH_TENSORFLOW = {
+    "kbert/text/tensor_strings.py",
     "kbert/text/tokenizer.py",
     "kbert/inference/forward.py",
     "kbert/inference/views/gradients.py",

@@ -14,6 +14,7 @@ from kbert.checkpoints.formats import (
     reader,
     writer,
 )
+from kbert.checkpoints.hubs import folder_of, push, title, write_source
 from kbert.errors import DataError
 from kbert.files import check_folder_writable, locked, replacing_folder
 from kbert.settings import Settings, setting
@@ -42,6 +43,17 @@ class ConversionSettings(Settings):
     dtype: str = setting(
         "float32", "of the weights on disk (kbert and Hugging Face)", choices=("float32", "float16")
     )
+    push: str | None = setting(
+        None,
+        "put what was written on Hugging Face's hub, with a model card (HF_TOKEN)",
+        unset="nowhere",
+        metavar="OWNER/NAME",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.push is not None and self.to != "huggingface":
+            raise DataError("--push needs --to huggingface.")
 
 
 class Conversion(NamedTuple):
@@ -68,8 +80,6 @@ def convert(
 def _convert(
     source: str | os.PathLike, output: pathlib.Path, settings: ConversionSettings
 ) -> Conversion:
-    from kbert.checkpoints.directory import Checkpoint, encoder_of
-
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or an empty folder.")
     check_folder_writable(output)
@@ -78,21 +88,51 @@ def _convert(
     if pooling is not None and settings.encoder_only:
         notes.append(f"{source} says how a text's vector is made, which is left out.")
         pooling = None
-    write_pooling = None if pooling is None else pooling_writer(settings.to)
+    if pooling is not None:
+        pooling_writer(settings.to)  # There is one, or an error before the model is read.
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         checkpoint = reader(found)(source, **_reading_options(found, settings))
     notes += [str(warning.message) for warning in said if warning.category is UserWarning]
-    if settings.encoder_only:
-        if not any(weight.path.startswith("pooler/") for weight in checkpoint.model.weights):
-            notes.append(f"{source} has no pooler: newly initialised.")
-        checkpoint = Checkpoint(encoder_of(checkpoint), checkpoint.tokenizer, checkpoint.config)
-    precision = {"dtype": settings.dtype} if settings.to in ("kbert", "huggingface") else {}
+    checkpoint = _what_is_written(source, checkpoint, settings, notes)
     with replacing_folder(output) as folder:
-        writer(settings.to)(folder, checkpoint, **precision)
-        if write_pooling is not None:
-            write_pooling(folder, pooling)
+        _write(folder, checkpoint, pooling, settings)
+        if settings.to == "kbert":
+            write_source(folder, source)
+        if settings.to == "huggingface" and found == "kbert":
+            _write_card(folder, source, title(settings.push or output), checkpoint, pooling)
+    if settings.push is not None:
+        notes.append(f"pushed to {push(output, settings.push)}")
     return Conversion(found, _kind(checkpoint), checkpoint.model.count_params(), notes)
+
+
+def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: list[str]):
+    """The checkpoint, or its encoder alone where that is asked for, or where it was trained for
+    vectors, which other formats know, but not the task."""
+    from kbert.checkpoints.directory import encoder_of, has_pooler
+    from kbert.checkpoints.sentence_vectors import without_task
+
+    if settings.encoder_only:
+        written = checkpoint._replace(model=encoder_of(checkpoint), task=None)
+    else:
+        written = checkpoint if settings.to == "kbert" else without_task(checkpoint)
+    if written is not checkpoint and not has_pooler(checkpoint):
+        notes.append(f"{source} has no pooler: newly initialised.")
+    return written
+
+
+def _write(folder: pathlib.Path, checkpoint, pooling, settings: ConversionSettings) -> None:
+    precision = {"dtype": settings.dtype} if settings.to in ("kbert", "huggingface") else {}
+    writer(settings.to)(folder, checkpoint, **precision)
+    if pooling is not None:
+        pooling_writer(settings.to)(folder, pooling)
+
+
+def _write_card(folder: pathlib.Path, source, name: str, checkpoint, pooling) -> None:
+    from kbert.checkpoints.model_card import model_card
+
+    card = model_card(folder_of(source), name, checkpoint, pooling is not None)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _reading_options(source: str, settings: ConversionSettings) -> dict:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
+from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.weights import (
     check_size,
     load_weights,
@@ -40,6 +41,7 @@ from kbert.models import (
 from kbert.tasks import read_task
 from kbert.tasks.base import Task
 from kbert.tasks.heads.encoder_features import num_layers_below
+from kbert.text.available import tokenizer_class
 from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary, save_vocabulary
 
@@ -115,7 +117,11 @@ def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
 
 def load(path: str | os.PathLike) -> Checkpoint:
-    """Read a checkpoint directory. Raises `DataError` naming what does not fit."""
+    """Read a checkpoint directory, or one of a hub by its name (hf:OWNER/NAME).
+
+    Raises `DataError` naming what does not fit.
+    """
+    path = folder_of(path)
     tokenizer = _load_tokenizer(path)
     model, config, task = load_model(path)
     return Checkpoint(model, tokenizer, config, task)
@@ -123,12 +129,6 @@ def load(path: str | os.PathLike) -> Checkpoint:
 
 def _load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
     """The tokenizer of a checkpoint directory. Raises `DataError` for pieces of another model."""
-    # Each answers with the same ids, in its own kind of tensors.
-    if keras.backend.backend() == "tensorflow":
-        from kbert.text.tokenizer import WordPieceTokenizer as Tokenizer
-    else:
-        from kbert.text.python_tokenizer import PythonTokenizer as Tokenizer
-
     vocabulary = load_vocabulary(checked(path, "vocab.txt"))
     size = load_config(path).vocabulary_size
     if len(vocabulary) != size:
@@ -136,7 +136,8 @@ def _load_tokenizer(path: str | os.PathLike) -> "WordPieceTokenizer":
             f"{current(path, 'vocab.txt')} must have the {size} pieces of the model. "
             f"Received: {len(vocabulary)}."
         )
-    return Tokenizer(vocabulary, **dataclasses.asdict(load_options(path)))
+    tokenizer = tokenizer_class(keras.backend.backend())
+    return tokenizer(vocabulary, **load_options(path).arguments())
 
 
 def load_options(path: str | os.PathLike) -> TokenizerOptions:

@@ -4,9 +4,11 @@ how a text's vector is made of it."""
 import importlib
 import os
 import pathlib
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kbert.checkpoints.hubs import folder_of
 from kbert.errors import DataError
 from kbert.files import current, is_there, read_object
 
@@ -22,6 +24,8 @@ _CHECKPOINTS = {
     "keras-hub": ("keras_hub", "from_keras_hub", "to_keras_hub"),
 }
 FORMATS = tuple(_CHECKPOINTS)
+# What may be meant as a model's name.
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # The same of those that say how a text's vector is made.
 _POOLINGS = {
     "kbert": ("sentence_vectors", "read_pooling", "write_pooling"),
@@ -35,7 +39,7 @@ _POOLINGS = {
 
 def format_of(path: str | os.PathLike) -> str:
     """One of `FORMATS`, by the configuration in the folder. Raises `DataError` for none."""
-    path = pathlib.Path(path)
+    path = folder_of(path)
     _check_folder(path)
     config = current(path, "config.json")
     # Some folders of Hugging Face hold Google's description beside their own.
@@ -58,7 +62,8 @@ def format_of(path: str | os.PathLike) -> str:
 def _check_folder(path: pathlib.Path) -> None:
     """Raise `DataError` if there is no such folder."""
     if not is_there(path):
-        raise DataError(f"There is no folder {path}.")
+        hint = f" (of Hugging Face's hub: hf:{path})" if _NAME.fullmatch(str(path)) else ""
+        raise DataError(f"There is no folder {path}{hint}.")
     if not path.is_dir():
         raise DataError(f"{path} must be a folder with a BERT. Received: a file.")
 
@@ -74,7 +79,7 @@ def writer(name: str) -> Callable[..., None]:
 
 
 def load_any(path: str | os.PathLike) -> "Checkpoint":
-    """Read a folder of any format."""
+    """Read a folder of any format, or a model of a hub by its name."""
     return reader(format_of(path))(path)
 
 
@@ -89,7 +94,7 @@ def load_finetuned(path: str | os.PathLike) -> "Checkpoint":
 def pooling_of(path: str | os.PathLike) -> "Pooling | None":
     """How the vector of a text is made, if the folder says it."""
     name = format_of(path)
-    return _function(_POOLINGS[name], 1)(path) if name in _POOLINGS else None
+    return _function(_POOLINGS[name], 1)(folder_of(path)) if name in _POOLINGS else None
 
 
 def pooling_writer(name: str) -> Callable[[str | os.PathLike, "Pooling"], None]:

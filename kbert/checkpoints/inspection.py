@@ -4,7 +4,6 @@ The counts come from a configuration, or from the shapes of a checkpoint's weigh
 model is built.
 """
 
-import dataclasses
 import math
 import os
 import pathlib
@@ -22,6 +21,7 @@ from kbert.checkpoints.directory import (
     load_task,
 )
 from kbert.checkpoints.formats import format_of, load_any
+from kbert.checkpoints.hubs import folder_of, read_source
 from kbert.checkpoints.weights import map_array, model_weights, stored_shapes
 from kbert.config import BertConfig
 from kbert.errors import DataError
@@ -50,7 +50,7 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
 
     Raises `DataError` for what is no checkpoint.
     """
-    path = pathlib.Path(path)
+    path = folder_of(path)
     if format_of(path) != "kbert":
         model, tokenizer, config, task = load_any(path)
         settings = {"tokenizer": tokenizer.options}
@@ -61,7 +61,9 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
         shapes = {name: tuple(weight.shape) for name, weight in model_weights(model).items()}
         return Inspection(config, settings, _count(config, shapes, path))
     config = load_config(path)
-    settings = {"tokenizer": dataclasses.asdict(load_options(path))}
+    settings = {"tokenizer": load_options(path).arguments()}
+    if source := read_source(path):
+        settings["source"] = source
     if (objective := load_objective(path)) is not None:
         settings["pre-training"] = {"objective": objective}
     if load_task(path) is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint
+from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.published_config import (
     check_is_plain,
     check_understood,
@@ -24,7 +25,8 @@ from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.layers.dense import blank_weights
 from kbert.models import build_encoder, objective_of
-from kbert.text.tokenizer import WordPieceTokenizer
+from kbert.text.available import tokenizer_class
+from kbert.text.piece_ids import PieceIds
 from kbert.text.vocabulary import load_vocabulary
 
 # Written into `BertBackbone`, so not part of its configuration.
@@ -46,12 +48,12 @@ _VOCABULARY = pathlib.Path("assets", "tokenizer", "vocabulary.txt")
 
 
 def from_keras_hub(path: str | os.PathLike) -> Checkpoint:
-    """Read the encoder and the tokenizer of a preset folder.
+    """Read the encoder and the tokenizer of a preset: a folder, keras:PRESET or kaggle:HANDLE.
 
     The head of a preset that was saved from a task is not read; a warning says so. Raises
     `DataError` for a preset that is not BERT's, and for what it lacks.
     """
-    path = pathlib.Path(path)
+    path = folder_of(path)
     file = path / "config.json"
     described = read_object(file)
     name = described.get("class_name")
@@ -125,6 +127,8 @@ def _check_fits(model, tokenizer, config, task):
             "keras-hub's BertBackbone has one dropout for hidden values and attention. "
             f"Received: {config.dropout} and {config.attention_dropout}."
         )
+    if tokenizer.added_tokens:
+        raise DataError("keras-hub's BertTokenizer has no place for added tokens.")
     if not tokenizer.split_chinese:
         raise DataError("keras-hub's BertTokenizer always splits Chinese characters.")
 
@@ -156,7 +160,7 @@ def _places(config: BertConfig) -> Iterator[Place]:
             yield Place(names.keras_hub, names.ours, names.third)
 
 
-def _read_tokenizer(path: pathlib.Path, config: BertConfig) -> WordPieceTokenizer:
+def _read_tokenizer(path: pathlib.Path, config: BertConfig) -> PieceIds:
     file = path / "tokenizer.json"
     described = read_object(file)
     name, fields = described.get("class_name"), described.get("config")
@@ -169,6 +173,6 @@ def _read_tokenizer(path: pathlib.Path, config: BertConfig) -> WordPieceTokenize
     lowercase = bool(fields.get("lowercase", False))
     strip_accents = bool(fields.get("strip_accents", False))
     # What follows the case is BERT's default.
-    return WordPieceTokenizer(
+    return tokenizer_class(keras.backend.backend())(
         pieces, lowercase, None if strip_accents == lowercase else strip_accents
     )

@@ -86,7 +86,7 @@ def write_new(
     if vectors:
         table = model.get_layer("embedding").token_table
         table.assign(_filled(keras.ops.convert_to_numpy(table), pieces, vectors))
-    options = dataclasses.asdict(TokenizerOptions(lowercase=settings.lowercase))
+    options = TokenizerOptions(lowercase=settings.lowercase).arguments()
     checkpoint = Checkpoint(model, _Tokenizer(pieces, options), config)
     with locked(output):
         save(output, checkpoint)

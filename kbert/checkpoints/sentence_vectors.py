@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from keras import activations, ops
 
+from kbert.checkpoints.directory import Checkpoint, encoder_of, load_task
 from kbert.checkpoints.weight_files import open_safetensors
 from kbert.checkpoints.weights import write_arrays
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
 from kbert.layers import Tensor
 from kbert.layers.pooling import POOLING
+from kbert.tasks.base import Task
+from kbert.tasks.similarity import SimilarityTask
 
 COMBINATIONS = ("concatenate", "sum")
 _OWN, _WEIGHTS = "pooling.json", "pooling.safetensors"
@@ -180,13 +183,13 @@ class Pooling:
 
 
 def read_pooling(path: str | os.PathLike) -> Pooling | None:
-    """The pooling of a checkpoint of kbert, if it states one.
+    """The pooling of a checkpoint of kbert, if it states one, or was trained with one.
 
     Raises `DataError` for one that makes no sense.
     """
     path = pathlib.Path(path)
     if not (path / _OWN).is_file():
-        return None
+        return trained_pooling(load_task(path))
     values = read_object(path / _OWN)
     try:
         modules = values.pop("modules", [])
@@ -197,6 +200,23 @@ def read_pooling(path: str | os.PathLike) -> Pooling | None:
         raise DataError(f"{path / _OWN} must describe a pooling: {error!r}.") from error
     except DataError as error:
         raise DataError(f"{path / _OWN}: {error}") from error
+
+
+def trained_pooling(task: Task | None) -> Pooling | None:
+    """How a model that was trained for vectors makes them; None of another."""
+    if not isinstance(task, SimilarityTask):
+        return None
+    return Pooling(task.pooling, normalize=True, sequence_length=task.sequence_length)
+
+
+def without_task(checkpoint: Checkpoint) -> Checkpoint:
+    """The encoder alone, of a model that was trained for vectors; every other model as it is.
+
+    What the rest of the world knows of such a model is its vectors.
+    """
+    if trained_pooling(checkpoint.task) is None:
+        return checkpoint
+    return checkpoint._replace(model=encoder_of(checkpoint), task=None)
 
 
 def write_pooling(path: str | os.PathLike, pooling: Pooling) -> None:

@@ -38,6 +38,7 @@ from kbert.corpus.workers.results import info_of
 from kbert.corpus.workers.runner import work
 from kbert.errors import DataError
 from kbert.files import DISK_FULL
+from kbert.text.available import tokenizer_class
 from kbert.text.vocabulary import load_vocabulary
 
 TASK_CHARACTERS = 4 << 20
@@ -195,10 +196,7 @@ def _useful_processes(total_bytes: int) -> int:
 
 
 def _encoder(pieces: list[str], recipe: Recipe, names: Sequence[str]) -> ShardEncoder:
-    # Here, because only workers need TensorFlow: it takes seconds to import.
-    from kbert.text.tokenizer import WordPieceTokenizer
-
-    tokenizer = WordPieceTokenizer(pieces, **recipe.tokenizer_options)
+    tokenizer = tokenizer_class()(pieces, **recipe.tokenizer_options)
     markers = {"words": WordMarks, "entities": functools.partial(EntityMarks, entities=names)}
     found = [markers[mark](tokenizer) for mark in _marks(recipe, names)]
     return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share, found)

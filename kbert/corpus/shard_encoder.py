@@ -94,8 +94,8 @@ class ShardEncoder:
         ids, lengths = [np.zeros(0, dtype)], [np.zeros(0, np.int64)]
         for begin in range(0, len(sentences), _SENTENCES_A_CALL):
             ragged = self.tokenizer.tokenize(sentences[begin : begin + _SENTENCES_A_CALL])
-            ids.append(ragged.flat_values.numpy().astype(dtype))
-            lengths.append(ragged.row_lengths().numpy())
+            ids.append(np.asarray(ragged.flat_values).astype(dtype))
+            lengths.append(np.asarray(ragged.row_lengths()))
         return np.concatenate(ids), np.concatenate(lengths)
 
     def _is_for_validation(self, text: str) -> bool:

@@ -77,7 +77,7 @@ class TokenStore:
         check_file(pieces, "vocab.txt", index, file)
         self.vocabulary = load_vocabulary(pieces)
         options = TokenizerOptions.from_json(index["tokenizer"], f"{file}, tokenizer")
-        self.tokenizer_options = dataclasses.asdict(options)
+        self.tokenizer_options = options.arguments()
         self.summary = index["summary"]
         self.marks = tuple(index["marks"])
         if len(self.vocabulary) != index.get("vocabulary_size"):

@@ -14,15 +14,15 @@ import shutil
 from collections.abc import Mapping
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy, write
+from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import claim, unfinished
 from kbert.engine.workers import by_chief
 from kbert.errors import DataError
 from kbert.files import read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import Best
 
-SUMMARY = "finetune.json"
 LOGS = "logs"
-RUNS, REPORT = "runs", "runs.json"  # Of several runs: see several_runs.py.
+RUNS = "runs"  # Of several: see several_runs.py.
 _OURS = {*FILES, SUMMARY, LOGS, RUNS, REPORT}
 _BEST, _SCORES = "best", "best.json"
 

@@ -11,6 +11,7 @@ from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
 from kbert.finetuning.feature_cache import Cache, cache_of
 from kbert.finetuning.settings import FeatureSettings, FinetuningSettings, RowSettings
+from kbert.settings import as_options
 from kbert.tasks.base import Example, Task
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows, BadRowSettings
@@ -21,7 +22,8 @@ TrainFiles = str | pathlib.Path | Sequence[str | pathlib.Path]
 
 
 class FinetuningRows(NamedTuple):
-    """The task, completed by its training examples, and the examples with their features."""
+    """The task, completed by its training examples, and the examples with their features;
+    `options` are those of the command that reads the same."""
 
     task: Task
     train_path: str
@@ -31,6 +33,7 @@ class FinetuningRows(NamedTuple):
     validation_features: list[Feature]
     bad: BadRows
     cache: Cache
+    options: list[str]
 
     def summary(self) -> dict:
         """Counts, ready for JSON."""
@@ -78,9 +81,9 @@ def read_rows(
 
     Raises DataError for input that does not fit.
     """
-    # Both check their values.
-    RowSettings(validation_share, limit)
-    FeatureSettings(feature_cache, feature_type)
+    # They check their values.
+    chosen = [RowSettings(validation_share, limit), FeatureSettings(feature_cache, feature_type)]
+    chosen.append(BadRowSettings(skip_bad))
     cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     names = names_of(train_path)
@@ -90,6 +93,8 @@ def read_rows(
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
         validation = task.read_examples(validation_path, bad=bad)
+    if validation:
+        task.check_held_out(validation)
     longest = start.config.max_sequence_length
     if task.sequence_length > longest:
         raise DataError(
@@ -98,7 +103,11 @@ def read_rows(
         )
     features = encode(task, train, start.tokenizer, bad)
     held_out = encode(task, validation, start.tokenizer, bad)
-    return FinetuningRows(task, where, train, features, validation, held_out, bad, cache)
+    options = ["--train", *names]
+    if validation_path is not None:
+        options += ["--validation", str(validation_path)]
+    options += [word for settings in chosen for word in as_options(settings)]
+    return FinetuningRows(task, where, train, features, validation, held_out, bad, cache, options)
 
 
 def names_of(train_path: TrainFiles) -> list[str]:

@@ -3,11 +3,13 @@
 import dataclasses
 import math
 import pathlib
+import shlex
 import time
 from collections.abc import Mapping
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.formats import load_any
+from kbert.checkpoints.hubs import pinned
 from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
@@ -38,6 +40,7 @@ from kbert.finetuning.training import Plan, Run, build_run
 from kbert.inference.answering import answer_features
 from kbert.inference.forward import compiles_shapes
 from kbert.metrics.plots import LabelProbabilities, confusions_png, frequent_labels
+from kbert.settings import as_options
 from kbert.tasks.base import Task
 from kbert.tasks.readers.bad_rows import BadRowSettings
 
@@ -73,7 +76,8 @@ def finetune(
 
     Args:
         task: with what its files look like; labels and the like are found in the training file.
-        checkpoint: a folder with a BERT of any format, pre-trained or fine-tuned.
+        checkpoint: a folder with a BERT of any format, pre-trained or fine-tuned, or the name of
+            one on a hub (hf:OWNER/NAME).
         train_path: a file that `task.read_examples` reads, or several.
         validation_path: another.
         settings: how it is trained.
@@ -117,7 +121,7 @@ def finetune(
             feature_cache=feature_cache,
             feature_type=feature_type,
         )
-        plan = Plan(str(checkpoint), choice, from_random, overwrite, silent=not verbose)
+        plan = Plan(pinned(checkpoint), choice, from_random, overwrite, silent=not verbose)
         return finetune_on(rows, start, output, settings, plan)
 
 
@@ -155,6 +159,7 @@ def finetune_on(
         "scores": best.scores,
         "trivial_score": rows.trivial_score(),
         "failed": bool(rows.validation) and has_failed(best.scores, rows),
+        "command": _command(rows, output, settings, plan),
     }
     finish(output, summary)
     return summary
@@ -171,6 +176,17 @@ def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> 
         "task": {"task": rows.task.name, **rows.task.to_json()},
         "settings": values,
     }
+
+
+def _command(
+    rows: FinetuningRows, output: pathlib.Path, settings: FinetuningSettings, plan: Plan
+) -> str:
+    """What makes the same run again."""
+    words = ["kbert", "finetune", rows.task.name, "--from", plan.checkpoint, *rows.options]
+    words += ["--from-random"] if plan.from_random else []
+    for chosen in (rows.task, plan.choice, settings):
+        words += as_options(chosen)
+    return shlex.join([*words, "--output", str(output)])
 
 
 def _train(

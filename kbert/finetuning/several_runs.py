@@ -17,19 +17,15 @@ from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
 from kbert.checkpoints.formats import load_any
+from kbert.checkpoints.hubs import pinned
+from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import unfinished
 from kbert.engine.cluster import VARIABLE, cluster
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
 from kbert.finetuning.learning_rate import with_learning_rate
-from kbert.finetuning.output import (
-    REPORT,
-    RUNS,
-    SUMMARY,
-    check_output,
-    finish,
-)
+from kbert.finetuning.output import RUNS, check_output, finish
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
 from kbert.finetuning.run import checked_metric, finetune_on, has_failed
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
@@ -91,7 +87,7 @@ def finetune_several(
     choice = EpochChoice(checked_metric(task, metric), patience)
     request = {
         "task": {"name": task.name, **task.to_json()},
-        "from": str(checkpoint),
+        "from": pinned(checkpoint),
         "train": ", ".join(names_of(train_path)),
         **{name: value if value is None else str(value) for name, value in which_rows.items()},
         **vars(choice),
@@ -109,7 +105,7 @@ def finetune_several(
                 "Runs are compared on held-out rows: expected a validation file or share."
             )
         _claim_runs(output, request, overwrite)
-        plan = Plan(str(checkpoint), choice, from_random, silent=not verbose)
+        plan = Plan(pinned(checkpoint), choice, from_random, silent=not verbose)
         for name, change in changes.items():
             folder = unfinished(output) / RUNS / name
             if not (folder / SUMMARY).exists():

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from kbert.checkpoints.formats import load_any, load_finetuned
+from kbert.checkpoints.model_card import SUMMARY
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.precision import set_precision
 from kbert.errors import TrainingError
 from kbert.files import as_json, read_object, write_json
-from kbert.finetuning.output import LOGS, SUMMARY
+from kbert.finetuning.output import LOGS
 from kbert.finetuning.rows import encode
 from kbert.finetuning.run import finetune
 from kbert.inference.answering import answer_features

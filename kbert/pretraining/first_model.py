@@ -4,13 +4,12 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.directory import load_model
+from kbert.checkpoints.formats import load_any
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.errors import DataError
 from kbert.pretraining.settings import NewModel
-from kbert.text.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     import keras
@@ -37,10 +36,10 @@ def first_model(
         if start is None:
             changes = {**new.changes(), "activation": new.activation, **changes, **sizes}
             return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
-        if load_vocabulary(f"{start}/vocab.txt") != store.vocabulary:
-            raise DataError(f"{start} and {store.path} must have the same vocabulary.")
         engine().devices()  # Before anything is computed.
-        model, config, _ = load_model(start)
+        model, tokenizer, config, _ = load_any(start)
+        if list(tokenizer.vocabulary) != list(store.vocabulary):
+            raise DataError(f"{start} and {store.path} must have the same vocabulary.")
         _tell_of_direction(start, config.direction, direction)
         return dataclasses.replace(config, **changes), model
     except ValueError as error:

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kbert.checkpoints.hubs import folder_of
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import mask_filler
@@ -26,7 +27,8 @@ def predict(
     Who asks more than once keeps `load_answerer(path)`, and calls its `predict`.
 
     Args:
-        path: of what `finetune` or `export_saved_model` wrote.
+        path: of what `finetune` or `export_saved_model` wrote, or a fine-tuned model's name on a
+            hub (hf:OWNER/NAME).
         instances: texts, or what else the task takes: {"text": ..., "second": ...} for pairs,
             {"question": ..., "context": ...}, {"context": ..., "choices": [...]}.
         batch_size, precision: as in `load_answerer`.
@@ -45,7 +47,7 @@ def load_answerer(
         batch_size: texts computed together, at most.
         precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
     """
-    folder = pathlib.Path(path)
+    folder = folder_of(path)
     _start_backend(folder)
     if is_export(folder):
         if precision != "float32":
@@ -54,8 +56,9 @@ def load_answerer(
     return _load_checkpoint(folder, batch_size, precision)
 
 
-def load_served(folder: pathlib.Path) -> "Served":
+def load_served(path: str | os.PathLike) -> "Served":
     """What a server answers with from a folder in either form. Raises `DataError` for neither."""
+    folder = folder_of(path)
     if is_export(folder):
         from kbert.serving.predictor import Predictor
 
@@ -70,14 +73,15 @@ def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
 
     `top` is how many pieces a checkpoint gives for each; an export gives as many as it was told.
     """
-    _start_backend(pathlib.Path(path))
-    if is_export(path):
+    folder = folder_of(path)
+    _start_backend(folder)
+    if is_export(folder):
         from kbert.serving.predictor import Predictor
 
-        return Predictor(path).answerer
+        return Predictor(folder).answerer
     from kbert.checkpoints.formats import load_any
 
-    return mask_filler(load_any(path), top)
+    return mask_filler(load_any(folder), top)
 
 
 def _start_backend(folder: pathlib.Path) -> None:

@@ -36,6 +36,7 @@ from kbert.serving.model_outputs import Exportable, served_model
 from kbert.serving.settings import ExportSettings
 from kbert.serving.signature_defs import MODEL_OUTPUTS, SIGNATURE
 from kbert.serving.warmup import write_warmup
+from kbert.text.tokenizer import WordPieceTokenizer
 
 
 def export_saved_model(
@@ -61,6 +62,10 @@ def export_saved_model(
     checkpoint cannot answer.
     """
     target = check_version(path, version)
+    tokenizer = checkpoint.tokenizer
+    if not isinstance(tokenizer, WordPieceTokenizer):  # The graph needs TensorFlow's.
+        tokenizer = WordPieceTokenizer(tokenizer.vocabulary, **tokenizer.options)
+    checkpoint = checkpoint._replace(tokenizer=tokenizer)
     served = served_model(checkpoint, answers, top, pooling)
     with locked(target), tempfile.TemporaryDirectory() as folder:
         check_version(path, version)  # Another process may have written it since.

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, has_pooler
-from kbert.checkpoints.sentence_vectors import Pooling
+from kbert.checkpoints.sentence_vectors import Pooling, trained_pooling, without_task
 from kbert.errors import DataError
 from kbert.inference.fill_mask import FillMask, check_head, check_top
 from kbert.inference.text_encoder import pooling_model
@@ -35,6 +35,13 @@ def exported_task(checkpoint: Checkpoint, answers: str | None, top: int, pooling
         return FillMask(longest, top)
     pooling.check_fits(config.hidden_dim)
     return EncoderOutputs(min(pooling.sequence_length or longest, longest), pooling.prompt)
+
+
+def as_served(checkpoint: Checkpoint, pooling: Pooling | None) -> tuple[Checkpoint, Pooling]:
+    """The checkpoint, without a task where that was to make vectors; and the pooling: what is asked
+    for, else what the model was trained with, else the mean of the last layer."""
+    pooling = pooling or trained_pooling(checkpoint.task) or Pooling()
+    return without_task(checkpoint), pooling
 
 
 def exported_encoder(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:

@@ -10,7 +10,7 @@ from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.inference.fill_mask import FillMask
 from kbert.serving.encoder_outputs import EncoderOutputs
-from kbert.serving.exported_task import exported_encoder, exported_task
+from kbert.serving.exported_task import as_served, exported_encoder, exported_task
 from kbert.serving.settings import ExportSettings
 
 Tensors = dict[str, tf.Tensor]
@@ -41,11 +41,11 @@ def served_model(
     Args:
         answers: of a model without a task; see `ExportSettings`.
         top: pieces for a [MASK].
-        pooling: of an encoder; None for the mean of the last layer.
+        pooling: of an encoder; None as `as_served` says.
 
     Raises `DataError` for what the checkpoint cannot answer.
     """
-    pooling = Pooling() if pooling is None else pooling
+    checkpoint, pooling = as_served(checkpoint, pooling)
     task = exported_task(checkpoint, answers, top, pooling)
     model, tokenizer, _, _ = checkpoint
     if isinstance(task, FillMask):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from kbert.checkpoints.hubs import is_hub_name, title
 from kbert.errors import DataError
 from kbert.serving.versions import newest_version
 
@@ -114,7 +115,10 @@ def served_names(folders: Iterable[str | pathlib.Path]) -> dict[str, pathlib.Pat
     """
     named: dict[str, pathlib.Path] = {}
     for folder in map(pathlib.Path, folders):
-        path = folder.resolve()
+        if is_hub_name(folder):
+            path = pathlib.Path(title(folder))
+        else:
+            path = folder.resolve()
         inside = path.name.isdecimal() or path.name == "checkpoint"
         name = path.parent.name if inside else path.name
         if name in named:

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-# Imported for the tokenizer's operations, which TensorFlow alone does not know.
-import tensorflow_text  # noqa: F401
-
 from kbert.errors import DataError
 from kbert.inference.forward import Forward
 from kbert.serving.exported import Exported, read_description

@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from kbert.checkpoints.formats import load_any, pooling_of
-from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
+from kbert.serving.exported_task import as_served
 from kbert.serving.model_outputs import served_model
 from kbert.serving.served import Served
 from kbert.serving.views import views_of_checkpoint
@@ -28,8 +28,7 @@ class ServedCheckpoint(Served):
 
     def __init__(self, path: str | os.PathLike):
         keras.config.set_dtype_policy("float32")
-        checkpoint = load_any(path)
-        pooling = pooling_of(path) or Pooling()
+        checkpoint, pooling = as_served(load_any(path), pooling_of(path))
         self.views = views_of_checkpoint(checkpoint, pooling)
         model = checkpoint.model
         task, _, forward = served_model(checkpoint, pooling=pooling)

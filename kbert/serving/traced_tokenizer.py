@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from kbert.text.tokenizer import Texts, WordPieceTokenizer, as_strings
+from kbert.text.tensor_strings import Texts, as_strings
+from kbert.text.tokenizer import WordPieceTokenizer
 
 
 class TracedTokenizer(WordPieceTokenizer):

@@ -14,6 +14,7 @@ from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.regression import RegressionTask
+from kbert.tasks.similarity import SimilarityTask
 from kbert.tasks.tagging import TaggingTask
 
 TASKS: dict[str, type[Task]] = {
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Task]] = {
         TaggingTask,
         QuestionAnsweringTask,
         MultipleChoiceTask,
+        SimilarityTask,
     )
 }
 
@@ -57,10 +59,9 @@ def read_task(file: str | os.PathLike, longest: int, others: Iterable[type[Setti
 
 def reading_fields() -> list[dataclasses.Field]:
     """The fields of all tasks, each name once, that may differ from training's."""
-    fields = {
-        field.name: field
-        for task in TASKS.values()
-        for field in dataclasses.fields(task)
-        if field.name in task.reading_options
-    }
+    fields: dict[str, dataclasses.Field] = {}
+    for task in TASKS.values():
+        for field in dataclasses.fields(task):
+            if field.name in task.reading_options:
+                fields.setdefault(field.name, field)
     return list(fields.values())

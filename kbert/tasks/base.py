@@ -143,6 +143,9 @@ class Task(Settings, abc.ABC):
         """
         return self
 
+    def check_held_out(self, examples: Sequence[Example]) -> None:
+        """Raise DataError for held-out examples that cannot be scored."""
+
     @abc.abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer) -> list[Feature]:
         """Examples -> features of at most `sequence_length` tokens, in order, one or more each.

@@ -7,13 +7,13 @@ a new output layer begins near 0, and would take its first hundreds of steps to 
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kbert.errors import DataError
 from kbert.tasks.features import Feature
+from kbert.tasks.readers.labels import parse_number
 from kbert.tasks.texts import TextExample, TextTask
 
 
@@ -38,13 +38,7 @@ class RegressionTask(TextTask):
             raise DataError(f"deviation must be above 0. Received: {self.deviation}.")
 
     def parse_label(self, cell: str, where: str) -> float:
-        try:
-            number = float(cell)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise DataError(f"{where}: expected a number as label. Received: {cell[:40]!r}.")
-        return number
+        return parse_number(cell, where)
 
     def prepare(self, examples: Sequence[TextExample], where: str) -> "RegressionTask":
         numbers = [example.label for example in examples]

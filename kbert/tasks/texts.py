@@ -42,18 +42,10 @@ class TextExample(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class TextTask(Task):
-    """Something that is known of a text or a pair of texts as a whole.
-
-        sequence_output -> head -> dropout -> dense -> the outputs
+class ColumnsTask(Task):
+    """Something that is known of a text or a pair of texts, in files with a row for each.
 
     Args:
-        head: one of `kbert.tasks.heads.output_heads.HEADS`; "pooler" is the paper's, and None
-            stands for it, or with `features` for "bilstm".
-        features: freeze the encoder, and give the head these of its hidden layers
-            (kbert/tasks/heads/encoder_features.py); not with the pooler, which reads the last one.
-        lstm_size: width of each direction of a head's LSTM; None for the encoder's width.
-        dropout: rate before the output layer (0.1 in the paper).
         sequence_length: longer texts are cut to so many tokens, [CLS] and [SEP] among them.
         text_column, second_column, label_column: column names, or numbers from 0 without a header.
             With a `second_column` the examples are pairs.
@@ -73,17 +65,6 @@ class TextTask(Task):
     # Whether a label may be a list in JSON.
     labels_are_lists: ClassVar[bool] = False
 
-    head: str | None = setting(
-        None,
-        "what makes one vector of a text's tokens",
-        unset=f"{POOLER}, with --features {_FEATURES_HEAD}",
-        choices=HEADS,
-    )
-    features: str | None = encoder_features.features_setting()
-    lstm_size: int | None = encoder_features.lstm_size_setting(
-        "width of each direction, in the heads bilstm and rcnn"
-    )
-    dropout: float = output_layer.dropout_setting()
     sequence_length: int = setting(
         128, "tokens of a text, or of both texts of a pair; longer ones are cut", at_least=4
     )
@@ -91,7 +72,7 @@ class TextTask(Task):
     second_column: str | None = setting(
         None, "the second text, for pairs", unset="single texts", group=COLUMNS
     )
-    label_column: str = setting("label", "the label", group=COLUMNS)
+    label_column: str | None = setting("label", "the label", group=COLUMNS)
     id_column: str | None = setting(
         None, "what names a row, to stand beside its answer", unset="none", group=COLUMNS
     )
@@ -104,19 +85,9 @@ class TextTask(Task):
     )
 
     def __post_init__(self):
-        if self.head is None:
-            head = POOLER if self.features is None else _FEATURES_HEAD
-            object.__setattr__(self, "head", head)
         super().__post_init__()
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise DataError(f"delimiter must be one character. Received: {self.delimiter!r}.")
-        if self.features is not None and self.head == POOLER:
-            raise DataError(
-                f"The head {POOLER} reads the encoder's last layer, not the features "
-                f"{self.features}. Choose another head: {_FEATURES_HEAD}, for example."
-            )
-
-    # What differs between these tasks.
 
     @abc.abstractmethod
     def parse_label(self, cell: str, where: str) -> Any:
@@ -130,13 +101,6 @@ class TextTask(Task):
     def target(self, example: TextExample) -> tuple[dict, dict]:
         """Targets and weights of an example; both empty without a label."""
 
-    # What they share.
-
-    def with_options(self, **options) -> "TextTask":
-        if options.get("second_column") is not None and self.second_column is None:
-            raise DataError("The model was fine-tuned on single texts: it takes no second column.")
-        return super().with_options(**options)
-
     @property
     def takes_pairs(self) -> bool:
         return self.second_column is not None
@@ -148,15 +112,15 @@ class TextTask(Task):
         columns = {"text": self.text_column}
         if self.second_column is not None:
             columns["second"] = self.second_column
-        if labelled:
+        if labelled and self.label_column is not None:
             columns["label"] = self.label_column
-        elif self.id_column is not None:
+        elif not labelled and self.id_column is not None:
             columns["id"] = self.id_column
         lists = ("label",) if self.labels_are_lists else ()
         examples = []
         for row in tables.read_rows(path, columns, self.header, bad, lists, self.delimiter):
             try:
-                examples.append(self._example(row))
+                examples.append(self._example(row, labelled))
             except DataError as error:
                 bad.add(error)
         if labelled:
@@ -164,12 +128,14 @@ class TextTask(Task):
         check_any_left(examples, bad, path)
         return examples
 
-    def _example(self, row: tables.Row) -> TextExample:
-        text, second = row.cells["text"], row.cells.get("second")
-        if "label" not in row.cells:
-            return TextExample(text, second, None, row.where, row.cells.get("id"))
-        _check_texts(text, second, row.where)
-        return TextExample(text, second, self.parse_label(row.cells["label"], row.where), row.where)
+    def _example(self, row: tables.Row, labelled: bool) -> TextExample:
+        found = row.cells
+        example = TextExample(found["text"], found.get("second"), None, row.where, found.get("id"))
+        if labelled:
+            check_texts(example)
+        if "label" in found:
+            example = example._replace(label=self.parse_label(found["label"], row.where))
+        return example
 
     def begins_rows(self, line: str) -> bool:
         """Two column names at least, the text's among them."""
@@ -180,6 +146,52 @@ class TextTask(Task):
         """A line is a text, or for pairs two with a tab between; an object has "text", "second"."""
         values = parse_texts(instance, self.instance_fields, where)
         return TextExample(values["text"], values.get("second"), None, where)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTask(ColumnsTask):
+    """Something that is known of a text or a pair of texts as a whole.
+
+        sequence_output -> head -> dropout -> dense -> the outputs
+
+    Args, besides those of ColumnsTask:
+        head: one of `kbert.tasks.heads.output_heads.HEADS`; "pooler" is the paper's, and None
+            stands for it, or with `features` for "bilstm".
+        features: freeze the encoder, and give the head these of its hidden layers
+            (kbert/tasks/heads/encoder_features.py); not with the pooler, which reads the last one.
+        lstm_size: width of each direction of a head's LSTM; None for the encoder's width.
+        dropout: rate before the output layer (0.1 in the paper).
+    """
+
+    head: str | None = setting(
+        None,
+        "what makes one vector of a text's tokens",
+        unset=f"{POOLER}, with --features {_FEATURES_HEAD}",
+        choices=HEADS,
+    )
+    features: str | None = encoder_features.features_setting()
+    lstm_size: int | None = encoder_features.lstm_size_setting(
+        "width of each direction, in the heads bilstm and rcnn"
+    )
+    dropout: float = output_layer.dropout_setting()
+
+    def __post_init__(self):
+        if self.head is None:
+            head = POOLER if self.features is None else _FEATURES_HEAD
+            object.__setattr__(self, "head", head)
+        super().__post_init__()
+        if self.label_column is None:
+            raise DataError("label_column must name a column.")
+        if self.features is not None and self.head == POOLER:
+            raise DataError(
+                f"The head {POOLER} reads the encoder's last layer, not the features "
+                f"{self.features}. Choose another head: {_FEATURES_HEAD}, for example."
+            )
+
+    def with_options(self, **options) -> "TextTask":
+        if options.get("second_column") is not None and self.second_column is None:
+            raise DataError("The model was fine-tuned on single texts: it takes no second column.")
+        return super().with_options(**options)
 
     def encode(self, examples: Sequence[TextExample], tokenizer) -> list[Feature]:
         features = []
@@ -231,11 +243,11 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 80 else text[:80] + " ..."
 
 
-def _check_texts(text: str, second: str | None, where: str) -> None:
+def check_texts(example: TextExample) -> None:
     """Raises DataError for an empty text."""
-    for part, value in (("text", text), ("second text", second)):
+    for part, value in (("text", example.text), ("second text", example.second)):
         if value is not None and not value.strip():
-            raise DataError(f"{where}: expected a {part}. It is empty.")
+            raise DataError(f"{example.where}: expected a {part}. It is empty.")
 
 
 def tokenize(

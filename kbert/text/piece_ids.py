@@ -1,10 +1,11 @@
 """What the tokenizers in TensorFlow and in Python share: the vocabulary, its ids, the options."""
 
 import os
-import re
 from collections.abc import Sequence
 
+from kbert.errors import DataError
 from kbert.text.segments import check_sequence_length
+from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import (
     SPECIAL_TOKENS,
     check_vocabulary,
@@ -12,10 +13,10 @@ from kbert.text.vocabulary import (
     special_token_ids,
 )
 
-# With a group around all of it, so that `split` keeps what it finds.
-SPECIAL_TOKEN = re.compile("(" + "|".join(map(re.escape, SPECIAL_TOKENS)) + ")")
 # Noncharacters that a tokenizer may put in the place of special tokens; a text loses them.
 PLACEHOLDERS = dict(zip(SPECIAL_TOKENS, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
+# And of added tokens: all others of the block.
+ADDED_PLACEHOLDERS = tuple(map(chr, range(0xFDD5, 0xFDF0)))
 
 
 class PieceIds:
@@ -34,6 +35,7 @@ class PieceIds:
         lowercase: bool = True,
         strip_accents: bool | None = None,
         split_chinese: bool = True,
+        added_tokens: Sequence[str] = (),
     ):
         if isinstance(vocabulary, str | os.PathLike):
             pieces = load_vocabulary(vocabulary)
@@ -45,8 +47,16 @@ class PieceIds:
         self.split_chinese = split_chinese
         # A tuple: tf.Module would wrap a list, and track each of its 30,000 strings.
         self._pieces = tuple(pieces)
+        self.added_tokens = tuple(added_tokens)
+        _check_added(self.added_tokens, pieces)
         self.special_ids = tuple(special_token_ids(pieces).values())
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self.special_ids
+
+    @property
+    def added_marks(self) -> dict[str, str]:
+        """Added token -> what stands for it until words are split, the longest first."""
+        longest_first = sorted(self.added_tokens, key=len, reverse=True)
+        return dict(zip(longest_first, ADDED_PLACEHOLDERS, strict=False))
 
     @property
     def vocabulary(self) -> list[str]:
@@ -61,16 +71,24 @@ class PieceIds:
     @property
     def options(self) -> dict:
         """What restores this tokenizer: `WordPieceTokenizer(vocabulary, **options)`."""
-        return {
-            "lowercase": self.lowercase,
-            "strip_accents": self.strip_accents,
-            "split_chinese": self.split_chinese,
-        }
+        return TokenizerOptions(
+            self.lowercase, self.strip_accents, self.split_chinese, self.added_tokens
+        ).arguments()
 
     @property
     def strips_accents(self) -> bool:
         """Whether accents are dropped: as told, else where text is lower-cased."""
         return self.lowercase if self.strip_accents is None else self.strip_accents
+
+
+def _check_added(tokens: Sequence[str], pieces: Sequence[str]) -> None:
+    """Raise DataError for added tokens that are no pieces, or too many."""
+    unknown = sorted(set(tokens) - set(pieces))
+    if unknown or len(tokens) > len(ADDED_PLACEHOLDERS):
+        raise DataError(
+            f"added_tokens must be {len(ADDED_PLACEHOLDERS)} pieces of the vocabulary at most. "
+            f"Received: {', '.join(unknown[:5]) if unknown else len(tokens)}."
+        )
 
 
 def check_arguments(pair: bool, sequence_length: int | None, padding: str) -> None:

@@ -4,6 +4,7 @@ Several times slower than TensorFlow's on text that is new to it. It remembers w
 """
 
 import functools
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,8 +13,9 @@ import numpy as np
 
 from kbert.text.joining import join_pieces
 from kbert.text.offsets import Pieces
-from kbert.text.piece_ids import PLACEHOLDERS, SPECIAL_TOKEN, PieceIds, check_arguments
+from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments
 from kbert.text.segments import num_special_tokens, pack_segments, pad_rows
+from kbert.text.vocabulary import SPECIAL_TOKENS
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
 
 _WORDS_REMEMBERED = 2**16
@@ -42,12 +44,20 @@ class PythonTokenizer(PieceIds):
     Args, methods: as WordPieceTokenizer's, which answer in NumPy.
     """
 
-    def __init__(self, vocabulary, lowercase=True, strip_accents=None, split_chinese=True):
-        super().__init__(vocabulary, lowercase, strip_accents, split_chinese)
+    def __init__(
+        self,
+        vocabulary,
+        lowercase=True,
+        strip_accents=None,
+        split_chinese=True,
+        added_tokens=(),
+    ):
+        super().__init__(vocabulary, lowercase, strip_accents, split_chinese, added_tokens)
         self._id_of = {piece: index for index, piece in enumerate(self._pieces)}
         self._longest = max(map(len, self._pieces))
         self._table = WordTable(lowercase, strip_accents, split_chinese)
-        self._table.update({ord(character): "" for character in PLACEHOLDERS.values()})
+        placeholders = (*PLACEHOLDERS.values(), *self.added_marks.values())
+        self._table.update({ord(character): "" for character in placeholders})
         self._match = functools.lru_cache(_WORDS_REMEMBERED)(self._match_word)
 
     def __call__(
@@ -108,9 +118,15 @@ class PythonTokenizer(PieceIds):
             join_pieces(self._pieces[int(i)] for i in row if int(i) not in hidden) for row in rows
         ]
 
+    def _parts(self, text: str, special_tokens: bool) -> list[str]:
+        """Text, token, text ... by the tokens that are found before words are split."""
+        tokens = (*self.added_marks, *(SPECIAL_TOKENS if special_tokens else ()))
+        # With a group around all of it, so that `split` keeps what it finds.
+        return re.split(f"({'|'.join(map(re.escape, tokens))})", text) if tokens else [text]
+
     def _ids(self, text, special_tokens):
         ids = []
-        for index, part in enumerate(SPECIAL_TOKEN.split(text) if special_tokens else [text]):
+        for index, part in enumerate(self._parts(text, special_tokens)):
             if index % 2:
                 ids.append(self._id_of[part])
                 continue
@@ -124,7 +140,7 @@ class PythonTokenizer(PieceIds):
     def _pieces_of(self, text, special_tokens) -> Iterator[tuple[int, int, int]]:
         """(id, start, end) of each piece, in characters of the text."""
         start = 0
-        for index, part in enumerate(SPECIAL_TOKEN.split(text) if special_tokens else [text]):
+        for index, part in enumerate(self._parts(text, special_tokens)):
             if index % 2:
                 yield self._id_of[part], start, start + len(part)
             else:

@@ -13,16 +13,24 @@ import re
 from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
-import tensorflow_text as tf_text
 
+from kbert.errors import DataError
 from kbert.text.joining import join_pieces
 from kbert.text.offsets import Pieces
 from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments
 from kbert.text.segments import num_special_tokens
+from kbert.text.tensor_strings import Texts, as_strings, lower, mark, replace_invalid
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
 
+try:
+    import tensorflow_text as tf_text
+except ImportError as error:
+    raise DataError(
+        "The tokenizer in a graph needs tensorflow-text, which has no wheel for Windows and none "
+        "for Python 3.14. Everything but SavedModels works without it, with kbert.PythonTokenizer."
+    ) from error
+
 Tensors = tf.Tensor | tf.RaggedTensor
-Texts = Sequence[str | bytes] | tf.Tensor
 
 # String operations have no GPU version; the few on integers are not worth a copy there and back.
 _DEVICE = "CPU:0"
@@ -34,8 +42,6 @@ _NO_LIMIT = 2**31 - 1
 _REMOVED = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\p{Cf}\p{Co}\x{fffd}"
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
 _PLAIN_ASCII = r"[\t\n\r -~]*"
-# Up to U+10FFFE: RE2 shortens a class that ends at U+10FFFF to one that takes invalid bytes too.
-_VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10fffe}]*"
 
 # Noncharacters stand for the special tokens inside the graph, because "[MASK]" would be split at
 # its brackets. No text can smuggle one in: they are removed from it first.
@@ -53,6 +59,8 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         lowercase: lower-case the text ("uncased").
         strip_accents: drop accents; None means: when lower-casing, as BERT does.
         split_chinese: make every Chinese character a word.
+        added_tokens: pieces that are found in a text as they stand, before it is normalised and
+            split: [E1] around an entity, for example.
 
     Attributes:
         pad_id, unk_id, cls_id, sep_id, mask_id: the ids of the special tokens.
@@ -68,16 +76,17 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         lowercase: bool = True,
         strip_accents: bool | None = None,
         split_chinese: bool = True,
+        added_tokens: Sequence[str] = (),
     ):
         tf.Module.__init__(self, name="word_piece_tokenizer")
-        PieceIds.__init__(self, vocabulary, lowercase, strip_accents, split_chinese)
+        PieceIds.__init__(self, vocabulary, lowercase, strip_accents, split_chinese, added_tokens)
         pieces = self._pieces
         # "un" of "##un": the characters that a piece takes from a word.
         lengths = [len(piece.removeprefix("##")) for piece in pieces]
         self._piece_length = tf.constant(lengths, tf.int32)
         self._continues_word = tf.constant([piece.startswith("##") for piece in pieces])
         self._matcher = tf_text.FastWordpieceTokenizer(
-            [_matched_piece(index, piece) for index, piece in enumerate(pieces)],
+            self._matched_pieces(),
             token_out_type=tf.int32,
             unknown_token=PLACEHOLDERS["[UNK]"],
             no_pretokenization=not split_chinese,
@@ -150,9 +159,10 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         """Piece ids of each text, int32 (batch, (pieces)), without [CLS] and [SEP]."""
         with tf.device(_DEVICE):
             texts = as_strings(texts)
-            if special_tokens:
-                texts = _mark_special_tokens(texts)
-            texts = self._normalize(texts, keep_placeholders=special_tokens)
+            marks = self._marks(special_tokens)
+            if marks:
+                texts = mark(texts, marks)
+            texts = self._normalize(texts, keep_placeholders=bool(marks))
             if self.split_chinese:
                 return self._limit_words(self._matcher.tokenize(texts))
             words = self._whitespace.tokenize(texts)
@@ -193,11 +203,12 @@ class WordPieceTokenizer(PieceIds, tf.Module):
             Ids, starts and ends, each int32 (batch, (pieces)).
         """
         with tf.device(_DEVICE):
-            if special_tokens:
-                texts = _mark_special_tokens(texts, spaces="")
+            marks = self._marks(special_tokens)
+            if marks:
+                texts = mark(texts, marks, spaces="")
             characters = tf.strings.unicode_decode(texts, "UTF-8")  # (batch, (characters))
             seen, numbers = tf.unique(characters.flat_values)
-            units, widths = self._normalized_characters(seen, special_tokens)
+            units, widths = self._normalized_characters(seen, marks)
             ends = tf.cumsum(characters.with_flat_values(tf.gather(widths, numbers)), axis=1)
             starts = ends.flat_values - tf.gather(widths, numbers)
             normalized = characters.with_flat_values(tf.gather(units, numbers))
@@ -246,24 +257,42 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         return tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
 
     def _normalize_unicode(self, texts: tf.Tensor, keep_placeholders: bool) -> tf.Tensor:
-        texts = _replace_invalid(texts)
+        texts = replace_invalid(texts)
         removed = _REMOVED if keep_placeholders else _REMOVED + _PLACEHOLDER_CLASS
         if self.strips_accents:
             texts = tf_text.normalize_utf8(texts, "NFD")
             removed += r"\p{Mn}"
         texts = tf.strings.regex_replace(texts, f"[{removed}]", "")
-        return _lower(texts, has_accents=not self.strips_accents) if self.lowercase else texts
+        return lower(texts, has_accents=not self.strips_accents) if self.lowercase else texts
 
-    def _normalized_characters(self, code_points: tf.Tensor, special_tokens: bool):
+    def _marks(self, special_tokens: bool) -> dict[str, str]:
+        """Token -> placeholder, of the tokens that are found before words are split."""
+        return {**self.added_marks, **(PLACEHOLDERS if special_tokens else {})}
+
+    def _matched_pieces(self) -> list[str]:
+        """What tensorflow-text looks for in the place of each piece."""
+        marks = self._marks(special_tokens=True)
+        # The published Chinese vocabulary holds U+2028 and ##U+2028, which tensorflow-text would
+        # find in a text, but which BERT takes for a space. Nothing inside of brackets is ever
+        # found.
+        return [
+            f"[{index}]" if any(map(str.isspace, piece)) else marks.get(piece, piece)
+            for index, piece in enumerate(self._pieces)
+        ]
+
+    def _normalized_characters(self, code_points: tf.Tensor, marks: dict[str, str]):
         """What normalisation makes of each character; how many of the text's it stands for."""
         characters = tf.strings.unicode_encode(code_points[:, tf.newaxis], "UTF-8")
-        normalized = self._normalize(characters, keep_placeholders=special_tokens)
+        normalized = self._normalize(characters, keep_placeholders=bool(marks))
         widths = tf.ones_like(code_points)
-        if special_tokens:
-            for token, character in PLACEHOLDERS.items():
-                widths = tf.where(code_points == ord(character), len(token), widths)
+        is_mark = tf.zeros_like(code_points, tf.bool)
+        for token, character in marks.items():
+            found = code_points == ord(character)
+            widths = tf.where(found, len(token), widths)
+            is_mark |= found
+        if marks:
             marked = tf.strings.join([" ", normalized, " "])
-            normalized = tf.where(widths > 1, marked, normalized)
+            normalized = tf.where(is_mark, marked, normalized)
         return normalized, widths
 
     def _match_with_offsets(self, texts: tf.Tensor):
@@ -319,58 +348,6 @@ class WordPieceTokenizer(PieceIds, tf.Module):
             tf.concat([head, tail], axis=1),
             tf.concat([tf.zeros_like(head), tf.ones_like(tail)], axis=1),
         )
-
-
-def _matched_piece(index: int, piece: str) -> str:
-    """What tensorflow-text looks for in the place of a piece."""
-    # The published Chinese vocabulary holds U+2028 and ##U+2028, which tensorflow-text would find
-    # in a text, but which BERT takes for a space. Nothing inside of brackets is ever found.
-    if any(map(str.isspace, piece)):
-        return f"[{index}]"
-    return PLACEHOLDERS.get(piece, piece)
-
-
-def as_strings(texts: Texts) -> tf.Tensor:
-    """Texts (batch,), a list of str (or bytes) or already a tensor, as a tf.string tensor."""
-    if tf.is_tensor(texts):
-        return texts
-    if isinstance(texts, str | bytes):
-        raise ValueError(f"Expected a list of texts. Received one text: {texts[:40]!r}.")
-    # "surrogatepass": Python's strings may hold half of a surrogate pair (JSON can spell one).
-    return tf.constant([_as_bytes(text) for text in texts], tf.string)
-
-
-def _as_bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-
-
-def _mark_special_tokens(texts: tf.Tensor, spaces: str = " ") -> tf.Tensor:
-    """Put its placeholder, between `spaces`, in the place of each special token."""
-    texts = tf.strings.regex_replace(texts, f"[{_PLACEHOLDER_CLASS}]", "\ufffd")
-    for token, character in PLACEHOLDERS.items():
-        word = f"{spaces}{character}{spaces}"
-        texts = tf.strings.regex_replace(texts, re.escape(token), word)
-    return texts
-
-
-def _replace_invalid(texts: tf.Tensor) -> tf.Tensor:
-    """Turn bytes that are not UTF-8 into U+FFFD, which normalisation drops."""
-    valid = tf.reduce_all(tf.strings.regex_full_match(texts, _VALID_UTF8))
-    return tf.cond(
-        valid, lambda: texts, lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")
-    )
-
-
-def _lower(texts: tf.Tensor, has_accents: bool) -> tf.Tensor:
-    """Lower-case each character by itself, the same in every locale.
-
-    ICU, inside of TensorFlow, minds the language of the process and the neighbours of a few
-    (Unicode's SpecialCasing.txt), which are lower-cased before it sees them.
-    """
-    texts = tf.strings.lower(texts)  # ASCII: "I" and "J", with any accent where those stand apart.
-    for capital in "ΣİÌÍĨĮ" if has_accents else "Σ":
-        texts = tf.strings.regex_replace(texts, capital, capital.lower())
-    return tf.strings.lower(texts, encoding="utf-8")
 
 
 def _truncate(first: tf.RaggedTensor, second: tf.RaggedTensor | None, sequence_length: int):

@@ -12,3 +12,10 @@ class TokenizerOptions(Settings):
     lowercase: bool = True
     strip_accents: bool | None = None
     split_chinese: bool = True
+    added_tokens: tuple[str, ...] = ()
+
+    def arguments(self) -> dict:
+        """These by name, ready for JSON; added tokens where there are some."""
+        values = self.to_json()
+        added = list(values.pop("added_tokens"))
+        return {**values, "added_tokens": added} if added else values

@@ -17,6 +17,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from kbert.checkpoints.directory import Checkpoint, untrained
 from kbert.checkpoints.google.objects import ObjectGraph, known_keys, object_places
+from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.published_config import (
     POOLER_FIELDS,
     check_is_plain,
@@ -34,7 +35,7 @@ from kbert.errors import DataError
 from kbert.files import read_object, write_json
 from kbert.layers.dense import blank_weights
 from kbert.models import BERT_OBJECTIVE, objective_of
-from kbert.text.tokenizer import WordPieceTokenizer
+from kbert.text.available import tokenizer_class
 from kbert.text.vocabulary import save_vocabulary
 
 PREFIX = "bert_model.ckpt"
@@ -57,7 +58,7 @@ def from_google(
     """Read a folder of Google's: an encoder, with its pre-training heads if they are there.
 
     Args:
-        path: holds bert_config.json, vocab.txt and one checkpoint.
+        path: a folder, or the name of one on a hub: bert_config.json, vocab.txt and one checkpoint.
         lowercase: whether the model is uncased, which the release does not say; None decides by
             whether vocab.txt has capitals.
         allow_missing_heads: initialise a head that the file lacks anew, with a warning that names
@@ -66,7 +67,7 @@ def from_google(
     Raises `DataError` for weights that are missing, extra, wrongly shaped, NaN or of a
     damaged file, each by name.
     """
-    path = pathlib.Path(path)
+    path = folder_of(path)
     file = path / "bert_config.json"
     fields = read_object(file)
     _check_is_bert(file, fields)
@@ -89,7 +90,7 @@ def from_google(
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
     lowercase = not is_cased(pieces) if lowercase is None else lowercase
-    return Checkpoint(model, WordPieceTokenizer(pieces, lowercase=lowercase), config)
+    return Checkpoint(model, tokenizer_class()(pieces, lowercase=lowercase), config)
 
 
 def to_google(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
@@ -106,6 +107,8 @@ def to_google(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     if objective not in _OBJECTIVES:
         raise DataError(f"Google's format has no place for the heads of {objective}.")
     check_is_plain(config, "Google's format")
+    if tokenizer.added_tokens:
+        raise DataError("Google's format has no place for added tokens.")
     if config.activation == "gelu_erf":
         raise DataError("Google's format has no erf-GELU: its gelu is the tanh form.")
     if config.layer_norm_epsilon != 1e-12:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, untrained
+from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.huggingface.config import config_fields, read_architecture
 from kbert.checkpoints.huggingface.sentence_transformers import read_encoder
 from kbert.checkpoints.huggingface.tasks import (
@@ -59,6 +60,7 @@ def from_huggingface(
     fine-tuned model with its labels.
 
     Args:
+        path: a folder, or hf:OWNER/NAME[@REVISION].
         allow_missing_heads: initialise a head that the file lacks anew, with a warning that names
             it.
         second_column: of a classifier that takes pairs, which the folder does not say: what the
@@ -67,7 +69,7 @@ def from_huggingface(
     Raises `DataError` for a model that is not BERT, and for weights that are missing, extra,
     wrongly shaped, NaN or of a damaged file, each by name.
     """
-    path, _, lowercase = read_encoder(pathlib.Path(path))
+    path, _, lowercase = read_encoder(folder_of(path))
     file = path / "config.json"
     fields = read_object(file)
     config, architecture = read_architecture(file, fields)

@@ -15,12 +15,16 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from kbert.checkpoints.huggingface.tokenizer_json import check_added, read_pipeline
+import keras
+
+from kbert.checkpoints.huggingface.added_tokens import AddedTokens
+from kbert.checkpoints.huggingface.tokenizer_json import read_pipeline
 from kbert.checkpoints.published_config import check_understood, check_values
 from kbert.checkpoints.published_vocabulary import fitted, is_cased
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
+from kbert.text.available import tokenizer_class
 from kbert.text.vocabulary import SPECIAL_TOKENS, load_vocabulary, save_vocabulary
 
 if TYPE_CHECKING:
@@ -41,7 +45,6 @@ _OPTIONS = {
 }
 _FIXED = {
     "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
-    "do_basic_tokenize": (True, None),
     "clean_text": (True, None),
     "wordpieces_prefix": ("##", None),
     "padding_side": ("right", None),
@@ -51,7 +54,8 @@ _FIXED = {
 # With a pipeline beside it, these names say only that the pipeline is all.
 _ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # Lists and dictionaries of special tokens.
-_TOKENS = ("never_split", "additional_special_tokens", "extra_special_tokens")
+_NEVER_SPLIT = "never_split"
+_TOKENS = ("additional_special_tokens", "extra_special_tokens")
 _MORE_SPECIAL = ("bos_token", "eos_token")
 # Of calls, of text made from ids, and where the files were.
 _WITHOUT_EFFECT = """
@@ -60,8 +64,18 @@ _WITHOUT_EFFECT = """
     padding processor_class special_tokens_map_file split_special_tokens stride tokenizer_file
     truncation truncation_strategy use_fast verbose vocab_file
 """.split()
+_BASIC = "do_basic_tokenize"
 _UNDERSTOOD = frozenset(
-    [*_SPECIAL, *_OPTIONS, *_FIXED, *_TOKENS, *_MORE_SPECIAL, *_WITHOUT_EFFECT]
+    [
+        _BASIC,
+        _NEVER_SPLIT,
+        *_SPECIAL,
+        *_OPTIONS,
+        *_FIXED,
+        *_TOKENS,
+        *_MORE_SPECIAL,
+        *_WITHOUT_EFFECT,
+    ]
     + ["added_tokens_decoder", "model_input_names"]
 )
 
@@ -76,17 +90,18 @@ def read_tokenizer(
 
     Raises `DataError` for what the files say of ids that BERT's tokenizer does not give, by name.
     """
-    # Here, because weights are read without TensorFlow, and this tokenizer needs it.
-    from kbert.text.tokenizer import WordPieceTokenizer
-
-    pieces, options = _read_pieces(path)
+    pieces, of_pipeline, tokens = _read_pieces(path)
     settings = _read(path / "tokenizer_config.json")
-    _check_settings(path, settings, options is not None)
-    _check_tokens(path, settings, pieces)
-    options = _options(path, settings, options, pieces)
+    _check_settings(path, settings, of_pipeline is not None)
+    options = _options(path, settings, of_pipeline, pieces)
+    added = AddedTokens(pieces, options["lowercase"])
+    added.add_all(path / "tokenizer.json", ((token, token.get("id")) for token in tokens))
+    _read_tokens(path, settings, added)
     if lowercase and not options["lowercase"]:
         options |= {"lowercase": True, "strip_accents": bool(options["strip_accents"])}
-    return WordPieceTokenizer(fitted(_pieces_file(path), pieces, config), **options)
+    tokenizer = tokenizer_class(keras.backend.backend())
+    pieces = fitted(_pieces_file(path), added.whole(path), config)
+    return tokenizer(pieces, **options, added_tokens=tuple(added.ids))
 
 
 def write_tokenizer(
@@ -102,6 +117,14 @@ def write_tokenizer(
         "model_max_length": config.max_sequence_length,
         **_SPECIAL,
     }
+    if tokenizer.added_tokens:
+        numbers = {piece: number for number, piece in enumerate(tokenizer.vocabulary)}
+        found = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+        settings["additional_special_tokens"] = list(tokenizer.added_tokens)
+        settings["added_tokens_decoder"] = {
+            str(numbers[token]): {"content": token, **found, "special": True}
+            for token in tokenizer.added_tokens
+        }
     write_json(path / "tokenizer_config.json", settings)
 
 
@@ -113,17 +136,17 @@ def _pieces_file(path: pathlib.Path) -> pathlib.Path:
     return path / ("vocab.txt" if (path / "vocab.txt").is_file() else "tokenizer.json")
 
 
-def _read_pieces(path: pathlib.Path) -> tuple[list[str], dict | None]:
-    """The pieces, and the options of the pipeline if there is one."""
+def _read_pieces(path: pathlib.Path) -> tuple[list[str], dict | None, list[dict]]:
+    """The pieces, and the options and tokens of the pipeline if there is one."""
     listed, pipeline = path / "vocab.txt", path / "tokenizer.json"
     if not pipeline.is_file():
         if not listed.is_file():
             raise DataError(f"{path} must have vocab.txt or tokenizer.json.")
-        return load_vocabulary(listed), None
-    pieces, options = read_pipeline(pipeline)
-    if listed.is_file() and load_vocabulary(listed) != pieces:
+        return load_vocabulary(listed), None, []
+    pieces, options, tokens = read_pipeline(pipeline)
+    if listed.is_file() and load_vocabulary(listed)[: len(pieces)] != pieces:
         raise DataError(f"{listed} must have the {len(pieces)} pieces of tokenizer.json, in order.")
-    return pieces, options
+    return pieces, options, tokens
 
 
 def _check_settings(path: pathlib.Path, settings: Mapping, has_pipeline: bool) -> None:
@@ -138,38 +161,40 @@ def _check_settings(path: pathlib.Path, settings: Mapping, has_pipeline: bool) -
         )
 
 
-def _check_tokens(path: pathlib.Path, settings: Mapping, pieces: list[str]) -> None:
-    """Raise `DataError` for other special tokens than BERT's, in any of the files."""
+def _read_tokens(path: pathlib.Path, settings: Mapping, added: AddedTokens) -> None:
+    """What the other files say of tokens. Raises `DataError` for another [CLS], say."""
     maps = {"tokenizer_config.json": settings}
     maps["special_tokens_map.json"] = _read(path / "special_tokens_map.json")
     check_understood(
         path / "special_tokens_map.json",
         maps["special_tokens_map.json"],
-        {*_SPECIAL, *_TOKENS, *_MORE_SPECIAL},
+        {_NEVER_SPLIT, *_SPECIAL, *_TOKENS, *_MORE_SPECIAL},
     )
+    numbered = _read(path / "added_tokens.json")
+    decoder = settings.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict):
+        raise DataError(f"{path / 'tokenizer_config.json'}: added_tokens_decoder is no object.")
     for name, values in maps.items():
         for key, token in _SPECIAL.items():
             found = values.get(key)
             if found is not None and _content(found) != token:
                 raise DataError(f"{path / name} must have {token} as {key}. Received: {found!r}.")
         more = [values[key] for key in _MORE_SPECIAL if values.get(key)]
-        for key in _TOKENS:
-            more += _listed(path / name, key, values.get(key))
+        more += _listed(path / name, _NEVER_SPLIT, values.get(_NEVER_SPLIT))
         unknown = [token for token in map(_content, more) if token not in SPECIAL_TOKENS]
         if unknown:
             raise DataError(
-                f"{path / name} must have no special tokens but {', '.join(SPECIAL_TOKENS)}. "
-                f"Received: {', '.join(map(str, unknown[:5]))}."
+                f"{path / name} must have {', '.join(SPECIAL_TOKENS)} in {_NEVER_SPLIT} and "
+                f"{' and '.join(_MORE_SPECIAL)}. Received: {', '.join(map(str, unknown[:5]))}."
             )
-    check_added(path / "added_tokens.json", _read(path / "added_tokens.json"), pieces)
-    decoder = settings.get("added_tokens_decoder") or {}
-    if not isinstance(decoder, dict):
-        raise DataError(f"{path / 'tokenizer_config.json'}: added_tokens_decoder is no object.")
-    numbered = {
-        _content(token): int(number) if str(number).isdecimal() else number
-        for number, token in decoder.items()
-    }
-    check_added(f"added_tokens_decoder in {path / 'tokenizer_config.json'}", numbered, pieces)
+    place = f"added_tokens_decoder in {path / 'tokenizer_config.json'}"
+    for number, token in decoder.items():
+        added.add(place, token, int(number) if str(number).isdecimal() else number)
+    added.add_all(path / "added_tokens.json", numbered.items())
+    for name, values in maps.items():
+        for key in _TOKENS:
+            tokens = _listed(path / name, key, values.get(key))
+            added.add_all(path / name, ((token, None) for token in tokens))
 
 
 def _content(token: object) -> object:
@@ -198,6 +223,9 @@ def _options(path, settings, of_pipeline, pieces) -> dict:
                 f"Received: {said}."
             )
         return of_pipeline
+    if settings.get(_BASIC) is False:
+        # As AutoTokenizer has it: words are split at spaces and punctuation, and nothing else.
+        return {"lowercase": False, "strip_accents": False, "split_chinese": False}
     defaults = dict(_OPTIONS.values())
     if "lowercase" not in said and is_cased(pieces):
         if settings:

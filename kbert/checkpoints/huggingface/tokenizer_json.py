@@ -5,18 +5,17 @@
     model            WordPiece
     post_processor   [CLS] a [SEP] b [SEP] with segments 0 and 1
 
-Every other part, and every token that is found in a text before the pipeline, is refused by name:
-its ids would not be those of BERT's tokenizer.
+Every other part is refused by name: its ids would not be those of BERT's tokenizer. Tokens that
+are found in a text before the pipeline: kbert/checkpoints/huggingface/added_tokens.py.
 """
 
 import json
 import pathlib
-from collections.abc import Mapping
 
 from kbert.checkpoints.published_config import check_understood, check_values
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.text.vocabulary import SPECIAL_TOKENS, check_vocabulary, special_token_ids
+from kbert.text.vocabulary import check_vocabulary, special_token_ids
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
 
 # Ours for the normalizer's options, with its defaults.
@@ -30,8 +29,9 @@ _WITHOUT_EFFECT = {"version", "truncation", "padding", "decoder"}
 _UNKNOWN, _CLS, _SEP = "[UNK]", "[CLS]", "[SEP]"
 
 
-def read_pipeline(file: pathlib.Path) -> tuple[list[str], dict]:
-    """The pieces, and the options of `WordPieceTokenizer` that give the same ids.
+def read_pipeline(file: pathlib.Path) -> tuple[list[str], dict, list[dict]]:
+    """The pieces, the options of `WordPieceTokenizer` that give the same ids, and the tokens that
+    are found before words are split, as they are described.
 
     Raises `DataError`, naming the part, for a pipeline that is not BERT's.
     """
@@ -47,23 +47,7 @@ def read_pipeline(file: pathlib.Path) -> tuple[list[str], dict]:
     tokens = parts.get("added_tokens") or []
     if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
         raise DataError(f"{file} must have a list of objects as added_tokens.")
-    check_added(file, {token.get("content"): token.get("id") for token in tokens}, pieces)
-    return pieces, options
-
-
-def check_added(file: str | pathlib.Path, tokens: Mapping, pieces: list[str]) -> None:
-    """Raise `DataError` for tokens, with their ids, beside those that every BERT has."""
-    ids = special_token_ids(pieces)
-    for token, number in tokens.items():
-        if token not in ids:
-            raise DataError(
-                f"{file} must have no tokens that are found before words are split, but "
-                f"{', '.join(SPECIAL_TOKENS)}. Received: {token!r}."
-            )
-        if number != ids[token]:
-            raise DataError(
-                f"{file} must have {ids[token]} as the id of {token}. Received: {number!r}."
-            )
+    return pieces, options, tokens
 
 
 _TYPE = ("type",)

@@ -22,7 +22,7 @@ from kbert.files import locked, replacing_folder
 from kbert.inference.fill_mask import FillMask
 from kbert.serving.assets import check_version, write_assets
 from kbert.serving.encoder_outputs import EncoderOutputs
-from kbert.serving.exported_task import exported_encoder, exported_task
+from kbert.serving.exported_task import as_served, exported_encoder, exported_task
 from kbert.serving.index import write_index
 from kbert.serving.onnx.model import save_onnx
 from kbert.serving.onnx.quantization import quantize
@@ -48,7 +48,7 @@ def export_onnx(
     Raises `DataError` as `export_saved_model`, and for an architecture without a form in ONNX.
     """
     target = check_version(path, version)
-    pooling = Pooling() if pooling is None else pooling
+    checkpoint, pooling = as_served(checkpoint, pooling)
     task = exported_task(checkpoint, answers, top, pooling)
     model = _model_of(checkpoint, task, pooling)
     with locked(target), tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,23 @@
-"""The names of the labels that a training file has."""
+"""The labels that a training file has: their names, or numbers."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from kbert.errors import DataError
 
 # So many different labels, and each in hardly two rows, are texts or numbers of rows.
 MANY = 20
+
+
+def parse_number(cell: str, where: str) -> float:
+    """The finite number in a cell. Raises DataError, with `where`, for what is none."""
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: expected a number as label. Received: {cell[:40]!r}.")
+    return number
 
 
 def sort_labels(labels: Collection[str]) -> tuple[str, ...]:

@@ -144,14 +144,14 @@ OTHER = {
         )
     },
     "swapped ends": {"post_processor": BertProcessing(("[CLS]", 2), ("[SEP]", 3))},
-    "a piece is found first": {"added": ["[unused0]"]},
-    "a token behind the pieces": {"added": [AddedToken("<ent>")]},
+    "a token in any case": {"added": [AddedToken("<ent>", normalized=True)]},
+    "a word alone": {"added": [AddedToken("<ent>", single_word=True)]},
 }
 
 
 @pytest.mark.parametrize("name", OTHER)
 def test_what_is_not_berts_is_refused_by_name(tmp_path, name):
-    rows = ROWS + (name == "a token behind the pieces")
+    rows = ROWS + ("added" in OTHER[name])
     with pytest.raises(DataError, match=r"tokenizer\.json"):
         read(tmp_path, pipeline(**OTHER[name]), rows=rows)
 
@@ -208,11 +208,10 @@ def test_without_options_case_decides(tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"do_basic_tokenize": False},
         {"never_split": ["[unused0]"]},
-        {"additional_special_tokens": ["[unused0]"]},
+        {"additional_special_tokens": ["<ent>"]},
         {"extra_special_tokens": {"entity": "<ent>"}},
-        {"added_tokens_decoder": {"5": {"content": "[unused0]"}}},
+        {"added_tokens_decoder": {"6": {"content": "[unused0]"}}},
         {"added_tokens_decoder": {"7": {"content": "[MASK]"}}},
         {"tokenizer_class": "BertJapaneseTokenizer"},
         {"tokenizer_class": "PreTrainedTokenizerFast"},
@@ -231,7 +230,7 @@ def test_settings_that_are_refused_by_name(tmp_path, settings):
 
 
 @pytest.mark.parametrize("name", ["special_tokens_map.json", "added_tokens.json"])
-@pytest.mark.parametrize("fields", [{"unk_token": "<unk>"}, {"[unused0]": 5}])
+@pytest.mark.parametrize("fields", [{"unk_token": "<unk>"}, {"[unused0]": 6}])
 def test_other_files_are_read_too(tmp_path, name, fields):
     (tmp_path / name).write_text(json.dumps(fields))
     with pytest.raises(DataError, match=name):
@@ -276,6 +275,85 @@ def test_lower_casing_of_sentence_transformers(tmp_path, accents, cased):
 def test_a_folder_without_pieces(tmp_path):
     with pytest.raises(DataError, match=r"must have vocab.txt or tokenizer.json"):
         read_tokenizer(tmp_path, BertConfig(9))
+
+
+ADDED = {
+    "a piece of the vocabulary": ["[unused0]"],
+    "markers": [AddedToken("[E1]", normalized=False), AddedToken("[/E1]", normalized=False)],
+    "without a case": [AddedToken("<12>", normalized=True)],
+    "one in another": [AddedToken("<e>", special=True), AddedToken("<e><e>", special=True)],
+}
+MARKED = [
+    *TEXTS,
+    "ab [E1] ab[/E1], <12>ab<12>",
+    "[e1] [E 1] x[E1]x",
+    "<e><e><e> <e",
+    "a[unused0]",
+]
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_added_tokens_are_found_as_they_stand(tmp_path, name):
+    from kbert.text.python_tokenizer import PythonTokenizer
+
+    theirs = pipeline(added=ADDED[name])
+    size = theirs.get_vocab_size()
+    ours = read(tmp_path, theirs, rows=size)
+    expected = [found.ids for found in theirs.encode_batch(MARKED, add_special_tokens=False)]
+    assert ours.tokenize(MARKED).to_list() == expected
+    assert [found.ids.tolist() for found in ours.tokenize_with_offsets(MARKED)] == expected
+    in_python = PythonTokenizer(ours.vocabulary, **ours.options)
+    assert in_python.tokenize(MARKED).to_list() == expected
+    for one, other in zip(
+        ours.tokenize_with_offsets(MARKED), in_python.tokenize_with_offsets(MARKED), strict=True
+    ):
+        assert [x.tolist() for x in one] == [x.tolist() for x in other]
+    # There and back, in the files that transformers has without a pipeline.
+    from kbert.checkpoints.huggingface.tokenizer import write_tokenizer
+
+    write_tokenizer(tmp_path / "b", ours, BertConfig(size))
+    assert read_tokenizer(tmp_path / "b", BertConfig(size)).options == ours.options
+
+
+def test_added_tokens_of_older_files(tmp_path):
+    """vocab.txt with added_tokens.json, as transformers 2 to 4 wrote them."""
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"[E2]": ROWS + 1, "[E1]": ROWS}))
+    names = {"additional_special_tokens": ["[E1]", "[E2]"]}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(names))
+    ours = read(tmp_path, None, {"do_lower_case": True}, rows=ROWS + 2)
+    theirs = pipeline(added=["[E1]", "[E2]"])
+    assert ours.vocabulary[-2:] == ["[E1]", "[E2]"]
+    expected = [found.ids for found in theirs.encode_batch(MARKED, add_special_tokens=False)]
+    assert ours.tokenize(MARKED).to_list() == expected
+
+
+def test_added_tokens_with_a_gap(tmp_path):
+    settings = {"do_lower_case": True}
+    settings["added_tokens_decoder"] = {str(ROWS + 1): {"content": "<ent>"}}
+    with pytest.raises(DataError, match=f"must number its added tokens from {ROWS} without a gap"):
+        read(tmp_path, None, settings, rows=ROWS + 2)
+
+
+def test_placeholders_of_added_tokens_are_no_way_in(tmp_path):
+    from kbert.text.python_tokenizer import PythonTokenizer
+
+    for kind in (WordPieceTokenizer, PythonTokenizer):
+        tokenizer = kind([*PIECES, "[E1]"], added_tokens=("[E1]",))
+        assert (
+            tokenizer.tokenize(["a\ufdd5b \ufdd4"]).to_list()
+            == tokenizer.tokenize(["ab"]).to_list()
+        )
+
+
+def test_without_basic_tokenization(tmp_path):
+    """As AutoTokenizer reads it: only spaces and punctuation split, and nothing is changed."""
+    ours = read(tmp_path, None, {"do_lower_case": True, "do_basic_tokenize": False})
+    normalizer = normalizers.BertNormalizer(
+        lowercase=False, strip_accents=False, handle_chinese_chars=False
+    )
+    assert_same_ids(ours, pipeline(normalizer))
+    # The pipeline, where there is one, is all.
+    assert_same_ids(read(tmp_path, pipeline(), {"do_basic_tokenize": False}), pipeline())
 
 
 def test_what_kbert_writes(tmp_path):
