@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Those that are there, of the benchmarks that need no GPU. Each says what it lacks (docs/benchmarks.md).
 BENCHMARKS := $(wildcard $(addprefix benchmarks/,$(addsuffix .py,inference text training mirrored packing kernels)))
 
-.PHONY: quickstart test test-all lint bench bench-gpu clean
+.PHONY: quickstart test test-all lint docs bench bench-gpu clean
 
 $(USER): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kbert needs Python 3.11 or later, set PYTHON=")'
@@ -37,6 +37,11 @@ test-all: $(DEV)
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The documentation site, build/site/index.html.
+docs: $(DEV)
+	rm -rf build/site
+	$(BIN)/python docs/site/build.py build/site
 
 bench: $(DEV)
 	for script in $(BENCHMARKS); do $(BIN)/python $$script || echo "$$script: not run"; done

@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 
 # Pages with the comments that stand for what is printed, and those with none.
 PRINTED = ("docs/bert.md", "docs/bert.zh-CN.md")
-PAGES = (*PRINTED, "docs/tokenizer.md", "README.md", "README.zh-CN.md")
+TOKENIZER = ("docs/tokenizer.md", "docs/tokenizer.zh-CN.md")
+PAGES = (*PRINTED, *TOKENIZER, "README.md", "README.zh-CN.md")
 
 # One process for all pages: TensorFlow takes seconds to start. Each page has names of its own.
 RUN = """
@@ -65,6 +66,10 @@ def test_blocks_print_what_the_page_says(page, printed):
         assert found.splitlines() == re.findall(r"^# (.*)$", block, re.MULTILINE), block
 
 
+def test_a_translation_has_the_same_code():
+    assert blocks_of("docs/keras.zh-CN.md") == blocks_of("docs/keras.md")
+
+
 def test_no_page_is_forgotten():
     with_code = {
         str(path.relative_to(ROOT))
@@ -73,4 +78,4 @@ def test_no_page_is_forgotten():
         if blocks_of(path.relative_to(ROOT))
     }
     # Each has a test of its own: tests/test_plain_keras.py, tests/serving/test_export.py.
-    assert with_code == {*PAGES, "docs/keras.md", "docs/serving.md"}
+    assert with_code == {*PAGES, "docs/keras.md", "docs/keras.zh-CN.md", "docs/serving.md"}
