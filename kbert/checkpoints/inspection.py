@@ -80,7 +80,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises `DataError` for what is no checkpoint, and for kbert's that is not what was written.
     """
-    path = pathlib.Path(path)
+    path = folder_of(path)
     if format_of(path) != "kbert":
         weights = model_weights(load_any(path).model)
         return {name: keras.ops.convert_to_numpy(weight) for name, weight in weights.items()}
