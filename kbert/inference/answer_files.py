@@ -22,6 +22,7 @@ from kbert.claim import claimed, stamp
 from kbert.files import as_json, check_writable, read_object, replacing, write_json
 from kbert.inference.answer_rows import answer_rows, is_table
 from kbert.inference.answerer import Answerer
+from kbert.inference.lines import FIRST_GROUP
 from kbert.inference.pieces import STANDARD_INPUT, pieces_of_files
 from kbert.inference.settings import ComputeSettings
 from kbert.tasks.readers.bad_rows import BadRows
@@ -185,6 +186,8 @@ def _request(answerer, job) -> dict:
             "glue": job.glue,
             "skip_bad": job.skip_bad,
             "with_input": answerer.with_input,
+            # What is done is counted in groups of lines: those of another size count otherwise.
+            "first_group": FIRST_GROUP,
         },
     }
 

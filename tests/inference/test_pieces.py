@@ -73,3 +73,13 @@ def test_a_file_comes_in_the_same_pieces_every_time(tmp_path):
     assert found[0] == found[1] == found[2]
     assert [line for piece in found[0] for line in piece] == lines
     assert max(map(len, found[0])) <= 64
+
+
+def test_the_first_piece_of_a_file_is_small(tmp_path):
+    """So that the first answers come while most of the file is not read yet."""
+    path = tmp_path / "texts.txt"
+    path.write_bytes(b"a line of text\n" * 20_000)
+    with open(path, "rb") as file:
+        sizes = [len(lines) for lines in arriving_lines(file, 1024)]
+    assert sizes[0] < 100 and max(sizes) == 1024
+    assert sum(sizes) == 20_000
