@@ -1,5 +1,6 @@
 """What trains on TensorFlow: the train step under any strategy, batches drawn ahead."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -80,9 +81,15 @@ class TrainingModel(BaseTrainingModel):
 
         def function(iterator):
             in_graph = isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator)
-            return next_step(iterator) if in_graph else step(next(iterator))
+            with self._compiling():
+                return next_step(iterator) if in_graph else step(next(iterator))
 
         return function
+
+    def _compiling(self):
+        """The context of a step alone: callbacks compute other shapes, for which XLA would compile
+        anew."""
+        return xla_clusters() if self.jit_clusters else contextlib.nullcontext()
 
     def _on_devices(self, dataset):
         """The dataset with each batch divided among the devices of this worker."""
@@ -125,7 +132,9 @@ class TrainingModel(BaseTrainingModel):
         strategy = self.distribute_strategy
         totals = {}
         for data in self._on_devices(dataset):
-            for name, value in self._score(data).items():
+            with self._compiling():
+                scores = self._score(data)
+            for name, value in scores.items():
                 value = strategy.experimental_local_results(value)[0]
                 totals[name] = totals.get(name, 0.0) + float(value)
         return totals

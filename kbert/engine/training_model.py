@@ -27,13 +27,23 @@ class BaseTrainingModel(keras.Model):
         clip_norm: longest gradient, over all weights together; None does not clip.
         accumulate: microbatches that a batch is split into, to save memory.
         seed: of dropout; its masks are a function of (seed, step, replica, microbatch).
-        jit_step: compile the pass with XLA.
+        jit_step: compile the pass with XLA as a whole.
+        jit_clusters: compile what lies between its matrix products, where the backend can, once for
+            each shape of a batch.
     """
 
     counts = "int64"
 
     def __init__(
-        self, model, objective, clip_norm=1.0, accumulate=1, seed=0, jit_step=False, **kwargs
+        self,
+        model,
+        objective,
+        clip_norm=1.0,
+        accumulate=1,
+        seed=0,
+        jit_step=False,
+        jit_clusters=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.model = model
@@ -42,6 +52,7 @@ class BaseTrainingModel(keras.Model):
         self.accumulate = accumulate
         self.seed = seed
         self.jit_step = jit_step
+        self.jit_clusters = jit_clusters
         self.scales_loss = keras.config.dtype_policy().compute_dtype == "float16"
         self.data_step = self._counter("data_step", self.counts, 0)
         self.loss_scale = self._counter(

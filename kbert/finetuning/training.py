@@ -1,18 +1,20 @@
 """What trains: the models, the batches and the train step of a fine-tuning run."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.checkpoints.weights import model_weights
+from kbert.config import BertConfig
 from kbert.engine.backend import engine
 from kbert.engine.optimizers import WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.training_model import check_divides
 from kbert.errors import DataError
-from kbert.finetuning.batches import TrainingBatches
+from kbert.finetuning.batches import TrainingBatches, padded_length
 from kbert.finetuning.feature_cache import as_vectors, split
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
@@ -21,6 +23,10 @@ from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.models import build_encoder
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
+
+# Operations in a layer's products, over the whole run, that pay for one length of its batches: to
+# compile a layer takes some two seconds, and saves a sixth of the time of its steps.
+_PAYS = 4e12
 
 
 class Plan(NamedTuple):
@@ -96,14 +102,19 @@ def build_run(
             )
             for part in (features, held_out)
         )
+    compiled = models.extractor is None and _pays_to_compile(features, start.config, settings)
     batches = TrainingBatches(
-        features, settings.batch_size, settings.seed, task.sequence_length, task.token_targets
+        features,
+        settings.batch_size,
+        settings.seed,
+        task.sequence_length,
+        task.token_targets,
     )
     num_steps = settings.epochs * len(batches)
     if settings.max_steps is not None:
         num_steps = min(num_steps, settings.max_steps)
     with devices.scope():
-        trainer = _trainer(models, task, settings, num_steps)
+        trainer = _trainer(models, task, settings, num_steps, compiled)
     return Run(rows, models, batches, held_out, num_steps, trainer)
 
 
@@ -124,12 +135,34 @@ def _models(
     return Models(start, encoder, model, trained, extractor, output_layer)
 
 
+def _pays_to_compile(
+    features: Sequence[Feature], config: BertConfig, settings: FinetuningSettings
+) -> bool:
+    """Whether what XLA saves in a run's steps is more than what compiling them takes.
+
+    A function of the rows and the model alone: the same run gives the same weights everywhere.
+    """
+    if engine().compile_whole_step():
+        return False
+    lengths = [feature.length for feature in features]
+    shapes = {padded_length(length, config.max_sequence_length) for length in lengths}
+    tokens = sum(feature.length * feature.width for feature in features) * settings.epochs
+    if settings.max_steps is not None:
+        most = settings.epochs * len(features)
+        tokens *= min(1, settings.max_steps * settings.batch_size / most)
+    weights = config.hidden_dim * (4 * config.hidden_dim + 2 * config.intermediate_dim)
+    return 6 * weights * tokens > _PAYS * len(shapes)
+
+
 def _trainer(
-    models: Models, task: Task, settings: FinetuningSettings, num_steps: int
+    models: Models, task: Task, settings: FinetuningSettings, num_steps: int, compiled: bool
 ) -> keras.Model:
     """The model with its train step, which an adversary makes longer, and its optimizer."""
-    # On TensorFlow not compiled by XLA, which would take many seconds for each length of batches.
-    options = {"accumulate": settings.accumulate, "seed": settings.seed}
+    options = {
+        "accumulate": settings.accumulate,
+        "seed": settings.seed,
+        "jit_clusters": compiled,
+    }
     if settings.adversary is None:
         trainer = engine().TrainingModel(models.trained, task.objective, **options)
     else:

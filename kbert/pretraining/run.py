@@ -175,6 +175,7 @@ def _training_model(model, objective: Objective, settings):
         accumulate=settings.accumulate,
         seed=settings.seed,
         jit_step=engine().compile_whole_step(),
+        jit_clusters=True,
     )
     rate = WarmupLinearDecay(settings.learning_rate, settings.warmup(), settings.num_steps)
     optimizer = BertLamb if settings.optimizer == "lamb" else engine().Adam
@@ -200,7 +201,7 @@ def _train(run, parts, settings, schedule, training_model, checkpoint, first_ste
             )
             if schedule.profile and here == first_step and only_chief(run):
                 callbacks.append(_profiler(run, schedule))
-            with saves.listening(), engine().xla_clusters():
+            with saves.listening():
                 _fit(training_model, part, here, callbacks)
             held_out = scored.scores if scored else {}
     draw_curves(run / "logs")

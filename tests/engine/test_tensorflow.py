@@ -1,5 +1,6 @@
 """The train step on one device: accumulation, clipping, overflow, dropout's seeds, XLA."""
 
+import contextlib
 import dataclasses
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kbert.engine import tensorflow
 from kbert.engine.tensorflow import TrainingModel
 from kbert.models import build_pretraining_model
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
@@ -64,7 +66,9 @@ def gradients_of(training_model, data):
     return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
 
 
-@pytest.mark.parametrize("options", [{"accumulate": 2}, {"accumulate": 4}, {"jit_step": True}])
+@pytest.mark.parametrize(
+    "options", [{"accumulate": 2}, {"accumulate": 4}, {"jit_step": True}, {"jit_clusters": True}]
+)
 def test_accumulation_and_xla_equal_one_big_batch(bert, bert_batch, options):
     plain, other = bert(), bert(**options)
     for _ in range(3):
@@ -79,6 +83,32 @@ def test_accumulation_under_xla(bert, bert_batch):
     assert step(other, bert_batch) == pytest.approx(step(plain, bert_batch), abs=2e-6)
     for one, two in zip(weights_of(plain), weights_of(other), strict=True):
         np.testing.assert_allclose(two, one, atol=1e-6)
+
+
+def test_clusters_are_compiled_in_steps_alone(monkeypatch):
+    """A callback computes other shapes, for each of which XLA would compile anew."""
+    within, seen = [], []
+
+    @contextlib.contextmanager
+    def clusters():
+        within.append(True)
+        yield
+        within.pop()
+
+    monkeypatch.setattr(tensorflow, "xla_clusters", clusters)
+    for options in ({"jit_clusters": True}, {}):
+        training_model = linear(**options)
+        objective, found = training_model.objective, []
+
+        def traced(*batch, objective=objective, found=found):
+            found.append(bool(within))
+            return objective(*batch)
+
+        training_model.objective = traced
+        fit(training_model, tf.data.Dataset.from_tensors(batch([[1.0, 2.0]])))
+        seen.append(found)
+        assert not within
+    assert seen == [[True], [False]]
 
 
 @pytest.mark.parametrize("share", [0.3, 3.0])  # of the gradient's norm: clips, does not clip
