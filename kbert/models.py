@@ -4,6 +4,8 @@ Models are plain functional Keras models. They are rebuilt from a config and wei
 masked-LM output stays tied to the token table.
 """
 
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
@@ -25,6 +27,7 @@ OBJECTIVE_HEADS = {
 }
 BERT_OBJECTIVE = next(iter(OBJECTIVE_HEADS))
 _SENTENCE_HEADS = ("next_sentence", "sentence_order")
+_ENCODER_INPUTS = ("token_ids", "segment_ids", "padding_mask")
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
 
 
@@ -120,6 +123,19 @@ def _last_block_at(model, positions):
     return last(x, padding_mask, positions=positions)
 
 
+def attention_scores(model: keras.Model, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+    """How much each token looks at each other one in each block of a model with these inputs.
+
+    For a model that is built without such an output. Float32, (batch, heads, query, key) each; none
+    of an encoder without attention.
+    """
+    if not any(isinstance(block, TransformerEncoderBlock) for block in blocks(model)):
+        return []
+    position = next((layer for layer in model.layers if layer.name == "position"), None)
+    x = model.get_layer("embedding")(*(inputs[name] for name in _ENCODER_INPUTS))
+    return _through(blocks(model), position, x, inputs["padding_mask"], with_scores=True)[1]
+
+
 def objective_of(model: keras.Model) -> str | None:
     """What a model was built to be pre-trained for, by its outputs; None for any other model."""
     found = [name for name, heads in OBJECTIVE_HEADS.items() if set(heads) == set(model.output)]
@@ -138,8 +154,7 @@ def blocks(encoder: keras.Model) -> list[keras.layers.Layer]:
 
 def encoder_inputs() -> dict:
     """Symbolic int32 (batch, sequence) inputs of every model that contains the encoder."""
-    names = ("token_ids", "segment_ids", "padding_mask")
-    return {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+    return {name: keras.Input((None,), dtype="int32", name=name) for name in _ENCODER_INPUTS}
 
 
 def _encode(config, inputs, with_scores=False, rematerialize=False):
@@ -157,9 +172,15 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
     )
     padding_mask = inputs["padding_mask"]
     x = embedding(inputs["token_ids"], inputs["segment_ids"], padding_mask)
-    hidden_states, attention_scores = [x], []
     position = _position_embedding(config) if config.position_at == "every_layer" else None
-    for block in _blocks(config, rematerialize):
+    layers = _blocks(config, rematerialize)
+    return embedding, *_through(layers, position, x, padding_mask, with_scores)
+
+
+def _through(layers, position, x, padding_mask, with_scores):
+    """-> num_layers + 1 hidden states, num_layers attention scores."""
+    hidden_states, attention_scores = [x], []
+    for block in layers:
         if position is not None:
             x = position(x, padding_mask)
         if with_scores:
@@ -168,7 +189,7 @@ def _encode(config, inputs, with_scores=False, rematerialize=False):
         else:
             x = block(x, padding_mask)
         hidden_states.append(x)
-    return embedding, hidden_states, attention_scores
+    return hidden_states, attention_scores
 
 
 def _blocks(config, rematerialize):

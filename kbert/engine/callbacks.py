@@ -191,6 +191,7 @@ class HeldOut(keras.callbacks.Callback):
         counter: of the run.
         every: steps between scores.
         scores_of: makes them of the sums over the set.
+        on_scores: is given the step and the scores; what it raises ends the run.
 
     Attributes:
         scores: the last ones.
@@ -203,10 +204,12 @@ class HeldOut(keras.callbacks.Callback):
         counter: Counter,
         every: int,
         scores_of: Callable[[Mapping[str, float]], Mapping[str, float]] = dict,
+        on_scores: Callable[[int, Mapping[str, float]], None] | None = None,
     ):
         super().__init__()
         self.dataset = dataset
         self.scores_of = scores_of
+        self.on_scores = on_scores
         self.writer = writer
         self.counter = counter
         self.every = every
@@ -220,6 +223,8 @@ class HeldOut(keras.callbacks.Callback):
         points = {f"held_out/{name}": value for name, value in self.scores.items()}
         self.writer.scalars(step, points)
         tqdm.write(f"step {step}, held out: {', '.join(described(self.scores))}")
+        if self.on_scores is not None:
+            self.on_scores(step, self.scores)
 
 
 class Saves(keras.callbacks.Callback):

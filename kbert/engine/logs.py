@@ -1,4 +1,4 @@
-"""Scalars, curves, pictures and hyper-parameters for TensorBoard, written without TensorFlow.
+"""Scalars, curves, pictures, texts, hyper-parameters for TensorBoard, without TensorFlow.
 
 The records are TensorBoard's own, the file is ours: its writer imports TensorFlow wherever that is
 installed, and the writer of tensorboardX waits forever once the disk is full. Here a full disk is
@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.image import metadata as image
 from tensorboard.plugins.pr_curve import metadata as pr_curve
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text import metadata as text
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -45,6 +46,11 @@ class LogWriter:
         """A picture on the Images page."""
         data = np.array([str(width).encode(), str(height).encode(), png], object)
         self._tensor(step, name, data, image.create_summary_metadata(name, ""))
+
+    def text(self, step: int, name: str, markdown: str) -> None:
+        """A text on the Text page."""
+        data = np.array(markdown.encode("utf-8"), object)
+        self._tensor(step, name, data, text.create_summary_metadata(name, ""))
 
     def precision_recall(
         self, step: int, name: str, is_right: np.ndarray, probabilities: np.ndarray

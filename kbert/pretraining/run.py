@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +14,7 @@ from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, HeldOut, Progress, Saves, StopAtNaN
+from kbert.engine.cluster import cluster
 from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
@@ -27,6 +29,9 @@ from kbert.pretraining.objectives.base import Objective
 from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
+from kbert.pretraining.watched import Watched, WatchSentences, watched_sentences
+
+OnScores = Callable[[int, Mapping[str, float]], None]
 
 
 def pretrain(
@@ -36,6 +41,7 @@ def pretrain(
     settings: PretrainingSettings,
     schedule: Schedule | None = None,
     start: keras.Model | None = None,
+    on_scores: OnScores | None = None,
 ) -> dict:
     """Pre-train a BERT, or go on where a run in `output` stopped.
 
@@ -46,6 +52,8 @@ def pretrain(
         config: the model.
         settings, schedule: how it trains and reports.
         start: a model whose weights, as far as it has them, the run starts from.
+        on_scores: is given the step and the scores of every evaluation on held-out text. What it
+            raises ends the run, and is raised again; a later call goes on.
 
     Returns a summary: `first_step`, where this call began, `steps`, and the last `held_out` scores.
     A store without enough held-out documents for the objective is trained on without scores.
@@ -61,7 +69,10 @@ def pretrain(
         devices = engine().devices()
         for phase in settings.phases():
             check_divides(phase.batch_size, settings.accumulate, devices.num_replicas_in_sync)
-        parts = [_part(store, objective, settings, phase, schedule) for phase in settings.phases()]
+        parts = [
+            _part(store, objective, settings, phase, schedule, on_scores)
+            for phase in settings.phases()
+        ]
         set_precision(settings.precision)
         claim(run, store, config, settings)
         keras.utils.set_random_seed(settings.seed)
@@ -88,11 +99,18 @@ class _Tokenizer(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A phase and the batches that it trains on and is scored on; None where it is not scored."""
+    """A phase and the batches that it trains on and is scored on; None where it is not scored.
+
+    Attributes:
+        watched: sentences that are shown beside the scores; None for none.
+        on_scores: is told the scores; None for nobody.
+    """
 
     phase: Phase
     rows: PretrainingRows
     held_out: Any
+    watched: Watched | None
+    on_scores: OnScores | None
 
     def tokens_of(self, step: int) -> int:
         """How many positions of the batch of a step are no padding."""
@@ -115,7 +133,7 @@ def _check(store, config, settings):
         )
 
 
-def _part(store, objective, settings, phase, schedule) -> _Part:
+def _part(store, objective, settings, phase, schedule, on_scores) -> _Part:
     shape = {"sequence_length": phase.sequence_length, "batch_size": phase.batch_size}
     rows = PretrainingRows(
         store,
@@ -130,12 +148,20 @@ def _part(store, objective, settings, phase, schedule) -> _Part:
         num_steps=settings.num_steps,
     )
     if not _is_scored(store, objective):
-        return _Part(phase, rows, None)
+        return _Part(phase, rows, None, None, None)
     # The same held-out rows every time, masked as the paper does and not packed, so that runs with
     # other settings compare.
     scored = type(objective)(TokenMasking(store.vocabulary))
     held_out = PretrainingRows(store, "validation", scored, **shape, seed=0, packing=False)
-    return _Part(phase, rows, _scored_batches(held_out, schedule.validation_batches))
+    batches = _scored_batches(held_out, schedule.validation_batches)
+    return _Part(phase, rows, batches, _watched(store, phase), on_scores)
+
+
+def _watched(store, phase) -> Watched | None:
+    """Of a run of one process: the weights of several may be spread over them."""
+    if cluster().count > 1:
+        return None
+    return watched_sentences(store["validation"], store.vocabulary, phase.sequence_length)
 
 
 def _is_scored(store, objective) -> bool:
@@ -238,20 +264,23 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
                 f"checkpoint is {last_save()}. Make room, and give the same command again."
             ) from error
 
-    held_out = None
+    held_out, watching = None, None
     if part.held_out is not None:
-        scores_of = part.rows.objective.scores
-        held_out = HeldOut(part.held_out, writer, counter, schedule.validate_every, scores_of)
+        scores_of, every = part.rows.objective.scores, schedule.validate_every
+        held_out = HeldOut(part.held_out, writer, counter, every, scores_of, part.on_scores)
+    if part.watched is not None:
+        watching = WatchSentences(part.watched, writer, counter, schedule.validate_every)
     saves = Saves(write_save, counter, schedule.save_every)
     callbacks = [
         counter,
         StopAtNaN(counter, last_save),
         Progress(counter, "pretrain", settings.num_steps, part.phase.batch_size, part.tokens_of),
         Curves(writer, counter, schedule.log_every, part.tokens_of),
-        *([] if held_out is None else [held_out]),
+        held_out,
+        watching,
         saves,
     ]
-    return callbacks, held_out, saves
+    return [each for each in callbacks if each is not None], held_out, saves
 
 
 def _profiler(run, schedule):

@@ -31,16 +31,20 @@ def test_scalars_are_read_back(tmp_path):
     assert metadata.plugin_data.plugin_name == "scalars"
 
 
-def test_pictures_and_curves_are_read_back(tmp_path):
+def test_pictures_texts_and_curves_are_read_back(tmp_path):
     is_right = np.array([True, False, True, True, False, False])
     probabilities = np.array([0.9, 0.8, 0.55, 0.2, 0.1, 0.0])
     with LogWriter(tmp_path) as writer:
         writer.image(3, "held_out/matrix", b"\x89PNG", 2, 5)
         writer.precision_recall(3, "held_out/good", is_right, probabilities)
+        writer.text(3, "watched/fill_mask", "| 中 |")
     events = EventAccumulator(str(tmp_path)).Reload()
     (event,) = events.Tensors("held_out/matrix")
     assert make_ndarray(event.tensor_proto).tolist() == [b"2", b"5", b"\x89PNG"]
     assert events.SummaryMetadata("held_out/matrix").plugin_data.plugin_name == "images"
+    (event,) = events.Tensors("watched/fill_mask")
+    assert make_ndarray(event.tensor_proto).item().decode("utf-8") == "| 中 |"
+    assert events.SummaryMetadata("watched/fill_mask").plugin_data.plugin_name == "text"
     (event,) = events.Tensors("held_out/good")
     found = make_ndarray(event.tensor_proto)
     assert events.SummaryMetadata("held_out/good").plugin_data.plugin_name == "pr_curves"

@@ -102,6 +102,7 @@ def test_curves(finished):
     assert points["train/learning_rate"][3] == pytest.approx(1e-2 * (0.5 + 1 + 10 / 11) / 3)
     assert points["held_out/loss"][12] == pytest.approx(finished[1]["held_out"]["loss"])
     assert "_hparams_/session_start_info" in events.summary_metadata
+    assert [event.step for event in events.Tensors("watched/fill_mask")] == [6, 12]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone"])
