@@ -3,6 +3,7 @@
 OUTPUT/report.md, report.json    written anew after every model
 OUTPUT/differences.png           where matplotlib is installed
 OUTPUT/cells/                    see cells.py
+OUTPUT/search/                   see search.py
 OUTPUT/times.json                see plan.py
 
 A cell runs in this process, one after another; with several workers each of them is a process that
@@ -11,6 +12,7 @@ pay, one process after another would spend more on starting than a tiny run on t
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -22,9 +24,11 @@ from kbert.corpus.workers.pool import Pool, usable_cores
 from kbert.errors import DataError
 from kbert.files import locked
 from kbert.laboratory.cells import Chain, chains_of, run_cell
+from kbert.laboratory.grid import FOUND, Recipe
 from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
-from kbert.laboratory.recipe import Recipe, check_rows, read_recipe
+from kbert.laboratory.recipe import check_rows, read_recipe
 from kbert.laboratory.report import report_of, write_report
+from kbert.laboratory.search import check_optuna, found, search, steps_left
 
 _BAR = "{desc} {percentage:.0f}% {elapsed}<{remaining}{postfix}"
 
@@ -61,6 +65,8 @@ def ablate(
     check_rows(recipe)
     with locked(output):
         _claim(output)
+        if recipe.search is not None:
+            recipe = _with_found(recipe, output, plan_only, verbose)
         chains = chains_of(recipe)
         times = measured(chains, output)
         if verbose:
@@ -68,6 +74,30 @@ def ablate(
         if not plan_only:
             _run(recipe, chains, times, output, workers, verbose)
         return report_of(recipe, chains, output)
+
+
+def _with_found(recipe: Recipe, output: pathlib.Path, plan_only: bool, verbose: int) -> Recipe:
+    """The recipe with the placement that its search has found, as one variant more.
+
+    The search is run, or planned alone: then the variant is missing until it has been run.
+    """
+    what = recipe.search
+    check_optuna()
+    if verbose:
+        # At the pace of the baseline: a placement makes little difference to it.
+        baseline = next(c for c in chains_of(recipe) if c.variant == recipe.baseline)
+        seconds = measured([baseline], output)[baseline.pretraining.shape]
+        seconds *= steps_left(what, output) / baseline.pretraining.what.settings.num_steps
+        print(f"The search: about {seconds / 3600:.1f} hours are left, of one process.", flush=True)
+    if not plan_only:
+        search(what, output, silent=not verbose)
+    result = found(what, output)
+    if result is None:
+        return recipe
+    baseline = recipe.variants[recipe.baseline]
+    config = dataclasses.replace(baseline.start.config, norm_placement=result.best[0][0])
+    winner = baseline._replace(start=baseline.start._replace(config=config))
+    return recipe._replace(variants={**recipe.variants, FOUND: winner}, found=result)
 
 
 def _claim(output: pathlib.Path) -> None:

@@ -26,8 +26,8 @@ from kbert.finetuning.output import LOGS
 from kbert.finetuning.rows import encode
 from kbert.finetuning.run import finetune
 from kbert.inference.answering import answer_features
+from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
-from kbert.laboratory.recipe import Finetuning, Judging, Pretraining, Recipe
 from kbert.laboratory.statistics import resampled
 from kbert.pretraining.run import pretrain
 from kbert.tasks.readers.bad_rows import BadRows
@@ -161,6 +161,11 @@ def _chain(recipe: Recipe, name: str, seed: int, digests: "_Digests") -> Chain:
     return Chain(name, seed, first, tasks)
 
 
+def pretraining_cell(what: Pretraining, seed: int) -> Cell:
+    """The cell of a pre-training run."""
+    return _pretraining(what, seed, _Digests())
+
+
 def _pretraining(what: Pretraining, seed: int, digests: "_Digests") -> Cell:
     inputs = {
         "format": _FORMAT,
@@ -234,7 +239,7 @@ def _run(cell: Cell, output: pathlib.Path) -> dict:
             return {"error": before["error"], "scores": {}}
         start = start.checkpoint(output)
     run = _judge if isinstance(cell.what, Judging) else _finetune
-    with _precision("float32"):
+    with in_precision("float32"):
         return run(cell, start, cell.folder(output))
 
 
@@ -243,7 +248,7 @@ def _pretrain(cell: Cell, output: pathlib.Path) -> dict:
     settings = dataclasses.replace(what.settings, seed=cell.seed)
     schedule = dataclasses.replace(what.schedule, keep=1)
     config = BertConfig(**cell.inputs["config"])
-    with _precision(settings.precision):
+    with in_precision(settings.precision):
         found = pretrain(TokenStore(what.store), run, config, settings, schedule)
     return {
         "scores": found["held_out"],
@@ -316,7 +321,7 @@ def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
 
 
 @contextlib.contextmanager
-def _precision(name: str) -> Iterator[None]:
+def in_precision(name: str) -> Iterator[None]:
     """Within the block Keras computes in this precision."""
     import keras
 

@@ -12,8 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kbert.files import read_object, write_json
 from kbert.laboratory.cells import Cell, Chain, run_cell
+from kbert.laboratory.grid import Finetuning, Judging, Pretraining
 from kbert.laboratory.minimal_pairs import read_pairs
-from kbert.laboratory.recipe import Finetuning, Judging, Pretraining
 from kbert.metrics.layout import aligned
 
 # Steps of a run that is measured, after the first, which compiles.

@@ -11,6 +11,7 @@
     [tasks.NAME]                        kind, files, settings
     [paper.TASK]                        VARIANT = figure
     [expected.TASK]                     VARIANT = "+", "-" or "0": of the difference, said before
+    [search]                            look for a placement of LayerNorm first: one variant more
 
 docs/laboratory.md has it all.
 """
@@ -20,7 +21,6 @@ import functools
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from kbert.checkpoints.directory import load_config
 from kbert.config import BertConfig
@@ -28,19 +28,28 @@ from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.finetuning.run import checked_metric
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
-from kbert.laboratory.settings import JudgeSettings
+from kbert.laboratory.grid import (
+    FOUND,
+    Finetuning,
+    HeldOut,
+    Judging,
+    Pretraining,
+    Recipe,
+    Search,
+    Variant,
+)
+from kbert.laboratory.settings import JudgeSettings, SearchSettings
 from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
 from kbert.pretraining.first_model import first_model
 from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
-from kbert.tasks.base import Task
 from kbert.tasks.readers.glue import GlueFile, trainable
 
 JUDGE, HELD_OUT = "judge", "held-out"
 SIGNS = ("+", "-", "0")
-_TOP = ("pretraining", "finetuning", "variants", "tasks", "paper", "expected")
+_TOP = ("pretraining", "finetuning", "variants", "tasks", "paper", "expected", "search")
 _FILES = ("train", "validation", "test")
 # What a recipe sets in another way.
 _NOT_SET = ("vocabulary_size", "seed")
@@ -74,78 +83,6 @@ class _HeldOutSettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class _Start(Settings):
     from_random: bool = setting(False, "begin fine-tuning with random weights")
-
-
-class Pretraining(NamedTuple):
-    """How a model is made, but for the seed."""
-
-    store: pathlib.Path
-    config: BertConfig
-    settings: PretrainingSettings
-    schedule: Schedule
-
-
-class Finetuning(NamedTuple):
-    """How a model is fine-tuned and scored, but for the seed."""
-
-    task: Task
-    settings: FinetuningSettings
-    rows: RowSettings
-    choice: EpochChoice
-    from_random: bool
-    train: tuple[pathlib.Path, ...]
-    validation: pathlib.Path | None
-    test: pathlib.Path
-
-
-class Judging(NamedTuple):
-    """Minimal pairs to be judged."""
-
-    pairs: pathlib.Path
-    limit: int | None
-
-
-class HeldOut(NamedTuple):
-    """A score of the pre-training run."""
-
-    metric: str
-
-
-class Variant(NamedTuple):
-    """One model of a recipe.
-
-    Attributes:
-        start: how it is pre-trained, or the folder of a checkpoint.
-        tasks: what is done with it, by the tasks' names.
-    """
-
-    start: Pretraining | pathlib.Path
-    tasks: dict[str, Finetuning | Judging | HeldOut]
-
-    @property
-    def config(self) -> BertConfig:
-        """The architecture."""
-        return self.start.config if isinstance(self.start, Pretraining) else load_config(self.start)
-
-
-class Recipe(NamedTuple):
-    """What a file says.
-
-    Attributes:
-        seeds: of pre-training and fine-tuning.
-        paper: task -> variant -> the published figure.
-        expected: task -> variant -> the sign of its difference to the baseline that is expected.
-    """
-
-    title: str
-    source: str | None
-    seeds: tuple[int, ...]
-    resamples: int
-    baseline: str
-    variants: dict[str, Variant]
-    tasks: tuple[str, ...]
-    paper: dict[str, dict[str, float]]
-    expected: dict[str, dict[str, str]]
 
 
 def read_recipe(path: str | os.PathLike) -> Recipe:
@@ -211,7 +148,9 @@ class _Reader:
             )
         if not tasks:
             raise file.error(("tasks",), "expected one task at least, [tasks.NAME].")
-        expected = self._figures("expected", variants, tasks)
+        search = self._search(variants)
+        compared = [*variants, *([FOUND] if search else [])]
+        expected = self._figures("expected", compared, tasks)
         for task, signs in expected.items():
             for variant, sign in signs.items():
                 if sign not in SIGNS:
@@ -227,6 +166,7 @@ class _Reader:
             tasks=tuple(tasks),
             paper=self._figures("paper", variants, tasks, (int, float)),
             expected=expected,
+            search=search,
         )
 
     def _seeds(self) -> tuple[int, ...]:
@@ -235,6 +175,28 @@ class _Reader:
         if not seeds or len(set(seeds)) < len(seeds):
             raise self.file.error(("seeds",), f"expected different seeds. Received: {seeds}.")
         return seeds
+
+    def _search(self, variants: dict[str, Variant]) -> Search | None:
+        """[search]; what differs in its runs from the others stands in [search.pretraining]."""
+        keys = ("search",)
+        table = self.file.table(keys, (*_names(SearchSettings), "pretraining"))
+        if not table:
+            return None
+        own = placed({key: value for key, value in table.items() if key != "pretraining"}, keys)
+        settings = self.file.settings(SearchSettings, own, keys)
+        if settings.seed in self._seeds():
+            message = f"its seed must be none of seeds. Received: {settings.seed}."
+            raise self.file.error(keys, message)
+        baseline = variants[self.head.baseline].start
+        if not isinstance(baseline, Pretraining):
+            raise self.file.error(keys, "a search needs a baseline that is pre-trained.")
+        values = self._merged(("pretraining",), (*keys, "pretraining"))
+        start = self._pretraining(baseline.store, values, keys)
+        if start.config.architecture != "transformer":
+            raise self.file.error(keys, "only a transformer has LayerNorms to be placed.")
+        if settings.first_steps > start.settings.num_steps:
+            raise self.file.error(keys, "first_steps must be at most num_steps of its runs.")
+        return Search(settings, start)
 
     def _figures(self, part, variants, tasks, kind=str) -> dict:
         for task in self.file.table((part,), tasks):

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.figures import can_draw, drawing, save_picture
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
-from kbert.laboratory.recipe import Finetuning, HeldOut, Pretraining, Recipe
+from kbert.laboratory.grid import Finetuning, HeldOut, Pretraining, Recipe
 from kbert.laboratory.statistics import FEWEST, difference
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
@@ -28,6 +29,7 @@ def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> 
         "source": recipe.source,
         "baseline": recipe.baseline,
         "seeds": list(recipe.seeds),
+        "search": None if recipe.found is None else recipe.found._asdict(),
         "cells": len(results),
         "cells_done": sum(result is not None for result in results.values()),
         "variants": {name: _variant(recipe, name, runs) for name in recipe.variants},
@@ -59,12 +61,24 @@ def format_report(report: Mapping) -> str:
         "miss the truth by chance.",
         "",
         *_table(_budget(report)),
+        *_search(report["search"]),
     ]
     for task, found in report["tasks"].items():
         lines += ["", f"## {task}", "", _introduction(found), "", *_table(_scores(report, found))]
         if found["phenomena"]:
             lines += ["", *_table(_phenomena(found["phenomena"]))]
     return "\n".join(lines) + "\n"
+
+
+def _search(found: Mapping | None) -> list[str]:
+    if found is None:
+        return []
+    rows = [["placement", "held-out score"], *([code, f"{v:.3f}"] for code, v in found["best"])]
+    sentence = (
+        f"{found['trials']} placements, of which {found['stopped']} were stopped before the end; "
+        "the best of the others, by a seed that is none of those above:"
+    )
+    return ["", "## Search", "", sentence, "", *_table(rows)]
 
 
 def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:
@@ -269,31 +283,29 @@ def _plot(report: Mapping, path: pathlib.Path) -> bool:
     """Differences with their intervals, and the paper's. Returns whether there is a plot."""
     names = [name for name in report["variants"] if name != report["baseline"]]
     tasks = report["tasks"]
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    if not names or not can_draw():
         return False
-    if not names:
-        return False
-    size = (1.5 + 3 * len(tasks), 1.2 + 0.4 * len(names))
-    figure = Figure(size, layout="constrained")
-    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)
-    for (task, found), axis in zip(tasks.items(), axes[0], strict=True):
-        factor = _factor(found)
-        for place, name in enumerate(names):
-            own = found["variants"][name]
-            if (compared := own["difference"]) is not None:
-                if compared["low"] is not None:
-                    ends = [compared["low"] * factor, compared["high"] * factor]
-                    axis.plot(ends, [place, place], color="C0")
-                axis.plot(compared["mean"] * factor, place, "o", color="C0")
-            if own["paper_difference"] is not None:
-                axis.plot(own["paper_difference"], place, "x", color="C1")
-        axis.axvline(0, color="grey", linewidth=0.8)
-        axis.set_title(task)
-        axis.set_xlabel(found["metric"])
-        axis.set_yticks(range(len(names)), names)
-    axes[0][0].invert_yaxis()
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    with drawing(1.5 + 3 * len(tasks), 1.2 + 0.4 * len(names)) as figure:
+        axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+        for (task, found), axis in zip(tasks.items(), axes, strict=True):
+            _plot_task(axis, found, names)
+            axis.set_title(task)
+        axes[0].invert_yaxis()
+        save_picture(path, figure)
     return True
+
+
+def _plot_task(axis, found: Mapping, names: Sequence[str]) -> None:
+    factor = _factor(found)
+    for place, name in enumerate(names):
+        own = found["variants"][name]
+        if (compared := own["difference"]) is not None:
+            if compared["low"] is not None:
+                ends = [compared["low"] * factor, compared["high"] * factor]
+                axis.plot(ends, [place, place], color="C0")
+            axis.plot(compared["mean"] * factor, place, "o", color="C0")
+        if own["paper_difference"] is not None:
+            axis.plot(own["paper_difference"], place, "x", color="C1")
+    axis.axvline(0, color="grey", linewidth=0.8)
+    axis.set_xlabel(found["metric"])
+    axis.set_yticks(range(len(names)), names)

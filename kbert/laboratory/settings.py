@@ -19,3 +19,18 @@ class JudgeSettings(Settings):
     limit: int | None = setting(
         None, "judge N pairs, evenly over the file", unset="all", at_least=1
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSettings(Settings):
+    """Successive halving over placements of LayerNorm: [search] of a recipe.
+
+    After `first_steps`, and after each `reduction` times as many, a run goes on only if it is among
+    the best 1 / `reduction` of those that have come so far.
+    """
+
+    trials: int = setting(64, "placements to try", at_least=1)
+    first_steps: int = setting(250, "steps before the first comparison", at_least=1)
+    reduction: int = setting(4, "of how many runs one goes on", at_least=2)
+    metric: str = setting("masked_lm_loss", "held-out score that is compared; the lower wins")
+    seed: int = setting(1000, "of all its runs; those of the recipe are fresh", at_least=0)

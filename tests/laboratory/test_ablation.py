@@ -9,7 +9,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.laboratory import ablation, cells
 from kbert.laboratory.ablation import ablate
-from kbert.laboratory.recipe import Finetuning, Pretraining
+from kbert.laboratory.grid import Finetuning, Pretraining
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
 

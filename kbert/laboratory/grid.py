@@ -1,0 +1,115 @@
+"""What a recipe describes: models, how each is made, what is done with it, what is expected."""
+
+import pathlib
+from typing import NamedTuple
+
+from kbert.checkpoints.directory import load_config
+from kbert.config import BertConfig
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
+from kbert.laboratory.settings import SearchSettings
+from kbert.pretraining.settings import PretrainingSettings, Schedule
+from kbert.tasks.base import Task
+
+# Name of the variant that a search adds to a grid.
+FOUND = "found by search"
+
+
+class Pretraining(NamedTuple):
+    """How a model is made, but for the seed."""
+
+    store: pathlib.Path
+    config: BertConfig
+    settings: PretrainingSettings
+    schedule: Schedule
+
+
+class Finetuning(NamedTuple):
+    """How a model is fine-tuned and scored, but for the seed."""
+
+    task: Task
+    settings: FinetuningSettings
+    rows: RowSettings
+    choice: EpochChoice
+    from_random: bool
+    train: tuple[pathlib.Path, ...]
+    validation: pathlib.Path | None
+    test: pathlib.Path
+
+
+class Judging(NamedTuple):
+    """Minimal pairs to be judged."""
+
+    pairs: pathlib.Path
+    limit: int | None
+
+
+class HeldOut(NamedTuple):
+    """A score of the pre-training run."""
+
+    metric: str
+
+
+class Variant(NamedTuple):
+    """One model of a recipe.
+
+    Attributes:
+        start: how it is pre-trained, or the folder of a checkpoint.
+        tasks: what is done with it, by the tasks' names.
+    """
+
+    start: Pretraining | pathlib.Path
+    tasks: dict[str, Finetuning | Judging | HeldOut]
+
+    @property
+    def config(self) -> BertConfig:
+        """The architecture."""
+        return self.start.config if isinstance(self.start, Pretraining) else load_config(self.start)
+
+
+class Search(NamedTuple):
+    """A search for the best placement of LayerNorm, whose winner is one variant more.
+
+    Attributes:
+        start: how its runs are made, but for the placement.
+    """
+
+    settings: SearchSettings
+    start: Pretraining
+
+
+class Found(NamedTuple):
+    """What a search has found.
+
+    Attributes:
+        trials: placements that were tried, the same one again among them.
+        stopped: how many of them were stopped before the end.
+        best: (placement, score) of those that were not, the best first.
+    """
+
+    trials: int
+    stopped: int
+    best: list[tuple[str, float]]
+
+
+class Recipe(NamedTuple):
+    """What a file says.
+
+    Attributes:
+        seeds: of pre-training and fine-tuning.
+        paper: task -> variant -> the published figure.
+        expected: task -> variant -> the sign of its difference to the baseline that is expected.
+        search: that comes first; None without.
+        found: by it; None before its end.
+    """
+
+    title: str
+    source: str | None
+    seeds: tuple[int, ...]
+    resamples: int
+    baseline: str
+    variants: dict[str, Variant]
+    tasks: tuple[str, ...]
+    paper: dict[str, dict[str, float]]
+    expected: dict[str, dict[str, str]]
+    search: Search | None = None
+    found: Found | None = None
