@@ -114,11 +114,39 @@ def serious_faults(tab):
     ]
 
 
+CONTROLS = """() => {
+    const all = 'a[href], button, input, select, textarea, summary, [tabindex="0"]';
+    const shown = (node) => node.getClientRects().length;
+    const found = [...document.querySelectorAll(all)].filter(shown);
+    window.unreached = new Set(found);
+    document.activeElement.blur();
+    return found.length;
+}"""
+# The focus has gone on: whether one sees where it is. A token in a picture has a frame of its own.
+REACHED = """() => {
+    const node = document.activeElement;
+    window.unreached.delete(node);
+    const seen = node === document.body || node.ownerSVGElement;
+    return seen || getComputedStyle(node).outlineStyle !== 'none' ? null : node.outerHTML;
+}"""
+
+
+def out_of_reach(tab):
+    """What the tabulator does not come to, and where one does not see that it did."""
+    count, unseen = tab.evaluate(CONTROLS), []
+    for _ in range(count + 2):
+        tab.keyboard.press("Tab")
+        unseen.append(tab.evaluate(REACHED))
+    left = tab.evaluate("() => [...window.unreached].map((node) => node.outerHTML)")
+    return left + [node for node in unseen if node]
+
+
 @pytest.mark.parametrize(("model", "view"), EVERY, ids=lambda value: value)
 def test_every_view_answers_its_examples(page, model, view):
     page.open(model, view).example()
     assert page.tab.locator(".notice.bad").count() == 0
     assert page.tab.get_attribute(f"#view-{view}", "aria-current") == "page"
+    assert out_of_reach(page.tab) == []
     # The Chinese example too: it is the last.
     page.example(page.tab.locator(".examples button").count() - 1)
     assert page.tab.locator(".notice.bad").count() == 0
@@ -204,10 +232,13 @@ def test_similarity_and_the_nearest_of_a_file(page, tmp_path):
     page.open("masks", "similarity", sentences="the film was good\nbad music").done()
     assert page.tab.locator(".heat td").all_inner_texts()[1] == "1.00"
     file = tmp_path / "lines.txt"
-    file.write_text("we saw it\nthe film was good\nmusic\n", encoding="utf-8")
+    file.write_text("we saw it\nthe film was good\nmusic\nbad music\n", encoding="utf-8")
     page.tab.set_input_files("#file", file)
     page.tab.wait_for_selector("#nearest .bar")
-    assert page.tab.locator("#nearest .bar.best").inner_text().split("\n")[0] == "the film was good"
+    best = page.tab.locator("#nearest .bar.best .label")
+    assert best.inner_text() == "the film was good"
+    page.tab.select_option("#nearest-to", "bad music")
+    assert best.inner_text() == "bad music"
     page.tab.fill("#sentences", "one sentence")
     page.tab.wait_for_selector("text=Write two sentences or more.")
 

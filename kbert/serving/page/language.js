@@ -90,7 +90,7 @@ const SENTENCES = {
   heat: ["Cosine of each two sentences", "两两句子的余弦相似度"],
   nearest: ["Nearest sentences of a file", "文件中最相近的句子"],
   file: ["Text file, a sentence a line (it is read here and computed by the server)", "文本文件，每行一句（在本页读取，由服务器计算）"],
-  nearestTo: ["Nearest to “{text}”", "与“{text}”最相近"],
+  nearestTo: ["Nearest to", "与此句最相近"],
   tooMany: ["Only the first {n} lines are taken.", "只取前 {n} 行。"],
   fileEmpty: ["The file has no lines of text.", "文件中没有文本行。"],
   twoLines: ["Write two sentences or more.", "请至少输入两个句子。"],

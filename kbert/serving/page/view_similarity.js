@@ -65,8 +65,14 @@ async function readVectors(page) {
 
 function nearest(sentences, vectors) {
   if (!file.lines.length) return [el("p", { class: "soft" }, say("fileEmpty"))];
-  const scores = file.vectors.map((vector, n) => [cosine(vectors[0], vector), file.lines[n]]).sort((a, b) => b[0] - a[0]);
+  const list = el("div");
+  const select = el("select", { id: "nearest-to", onchange: () => draw() }, sentences.map((sentence) => el("option", {}, sentence)));
+  const draw = () => {
+    const own = vectors[Math.max(0, select.selectedIndex)];
+    const scores = file.vectors.map((vector, n) => [cosine(own, vector), file.lines[n]]).sort((a, b) => b[0] - a[0]);
+    list.replaceChildren(bars(scores.slice(0, NEAREST).map(([score, text], n) => bar(text, score, fixed(score), { best: n === 0 }))));
+  };
+  draw();
   return [file.all > MOST_LINES ? el("div", { class: "notice" }, say("tooMany", { n: MOST_LINES })) : null,
-    el("h2", {}, say("nearestTo", { text: sentences[0] })),
-    bars(scores.slice(0, NEAREST).map(([score, text], n) => bar(text, score, fixed(score), { best: n === 0 })))];
+    el("label", { for: "nearest-to" }, say("nearestTo")), select, list];
 }
