@@ -39,7 +39,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--vocabulary", required=True, metavar="FILE", help="vocab.txt")
     parser.add_argument("--output", required=True, metavar="STORE", help="folder of the store")
     parser.add_argument(
-        "--entities", metavar="FILE", help="names, one a line, for kbert pretrain to mask whole"
+        "--entities",
+        metavar="FILE_OR_TAGGER",
+        help="names, one a line, or a tagger's checkpoint, for kbert pretrain to mask whole",
     )
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
@@ -60,12 +62,23 @@ def run(args: Namespace) -> None:
     settings = from_options(PreparationSettings, args)
     options = vars(settings) | vars(recipe)
     options["runner"] = from_options(RunnerSettings, args, options=args.others)
-    result = prepare(args.inputs, args.output, args.vocabulary, entities=args.entities, **options)
+    result = prepare(
+        args.inputs, args.output, args.vocabulary, entities=_entities(args.entities), **options
+    )
     if result["already_finished"]:
         print(f"{args.output} is already finished, from the same files with the same options.")
     _print_summary(result)
     if recipe.validation_share and not result["splits"]["validation"]["documents"]:
         print("No document fell into validation: raise --validation-share to measure progress.")
+
+
+def _entities(path):
+    """A file as it is; of a folder the tagger in it."""
+    if path is None or not os.path.isdir(path):
+        return path
+    from kbert.inference.tagged_entities import TaggedEntities
+
+    return TaggedEntities(path)
 
 
 def _print_summary(result):

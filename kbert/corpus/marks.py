@@ -3,11 +3,12 @@
 Both are found once, when text is tokenized, so that any rule of masking may ask for them.
 """
 
+import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -123,6 +124,68 @@ class EntityMarks:
             if end == limit or self._begins[ids[end]]:
                 return len(entity)
         return 0
+
+
+class SpanMarks:
+    """Where the entities are that a function finds in sentences.
+
+    Args:
+        find: from sentences to the entities of each, (start, end) in characters.
+    """
+
+    name = "entities"
+
+    def __init__(self, tokenizer: "WordPieceTokenizer", find: Callable[[Sequence[str]], list]):
+        self.tokenizer = tokenizer
+        self._find = find
+
+    def __call__(self, sentences: Sequence[str], ids: np.ndarray, lengths: np.ndarray):
+        """1 where an entity begins, 2 where it goes on, else 0: uint8 (tokens,)."""
+        marks, end = np.zeros(len(ids), np.uint8), 0
+        found = zip(
+            self._find(sentences),
+            self.tokenizer.tokenize_with_offsets(sentences),
+            lengths,
+            strict=True,
+        )
+        for entities, pieces, length in found:
+            start, end = end, end + int(length)
+            # Offsets are found character by character, which rarely gives other pieces.
+            if not np.array_equal(pieces.ids, ids[start:end]):
+                continue
+            for first, last in entities:
+                inside = np.flatnonzero((pieces.starts >= first) & (pieces.starts < last))
+                marks[start + inside] = ENTITY_GOES_ON
+                marks[start + inside[:1]] = ENTITY_BEGINS
+        return marks
+
+
+class EntitySource(Protocol):
+    """Where entities come from; it goes to other processes.
+
+    Attributes:
+        path: of the file or folder that says it.
+        digest: of all that decides what is marked.
+    """
+
+    path: str
+    digest: str
+
+    def marker(self, tokenizer: "WordPieceTokenizer") -> Callable[..., np.ndarray]:
+        """What marks the entities of sentences: `EntityMarks` or the like."""
+
+
+class ListedEntities:
+    """The entities in a file, one a line. Raises `DataError` for a file without any."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = str(path)
+        self._names = read_entities(path)
+        self.digest = hashlib.sha256("\n".join(self._names).encode()).hexdigest()
+
+    def marker(self, tokenizer: "WordPieceTokenizer") -> EntityMarks:
+        """Finds them by their pieces."""
+        return EntityMarks(tokenizer, self._names)
 
 
 def begins_word(vocabulary: Sequence[str]) -> np.ndarray:

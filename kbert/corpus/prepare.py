@@ -14,7 +14,7 @@ import hashlib
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -23,10 +23,10 @@ from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.marks import (
     WORDS_OF_JIEBA,
     WORDS_OF_PIECES,
-    EntityMarks,
+    EntitySource,
+    ListedEntities,
     WordMarks,
     check_jieba,
-    read_entities,
 )
 from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings
 from kbert.corpus.shard_encoder import ShardEncoder
@@ -55,7 +55,7 @@ def prepare(
     document: str = PreparationSettings.document,
     field: str = PreparationSettings.field,
     processes: int | None = PreparationSettings.processes,
-    entities: str | None = None,
+    entities: str | EntitySource | None = None,
     progress: bool = True,
     runner: RunnerSettings | None = None,
     **recipe,
@@ -71,7 +71,8 @@ def prepare(
         vocabulary: vocab.txt.
         document, field: where documents begin and end, see TextReader.
         processes: workers; None takes all cores, but no more than the input keeps busy.
-        entities: a file with names, one a line, that the store marks where they stand.
+        entities: what the store marks where it stands: a file with names, one a line, or a source
+            of entities like `kbert.inference.tagged_entities.TaggedEntities`.
         progress: show a progress bar on standard error.
         runner: works on the text instead of this machine alone; the store is the same.
         **recipe: the fields of `Recipe`.
@@ -90,21 +91,22 @@ def prepare(
     if recipe.words == WORDS_OF_JIEBA:
         check_jieba()
     pieces = load_vocabulary(vocabulary)
-    names = () if entities is None else read_entities(entities)
-    own = [output, vocabulary] + ([] if entities is None else [entities])
+    if isinstance(entities, str):
+        entities = ListedEntities(entities)
+    own = [output, vocabulary] + ([] if entities is None else [entities.path])
     reader = TextReader(inputs, document, field, leave_out=own)
-    job = _job(reader, pieces, recipe, names)
+    job = _job(reader, pieces, recipe, entities)
     writer = StoreWriter(output, job)
     already_finished = writer.index is not None
     shards = _Shards([], Problems(), 0, started)
     if not already_finished:
-        make = functools.partial(_encoder, pieces, recipe, names)
+        make = functools.partial(_encoder, pieces, recipe, entities)
         try:
             if runner is None or runner.runner is None:
                 shards = _by_this_machine(writer, reader, make, processes, progress)
             else:
                 shards = _by_runner(runner, writer, reader, make, job)
-            _finish(writer, shards, reader, pieces, recipe, names)
+            _finish(writer, shards, reader, pieces, recipe, entities)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
@@ -168,13 +170,15 @@ def _by_runner(
     return _Shards(paths, reader.problems, text_bytes, began)
 
 
-def _job(reader: TextReader, pieces: list[str], recipe: Recipe, names: Sequence[str]) -> dict:
+def _job(
+    reader: TextReader, pieces: list[str], recipe: Recipe, entities: EntitySource | None
+) -> dict:
     """Everything that decides the content of the store, in names that a message can use."""
     how = dataclasses.asdict(recipe)
     if recipe.words == WORDS_OF_PIECES:
         del how["words"]  # As in the job of a store that was made when there was nothing else.
-    if names:
-        how["entities"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    if entities is not None:
+        how["entities"] = entities.digest
     return {
         "inputs": reader.digest(),
         "vocabulary": hashlib.sha256("\n".join(pieces).encode()).hexdigest(),
@@ -185,9 +189,9 @@ def _job(reader: TextReader, pieces: list[str], recipe: Recipe, names: Sequence[
     }
 
 
-def _marks(recipe: Recipe, names: Sequence[str]) -> list[str]:
+def _marks(recipe: Recipe, entities: EntitySource | None) -> list[str]:
     """What the store says of each token besides its id."""
-    return ["words"] * (recipe.words != WORDS_OF_PIECES) + ["entities"] * bool(names)
+    return ["words"] * (recipe.words != WORDS_OF_PIECES) + ["entities"] * (entities is not None)
 
 
 def _useful_processes(total_bytes: int) -> int:
@@ -195,10 +199,10 @@ def _useful_processes(total_bytes: int) -> int:
     return min(usable_cores(), 1 + total_bytes // TASK_CHARACTERS)
 
 
-def _encoder(pieces: list[str], recipe: Recipe, names: Sequence[str]) -> ShardEncoder:
+def _encoder(pieces: list[str], recipe: Recipe, entities: EntitySource | None) -> ShardEncoder:
     tokenizer = tokenizer_class()(pieces, **recipe.tokenizer_options)
-    markers = {"words": WordMarks, "entities": functools.partial(EntityMarks, entities=names)}
-    found = [markers[mark](tokenizer) for mark in _marks(recipe, names)]
+    markers = {"words": WordMarks, "entities": entities and entities.marker}
+    found = [markers[mark](tokenizer) for mark in _marks(recipe, entities)]
     return ShardEncoder(tokenizer, recipe.sentences, recipe.validation_share, found)
 
 
@@ -240,7 +244,7 @@ def _finish(
     reader: TextReader,
     pieces: list[str],
     recipe: Recipe,
-    names: Sequence[str],
+    entities: EntitySource | None,
 ) -> None:
     """Add up what the shards say, make the final arrays and the index."""
     infos = [info_of(path) for path in shards.paths]
@@ -270,7 +274,7 @@ def _finish(
         "splits": splits,
         "summary": summary,
     }
-    if marks := _marks(recipe, names):
+    if marks := _marks(recipe, entities):
         index["marks"] = marks
     vocabulary = "".join(piece + "\n" for piece in pieces)
     writer.finish(shards.paths, vocabulary.encode(), index)
