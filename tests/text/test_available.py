@@ -40,6 +40,7 @@ assert main(["export", at("tuned"), "--output", at("exported")]) == 1
 """
 
 
+@pytest.mark.slow
 def test_at_work(tmp_path):
     write_checkpoint(tmp_path / "start")
     write_rows(tmp_path / "rows.tsv", 40, seed=0)
