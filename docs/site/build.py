@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(pathlib.Path(__file__).parent)]
 from commands import write_commands  # noqa: E402
 from reference import write_reference  # noqa: E402
 
-_HIDDEN = ("build", "reference")
+_LEFT_OUT = (".*", "__pycache__", "build", "dist", "*.egg-info", "*.safetensors", "quickstart")
 
 
 def build(output: pathlib.Path) -> int:
@@ -26,19 +26,16 @@ def build(output: pathlib.Path) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder, "source")
-        source.mkdir()
-        # Pages link to files of the project beside them.
-        for path in ROOT.iterdir():
-            if not path.name.startswith(".") and path.name not in _HIDDEN:
-                (source / path.name).symlink_to(path)
+        # With all that pages link to. A copy: the generated pages stand among the others.
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         write_commands(source / "reference" / "commands")
         write_reference(source / "reference" / "python.md")
-        doctrees, conf = pathlib.Path(folder, "doctrees"), pathlib.Path(__file__).parent
-        options = ["-q", "-W", "--keep-going", "-d", str(doctrees), "-c", str(conf)]
-        code = main([*options, str(source), str(output)])
+        site, conf = pathlib.Path(folder, "site"), pathlib.Path(__file__).parent
+        options = ["-q", "-W", "--keep-going", "-d", f"{folder}/doctrees", "-c", str(conf)]
+        code = main([*options, str(source), str(site)])
+        shutil.copytree(site, output, dirs_exist_ok=True)
     first = '<meta http-equiv="refresh" content="0; url=docs/index.html">\n'
     (output / "index.html").write_text(first, encoding="utf-8")
-    shutil.rmtree(output / ".doctrees", ignore_errors=True)
     return code
 
 
