@@ -1,113 +1,129 @@
-"""Requests a second and latency: `kbert serve` beside the simplest handler of the same export.
+"""Requests a second and latency: `kbert serve` beside the simplest handlers of the same model.
 
-    python benchmarks/serving.py EXPORT TEXTS.txt --connections 1 4 16 64 --seconds 8 --rounds 3
+    python benchmarks/serving.py CHECKPOINT TEXTS.txt --peer-python torch-environment/bin/python
+    python benchmarks/serving.py CHECKPOINT TEXTS.txt --size base --connections 1 16
+    python benchmarks/serving.py CHECKPOINT TEXTS.txt --servers kbert --overload
 
-EXPORT is a classifier that `kbert export` wrote, TEXTS a text a line, of mixed length. Closed loop:
-each connection sends one text, waits for the answer, and sends the next. The servers take turns,
-each in a process of its own; every label is compared with the offline answer. The simple handler is
-FastAPI with uvicorn (`pip install fastapi`). Writes benchmarks/results/serving.json.
+CHECKPOINT is a fine-tuned classifier, TEXTS a text a line, of mixed length; `--size base` takes its
+vocabulary and labels, and random weights of that size. Three handlers of FastAPI and uvicorn (`pip
+install fastapi`) call the SavedModel, ONNX Runtime, and Hugging Face's model; the last two need an
+environment with torch, transformers and onnxruntime. The servers take turns, each in a process of
+its own with all cores; every label is compared with the offline answer.
+
+Closed loop: each connection sends one text, waits for the answer, and sends the next. Open loop
+(`--rates`): so many texts a second, whoever waits. Overload: three times what the server can do,
+against a short queue. Writes benchmarks/results/serving.json.
 """
 
 import argparse
 import asyncio
-import itertools
-import json
+import contextlib
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
+from serving_load import PORT, Load, Texts, answers, closed_loop, open_loop
 from timing import versions, write_results
 
 HERE = pathlib.Path(__file__).parent
-PORT = 8590
+WORKERS = HERE / "serving_workers"
+QUEUE = 32  # texts, of the server that is overloaded
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("export", type=pathlib.Path)
+    parser.add_argument("checkpoint", type=pathlib.Path)
     parser.add_argument("texts", type=pathlib.Path)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--size", help="base, say: random weights of that size")
+    parser.add_argument("--servers", nargs="+", default=["kbert", "simple", "onnx", "huggingface"])
+    parser.add_argument("--connections", type=int, nargs="*", default=[1, 4, 16, 64])
+    parser.add_argument("--rates", type=float, nargs="*", default=[])
+    parser.add_argument("--overload", action="store_true")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=pathlib.Path, help="keeps the exports there")
+    parser.add_argument(
+        "--peer-python", default=os.environ.get("KBERT_PEER_PYTHON", sys.executable)
+    )
     return parser.parse_args()
 
 
-def start(name, export):
-    """A server's process, once it answers."""
-    command = {
-        "kbert": ["-m", "apps.serve", export, "--port", PORT, "--name", "m", "--log", "none"],
-        "simple": [HERE / "serving_workers" / "simple_handler.py", export / "1", PORT],
+def write_models(folder: pathlib.Path, args) -> None:
+    """The checkpoint in each server's format, unless the folder has it."""
+    from kbert.checkpoints.formats import load_finetuned
+    from kbert.checkpoints.huggingface.directory import to_huggingface
+    from kbert.serving.export_any import export
+    from kbert.serving.settings import ExportSettings
+
+    if (folder / "huggingface").exists():
+        return
+    checkpoint = load_finetuned(args.checkpoint)
+    if args.size:
+        checkpoint = random_weights(checkpoint, args.size)
+    export(folder / "saved_model", checkpoint, ExportSettings())
+    export(folder / "onnx", checkpoint, ExportSettings(format="onnx"))
+    to_huggingface(folder / "huggingface", checkpoint)
+
+
+def random_weights(checkpoint, size: str):
+    """A model of another size for the same task, whose answers to two texts differ."""
+    import keras
+    import numpy as np
+
+    from kbert import BertConfig, Checkpoint, build_encoder
+
+    keras.utils.set_random_seed(0)
+    tokenizer, task = checkpoint.tokenizer, checkpoint.task
+    config = BertConfig.preset(size, len(tokenizer.vocabulary), initializer_stddev=0.04)
+    model = task.build_model(build_encoder(config))
+    head = np.random.default_rng(0).normal(0, 0.5, (config.hidden_dim, len(task.labels)))
+    model.get_layer("classifier").set_weights([head, np.zeros(len(task.labels))])
+    return Checkpoint(model, tokenizer, config, task)
+
+
+def command(name: str, folder: pathlib.Path, length: int, peer: str) -> list[str]:
+    """What starts a server."""
+    saved_model, onnx, huggingface = (folder / n for n in ("saved_model", "onnx", "huggingface"))
+    serve = [sys.executable, "-m", "apps.serve", saved_model, "--port", PORT, "--name", "m"]
+    kbert = [*serve, "--log", "none", "--reload-seconds", 0]
+    found = {
+        "kbert": kbert,
+        "kbert, overloaded": [*kbert, "--max-queued-texts", QUEUE],
+        "simple": [sys.executable, WORKERS / "simple_handler.py", saved_model, PORT],
+        "onnx": [peer, WORKERS / "onnx_handler.py", onnx, PORT, length, huggingface],
+        "huggingface": [peer, WORKERS / "huggingface_handler.py", huggingface, PORT, length],
     }[name]
+    return list(map(str, found))
+
+
+@contextlib.contextmanager
+def running(name: str, *given):
+    """A server's process, while it answers."""
     process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
+        command(name, *given),
         cwd=HERE.parent,
         env=os.environ | {"PYTHONPATH": str(HERE.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while True:
-        try:
-            asyncio.run(ask_once("warm up"))
-            return process
-        except OSError:
+    try:
+        while not asyncio.run(answers("warm up")):
             if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with code {process.returncode}.") from None
+                raise RuntimeError(f"{name} ended with code {process.returncode}.")
             time.sleep(0.5)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
-async def ask_once(text):
-    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-    label = await ask(reader, writer, text)
-    writer.close()
-    return label
-
-
-async def ask(reader, writer, text):
-    """The label of a text, over a connection that stays open."""
-    body = json.dumps({"instances": [text]}).encode()
-    head = (
-        f"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    )
-    writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
-    status = await reader.readline()
-    if not status:
-        raise ConnectionResetError("no answer")
-    length = 0
-    while (line := await reader.readline()) != b"\r\n":
-        if line.lower().startswith(b"content-length:"):
-            length = int(line.split(b":")[1])
-    return json.loads(await reader.readexactly(length))["predictions"][0]["label"]
-
-
-async def closed_loop(texts, labels, connections, seconds):
-    """Latencies in seconds, and how long it took."""
-    numbers, latencies, wrong = itertools.count(), [], 0
-    end = time.perf_counter() + seconds
-
-    async def client():
-        nonlocal wrong
-        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-        while time.perf_counter() < end:
-            number = next(numbers) % len(texts)
-            began = time.perf_counter()
-            label = await ask(reader, writer, texts[number])
-            latencies.append(time.perf_counter() - began)
-            wrong += label != labels[number]
-        writer.close()
-
-    began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(connections)))
-    if wrong:
-        raise RuntimeError(f"{wrong} of {len(latencies)} answers differ from the offline ones.")
-    return latencies, time.perf_counter() - began
-
-
-def processor_seconds(process):
+def processor_seconds(process) -> float:
     """What a process has computed so far, on Linux; elsewhere 0."""
     try:
         fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -116,56 +132,89 @@ def processor_seconds(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def milliseconds(latencies: list[float], percent: int) -> float:
+    return round(1000 * statistics.quantiles(latencies, n=100)[percent - 1], 1)
+
+
+def measure(process, load) -> dict:
+    """One load's figures. `load` takes seconds."""
+    before = processor_seconds(process)
+    found: Load = asyncio.run(load)
+    computed = processor_seconds(process) - before
+    if found.wrong:
+        raise RuntimeError(f"{found.wrong} of {len(found.answered)} answers differ.")
+    return {
+        "requests_a_second": round(len(found.answered) / found.seconds, 1),
+        "p50_ms": milliseconds(found.answered, 50),
+        "p99_ms": milliseconds(found.answered, 99),
+        "processor_ms_a_request": round(1000 * computed / len(found.answered), 2),
+    }
+
+
+def loads(args, texts: Texts):
+    """Each load's name, and the function of seconds that gives it."""
+    for connections in args.connections:
+        yield f"{connections} connections", lambda s, c=connections: closed_loop(texts, c, s)
+    for rate in args.rates:
+        yield f"{rate:g} a second", lambda s, r=rate: open_loop(texts, r, s)
+
+
+def overload(process, texts: Texts, seconds: float) -> dict:
+    """Three times the texts that the server can answer, and what it does behind that."""
+    asyncio.run(closed_loop(texts, 16, 2.0))
+    full = measure(process, closed_loop(texts, 16, seconds))["requests_a_second"]
+    flood: Load = asyncio.run(open_loop(texts, 3 * full, seconds))
+    behind: Load = asyncio.run(closed_loop(texts, 16, 2.0))
+    first = sum(when < 1.0 for when in behind.ended)
+    return {
+        "requests_a_second": full,
+        "sent_a_second": round(3 * full, 1),
+        "answered_a_second": round(len(flood.answered) / flood.seconds, 1),
+        "refused": len(flood.refused),
+        "refusal_p50_ms": milliseconds(flood.refused, 50),
+        "refusal_p99_ms": milliseconds(flood.refused, 99),
+        "wrong": flood.wrong + behind.wrong,
+        "in_the_second_behind": first,
+    }
+
+
+def medians(rows: list[dict]) -> dict:
+    return {name: round(statistics.median(row[name] for row in rows), 2) for name in rows[0]}
+
+
 def main():
     args = parse_arguments()
-    from kbert import Predictor
+    with contextlib.ExitStack() as stack:
+        folder = args.folder or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_models(folder, args)
+        from kbert import Predictor
 
-    texts = [line for line in args.texts.read_text(encoding="utf-8").splitlines() if line]
-    labels = [answer["label"] for answer in Predictor(args.export).predict(texts)]
-    found = {}
-    for _ in range(args.rounds):
-        for name in ("kbert", "simple"):
-            process = start(name, args.export)
-            try:
-                for connections in args.connections:
-                    asyncio.run(closed_loop(texts, labels, connections, 1.0))
-                    before = processor_seconds(process)
-                    latencies, seconds = asyncio.run(
-                        closed_loop(texts, labels, connections, args.seconds)
-                    )
-                    computed = (processor_seconds(process) - before) / len(latencies)
-                    percentiles = statistics.quantiles(latencies, n=100)
-                    row = len(latencies) / seconds, percentiles[49], percentiles[98], computed
-                    found.setdefault((connections, name), []).append(row)
-                    print(
-                        f"{name:<8}{connections:>4} connections: {row[0]:8.1f} requests/s, "
-                        f"p50 {1000 * row[1]:7.1f} ms, p99 {1000 * row[2]:7.1f} ms, "
-                        f"processor {1000 * row[3]:6.2f} ms a request",
-                        flush=True,
-                    )
-            finally:
-                process.terminate()
-                process.wait()
-    results = {}
-    for connections in args.connections:
-        rows = {
-            name: [
-                statistics.median(column) for column in zip(*found[connections, name], strict=True)
-            ]
-            for name in ("kbert", "simple")
-        }
-        results[f"{connections} connections"] = {
-            name: {
-                "requests_a_second": round(r, 1),
-                "p50_ms": round(1000 * p50, 1),
-                "p99_ms": round(1000 * p99, 1),
-                "processor_ms_a_request": round(1000 * computed, 2),
+        lines = [line for line in args.texts.read_text(encoding="utf-8").splitlines() if line]
+        predictor = Predictor(folder / "saved_model")
+        texts = Texts(lines, [answer["label"] for answer in predictor.predict(lines)])
+        given = folder, predictor.answerer.task.sequence_length, args.peer_python
+        found: dict[str, dict[str, list[dict]]] = {}
+        for _ in range(args.rounds):
+            for name in args.servers:
+                with running(name, *given) as process:
+                    for load, start in loads(args, texts):
+                        asyncio.run(start(1.0))
+                        row = measure(process, start(args.seconds))
+                        found.setdefault(load, {}).setdefault(name, []).append(row)
+                        print(f"{name:<12} {load:<16}", row, flush=True)
+        results = {
+            f"{args.size or args.checkpoint.name}, {load}": {
+                name: medians(rows) for name, rows in servers.items()
             }
-            for name, (r, p50, p99, computed) in rows.items()
-        } | {"times": round(rows["kbert"][0] / rows["simple"][0], 2)}
+            for load, servers in found.items()
+        }
+        if args.overload:
+            with running("kbert, overloaded", *given) as process:
+                results["overload"] = overload(process, texts, args.seconds)
+                print(results["overload"])
+    peers = versions("torch", "transformers", "onnxruntime", python=args.peer_python)
     about = versions("tensorflow", "keras", "starlette", "fastapi", "uvicorn")
-    write_results("serving", about, results)
-    print(json.dumps(results, indent=1))
+    write_results("serving", {**about, "peers": peers}, results)
 
 
 if __name__ == "__main__":

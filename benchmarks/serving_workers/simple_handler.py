@@ -1,6 +1,6 @@
 """The simplest FastAPI handler around an exported SavedModel: one call of the graph a request.
 
-python simple_handler.py FOLDER PORT
+python simple_handler.py EXPORT PORT
 """
 
 import sys
@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401
 import uvicorn
 
-loaded = tf.saved_model.load(sys.argv[1])
+loaded = tf.saved_model.load(f"{sys.argv[1]}/1")
 signature = loaded.signatures["serving_default"]
 app = fastapi.FastAPI()
 
