@@ -6,6 +6,9 @@ A batch begins with the oldest text and is filled with those whose length is nea
 padded tokens (rows x longest) reach the budget. While the model computes, more texts arrive, so
 batches grow with the load by themselves. A thread does every step of its batch, so that a text that
 comes alone is handed over twice only: from its connection, and back.
+
+Rows and lengths of batches are of few sizes: a library of matrix products compiles and keeps a
+kernel for each shape that it meets, which takes time and memory.
 """
 
 import asyncio
@@ -23,9 +26,11 @@ from kbert.tasks.features import Feature, pad_batch
 
 # Padding of a batch: a tenth of its tokens, and for small ones what another batch would cost.
 _PADDING_SHARE, _PADDING_TOKENS = 0.1, 32
+# Sizes between a power of two and the next: at most an eighth is padding.
+_SIZES_AN_OCTAVE = 8
 # What one call to the tokenizer takes, so that a large request does not keep the others waiting:
 # thousands of characters; an example counts as one at least.
-_ENCODED_AT_ONCE = 256
+_ENCODED_AT_ONCE = 64
 
 
 class Overloaded(Exception):
@@ -274,7 +279,7 @@ class Batcher:
             rows += waiting.feature.width
             tokens += _tokens(waiting.feature)
             most = min(budget, (1 + _PADDING_SHARE) * tokens + _PADDING_TOKENS)
-            if batch and longest * rows > most:
+            if batch and rounded_up(longest) * rounded_up(rows) > most:
                 break
             batch.append(waiting)
         chosen = set(map(id, batch))
@@ -286,9 +291,11 @@ class Batcher:
     def _compute(self, batch: list[_Waiting]) -> list[_Request]:
         """Run the model; the requests whose last feature was among these."""
         features = [waiting.feature for waiting in batch]
-        longest = max(feature.length for feature in features)
-        inputs, _, _ = pad_batch(features, longest, len(features))
-        outputs = forward_of(batch[0].request.answerer.model).run(inputs)
+        answerer = batch[0].request.answerer
+        longest = rounded_up(max(feature.length for feature in features))
+        length = min(longest, answerer.task.sequence_length)
+        inputs, _, _ = pad_batch(features, length, rounded_up(len(features)))
+        outputs = forward_of(answerer.model).run(inputs)
         self._on_batch(len(features), int(inputs["token_ids"].size))
         for row, waiting in enumerate(batch):
             found = {name: values[row] for name, values in outputs.items()}
@@ -299,6 +306,12 @@ class Batcher:
             # A request has several features here, but is answered once.
             requests = dict.fromkeys(waiting.request for waiting in batch)
             return [request for request in requests if _is_finished(request)]
+
+
+def rounded_up(size: int) -> int:
+    """The next size that a batch's axis may have: each to 16, then 18, 20 ... 32, 36 ..."""
+    step = max(1, 2 ** (size.bit_length() - 1) // _SIZES_AN_OCTAVE)
+    return -(-size // step) * step
 
 
 def _is_finished(request: _Request) -> bool:

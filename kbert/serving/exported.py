@@ -22,14 +22,12 @@ class Exported(NamedTuple):
         model: what computes.
         tokenizer: that it was trained with.
         outputs: the names of what it answers on its own, without kbert.
-        kept: what must live as long as the model does.
     """
 
     task: Any
     model: "Forward | keras.Model"
     tokenizer: Any
     outputs: tuple[str, ...]
-    kept: Any = None
 
 
 class Description(NamedTuple):

@@ -58,8 +58,8 @@ class Models:
 
     def _loaded(self, folder: pathlib.Path) -> "Served":
         served = self._load(folder)
-        # TensorFlow prepares a graph at its first call, and the tokenizer once more for a text that
-        # is cut: a second each that no client should wait for.
+        # TensorFlow prepares a graph at its first call, and kernels for a shape at its first: time
+        # that no client should wait for.
         length = served.answerer.task.sequence_length
         long = {
             name: [value[0] * length] * 2 if name == "choices" else value * length

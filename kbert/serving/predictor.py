@@ -38,8 +38,12 @@ class Predictor(Served):
         self.version = int(folder.name) if folder.name.isdecimal() else 1
         if (folder / ONNX_MODEL).is_file():
             from kbert.serving.onnx.session import load_onnx as load
+
+            self.platform = "onnx_onnxv1"
         else:
             from kbert.serving.saved_model import load_saved_model as load
-        task, model, tokenizer, self.outputs, self._kept = load(folder)
+
+            self.platform = "tensorflow_savedmodel"
+        task, model, tokenizer, self.outputs = load(folder)
         self.answerer = Answerer(task, tokenizer, model, batch_size)
         self.views = views_of_export(self.answerer)

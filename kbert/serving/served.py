@@ -12,12 +12,14 @@ class Served:
 
     Attributes:
         form: "export" or "checkpoint".
+        platform: what computes, as the Open Inference Protocol names it: PROJECT_FORMAT.
         version: the number of the loaded version; 1 for a folder whose name is no number.
         answerer: what answers.
         views: what else can be shown of it.
     """
 
     form: str
+    platform: str
     version: int = 1
     answerer: Answerer
     views: Views

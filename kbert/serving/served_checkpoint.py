@@ -25,6 +25,7 @@ class ServedCheckpoint(Served):
     """
 
     form = "checkpoint"
+    platform = "keras_checkpoint"
 
     def __init__(self, path: str | os.PathLike):
         keras.config.set_dtype_policy("float32")

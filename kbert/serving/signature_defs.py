@@ -3,11 +3,14 @@
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbert.errors import DataError
 from kbert.files import read_object
 from kbert.serving.versions import ONNX_MODEL, newest_version
+
+if TYPE_CHECKING:
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 # The signatures of an export: what TensorFlow Serving answers strings with, and what the model
 # gives for integers, before anything is decoded.
@@ -35,19 +38,26 @@ class Signature(NamedTuple):
     outputs: Mapping[str, Tensor]
 
 
-def read_signatures(folder: str | os.PathLike) -> dict[str, Signature]:
-    """The signatures in a version's folder, by name. Raises `DataError` for no SavedModel."""
+def read_meta_graph(folder: str | os.PathLike) -> "MetaGraphDef":
+    """TensorFlow's own description of the SavedModel in a version's folder.
+
+    Raises `DataError` for no SavedModel.
+    """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     path = pathlib.Path(folder) / "saved_model.pb"
     try:
-        graph = SavedModel.FromString(path.read_bytes()).meta_graphs[0]
+        return SavedModel.FromString(path.read_bytes()).meta_graphs[0]
     except (DecodeError, IndexError) as error:
         raise DataError(f"{path} is not a SavedModel.") from error
+
+
+def read_signatures(folder: str | os.PathLike) -> dict[str, Signature]:
+    """The signatures in a version's folder, by name. Raises `DataError` for no SavedModel."""
     return {
         name: Signature(_tensors(found.inputs), _tensors(found.outputs))
-        for name, found in sorted(graph.signature_def.items())
+        for name, found in sorted(read_meta_graph(folder).signature_def.items())
         if name != _INTERNAL
     }
 

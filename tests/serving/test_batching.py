@@ -9,7 +9,7 @@ import pytest
 
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
-from kbert.serving.batching import Batcher, DeadlineExceeded, Overloaded
+from kbert.serving.batching import Batcher, DeadlineExceeded, Overloaded, rounded_up
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature, single_segment
 
@@ -84,9 +84,38 @@ def test_everyone_gets_their_own_answers(answerer, model, threads):
     # Many callers share a batch, and none is above the budget unless it is a single row.
     assert all(rows * length <= 128 or rows == 1 for rows, length, _ in model.batches)
     assert len(model.batches) < len(requests) / 2
-    assert sorted(batches) == sorted((rows, rows * length) for rows, length, _ in model.batches)
+    assert sorted(tokens for _, tokens in batches) == sorted(r * n for r, n, _ in model.batches)
     # Little of a batch is padding: texts of other lengths get another batch.
     assert all(rows * length <= 1.1 * tokens + 32 for rows, length, tokens in model.batches)
+
+
+def test_batches_are_of_few_shapes(answerer, model):
+    """Whatever comes, so that kernels and memory for a shape are not made without an end."""
+    sizes = {rounded_up(size) for size in range(1, 513)}
+    assert len(sizes) == 16 + 5 * 8
+    assert all(size <= rounded_up(size) <= size * 9 / 8 for size in range(1, 5000))
+    assert all(rounded_up(size) == size for size in sizes)
+    rng = np.random.default_rng(0)
+    batcher = Batcher(max_batch_tokens=8192)
+
+    async def crowds():
+        for _ in range(60):
+            lengths = rng.integers(1, 513, rng.integers(1, 40))
+            await asyncio.gather(*(batcher.answer(answerer, ["a" * n]) for n in lengths))
+
+    asyncio.run(crowds())
+    batcher.close()
+    assert {rows for rows, _, _ in model.batches} <= sizes
+    assert {length for _, length, _ in model.batches} <= sizes
+    assert all(rows * length <= 8192 or rows == 1 for rows, length, _ in model.batches)
+
+
+def test_a_batch_is_no_longer_than_the_model_takes(answerer, model):
+    answerer.task.sequence_length = 17
+    batcher = Batcher()
+    asyncio.run(batcher.answer(answerer, ["a" * 17]))
+    batcher.close()
+    assert model.batches == [(1, 17, 17)]
 
 
 def test_threads_compute_at_once(model):

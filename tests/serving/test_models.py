@@ -1,5 +1,6 @@
 """Real exports behind the server: the answers of the predictor, newer and broken versions."""
 
+import gc
 import json
 import logging
 import os
@@ -11,7 +12,9 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from starlette.testclient import TestClient
+from tensorflow.python.eager import context
 
 from kbert import Predictor
 from kbert.errors import DataError
@@ -68,6 +71,27 @@ def test_a_newer_version_takes_over_and_a_broken_one_does_not(single, tmp_path, 
         models.refresh()
     assert models.get("films").version == 7
     assert [record.message.split(" cannot")[0] for record in caplog.records] == ["films: version 8"]
+
+
+def test_a_version_that_is_replaced_leaves_nothing(single, tmp_path):
+    """What a version brings to TensorFlow goes with it: the functions of its graphs, and its
+    session."""
+
+    def held():
+        gc.collect()
+        sessions = [o for o in gc.get_objects() if isinstance(o, tf.compat.v1.Session)]
+        return len(context.context().list_function_names()), len(sessions)
+
+    shutil.copytree(single[1] / "1", tmp_path / "1")
+    models = Models({"films": tmp_path})
+    counts = []
+    for version in ("2", "3", "4"):
+        shutil.copytree(single[1] / "1", tmp_path / version)
+        models.refresh()
+        models.get("films").predict(TEXTS)
+        counts.append(held())
+    assert models.get("films").version == 4
+    assert counts[0] == counts[1] == counts[2] and counts[0][1] >= 1
 
 
 @pytest.mark.parametrize("checked", [True, False])

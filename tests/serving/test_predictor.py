@@ -187,7 +187,7 @@ def test_folders_that_cannot_be_loaded(single, tmp_path):
         Predictor(tmp_path / "damaged")
     # As older versions exported, without checksums.
     (tmp_path / "damaged" / "1" / "assets" / "config.json").unlink()
-    with pytest.raises(DataError, match="1 is not a SavedModel that can be loaded"):
+    with pytest.raises(DataError, match="saved_model.pb is not a SavedModel"):
         Predictor(tmp_path / "damaged")
     shutil.copytree(single[1], tmp_path / "incomplete")
     shutil.rmtree(tmp_path / "incomplete" / "1" / "variables")

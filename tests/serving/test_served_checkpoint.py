@@ -21,6 +21,8 @@ def test_a_checkpoint_answers_as_its_export(name, request, folder):
     save(folder / name, checkpoint)
     served, predictor = load_served(folder / name), load_served(exported)
     assert (served.form, predictor.form) == ("checkpoint", "export")
+    platforms = served.platform, predictor.platform
+    assert platforms == ("keras_checkpoint", "tensorflow_savedmodel")
     assert isinstance(predictor, Predictor) and served.fields == predictor.fields
     instances = {
         "single": [{"text": "the film was good"}, {"text": "今天"}],

@@ -1,7 +1,12 @@
 """What an export says of itself, and that the request it shows is answered."""
 
+import re
+
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from starlette.testclient import TestClient
+from tensorflow.python.tools import saved_model_cli
 
 from apps.cli import run_command
 from kbert.errors import DataError
@@ -32,6 +37,44 @@ def test_an_export_is_described(pairs, capsys):
     size = (folder / "1" / "variables" / "variables.data-00000-of-00001").stat().st_size
     said = inspect_export(folder / "1")["size"]["weights"]
     assert size < int(said.split()[0].replace(",", "")) < size + 20_000
+
+
+def test_tensorflows_own_command_shows_readable_names(pairs, capsys):
+    """`saved_model_cli show --dir FOLDER --all`: the names, types and shapes that docs/serving.md
+    promises, in each signature."""
+    folder = str(pairs[1] / "1")
+    with flagsaver.flagsaver():
+        flags.FLAGS(["saved_model_cli", "--dir", folder, "--all"])
+        saved_model_cli.show()
+    found = re.findall(
+        r"signature_def\['(.+)'\]|(input|output)s\['(.+)'\] tensor_info:\s+"
+        r"dtype: (\w+)\s+shape: (.+)",
+        capsys.readouterr().out,
+    )
+    shown, tensors = {}, []
+    for signature, kind, name, dtype, shape in found:
+        if signature:
+            tensors = shown.setdefault(signature, [])
+        else:
+            tensors.append((kind, name, dtype, shape))
+    ids = [
+        ("input", name, "DT_INT32", "(-1, -1)")
+        for name in ("padding_mask", "segment_ids", "token_ids")
+    ]
+    answers = [
+        ("output", "label", "DT_STRING", "(-1)"),
+        ("output", "probabilities", "DT_FLOAT", "(-1, 2)"),
+        ("output", "score", "DT_FLOAT", "(-1)"),
+    ]
+    texts = [("input", name, "DT_STRING", "(-1)") for name in ("second", "text")]
+    shapes = {
+        "serving_default": texts + answers,
+        "token_ids": ids + answers,
+        "model_outputs": [*ids, ("output", "logits", "DT_FLOAT", "(-1, 2)")],
+    }
+    assert {name: sorted(shown[name]) for name in shapes} == {
+        name: sorted(expected) for name, expected in shapes.items()
+    }
 
 
 def test_what_is_no_export_is_refused(tmp_path):

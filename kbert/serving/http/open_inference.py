@@ -52,7 +52,7 @@ def routes(answering: Answering) -> list[Route]:
             {
                 "name": request.path_params["name"],
                 "versions": [str(predictor.version)],
-                "platform": "tensorflow_savedmodel",
+                "platform": predictor.platform,
                 "inputs": [
                     {"name": name, "datatype": "BYTES", "shape": shape[name]}
                     for name in predictor.fields
@@ -72,7 +72,7 @@ def routes(answering: Answering) -> list[Route]:
         answers = await answering.answer(request, predictor.answerer, instances)
         wanted = _wanted_outputs(values)
         found = columns_of(answers.answers)
-        outputs = found if wanted is None else {name: found[name] for name in wanted & set(found)}
+        outputs = {n: found[n] for n in found if wanted is None or n in wanted}
         body = {
             "model_name": request.path_params["name"],
             "model_version": str(predictor.version),

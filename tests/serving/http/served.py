@@ -48,6 +48,7 @@ class Predictor(NamedTuple):
 
     answerer: Answerer
     version: int = 3
+    platform: str = "tensorflow_savedmodel"
     fields: tuple = ("text",)
     example_instance: dict = {"text": "..."}
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from starlette.testclient import TestClient
 
 from apps.cli import run_command
 from kbert import Checkpoint, Predictor, WordPieceTokenizer, build_encoder, build_pretraining_model
@@ -18,6 +19,8 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import fill_masks
 from kbert.inference.text_encoder import TextEncoder
+from kbert.serving.http.app import application
+from kbert.serving.models import Models
 from kbert.serving.onnx.export import export_onnx
 from kbert.serving.versions import ONNX_MODEL
 from kbert.tasks.classification import ClassificationTask
@@ -97,6 +100,13 @@ def test_it_answers_without_tensorflow_and_keras(single, tmp_path, capsys):
     assert run_command("inspect", [str(tmp_path / "onnx")]) == 0
     shown = capsys.readouterr().out
     assert "signature onnx" in shown and "int32 (?, ?)" in shown
+
+
+def test_the_open_inference_protocol_names_its_platform(single, tmp_path):
+    export_onnx(tmp_path / "films", single)
+    with TestClient(application(Models({"films": tmp_path / "films"}))) as client:
+        described = client.get("/v2/models/films").json()
+    assert described["platform"] == "onnx_onnxv1"
 
 
 def test_masks_are_filled(pretrained_checkpoint, tmp_path):
