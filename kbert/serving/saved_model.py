@@ -48,8 +48,8 @@ def _forward(folder: pathlib.Path, meta: MetaGraphDef) -> Forward:
     and their functions. All of a session goes with it.
     """
     config = tf.compat.v1.ConfigProto(
-        # A call is computed in its caller's thread: handing operations from thread to thread takes
-        # longer than most of them do. Large ones are divided all the same.
+        # A call is computed in its caller's thread: most operations are shorter than it takes to
+        # wake another. Large ones are divided all the same.
         inter_op_parallelism_threads=-1,
         intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
     )
