@@ -47,7 +47,9 @@ def _weighted_mean(vectors, is_token):
 
 def _last(vectors, is_token):
     positions = _positions(is_token)
-    is_last = (positions > 0) & (positions == ops.max(positions, axis=1, keepdims=True))
+    # Not `==`, which compares symbols by identity.
+    at_end = ops.equal(positions, ops.max(positions, axis=1, keepdims=True))
+    is_last = ops.logical_and(positions > 0, at_end)
     return ops.sum(ops.where(is_last, vectors, 0.0), axis=1)
 
 

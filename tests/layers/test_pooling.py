@@ -1,5 +1,6 @@
 """One vector for a text, and the learned sum of layers: by their equations."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -48,6 +49,10 @@ def test_every_mode_by_its_definition(x, mode):
             np.testing.assert_array_equal(found[row], np.zeros(4))
     with pytest.raises(ValueError, match="`mode` must be one of"):
         pool(x, MASK, "median")
+    # In a functional model, too, where a comparison may be of symbols.
+    inputs = [keras.Input((None, 4)), keras.Input((None,), dtype="int32")]
+    model = keras.Model(inputs, pool(*inputs, mode))
+    np.testing.assert_array_equal(numpy(model([x, MASK])), found)
 
 
 @pytest.mark.parametrize("score", ["additive", "scaled_dot"])
