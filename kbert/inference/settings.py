@@ -56,6 +56,33 @@ class VectorSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class GenerationSettings(Settings):
+    """How `kbert generate` goes on with a text."""
+
+    tokens: int = setting(
+        50, "pieces to add, at most; fewer where the model takes no more", at_least=1
+    )
+    temperature: float = setting(
+        1.0, "the scores are divided by it; 0: always the likeliest piece (greedy)", at_least=0
+    )
+    top_k: int | None = setting(
+        None, "draw among the N likeliest pieces", unset="all", metavar="N", at_least=1
+    )
+    top_p: float | None = setting(
+        None,
+        "draw among the fewest pieces whose probabilities add up to P (arXiv 1904.09751)",
+        unset="all",
+        metavar="P",
+        above=0,
+        at_most=1,
+    )
+    seed: int = setting(0, "of the draws", at_least=0, at_most=2**32 - 1)
+    stop: tuple[str, ...] | None = setting(
+        None, "end behind one of these pieces", unset="none", metavar="PIECE"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class FillMaskSettings(Settings):
     """What `kbert fill-mask` shows."""
 

@@ -1,6 +1,7 @@
 """Multi-head self-attention (arXiv 1706.03762, section 3.2)."""
 
 import functools
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -90,15 +91,10 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         positions=None,
     ):
         batch, sequence, hidden = ops.shape(x)
-        projected = ops.reshape(
-            self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
-        )
         if padding_mask is None and (self.rotary or self.direction != "both"):
             padding_mask = ops.ones((batch, sequence), "int32")
-        if self.rotary:
-            places = position.positions(padding_mask)
-            turned = position.rotated(projected[:, :, :2], places)  # queries and keys
-            projected = ops.concatenate([turned, projected[:, :, 2:]], axis=2)
+        places = position.positions(padding_mask) if self.rotary else None
+        projected = self._projected(x, places)
         mask = None if padding_mask is None else visible(padding_mask, self.direction, positions)
         probabilities = None
         if not return_attention_scores and self._can_be_fused(sequence, training):
@@ -108,8 +104,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
                 query = ops.take_along_axis(query, positions[:, :, None, None], axis=1)
             context = ops.dot_product_attention(query, key, value, mask=mask)
         else:
-            # 3 x (batch, heads, sequence, head_dim)
-            query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
+            query, key, value = _by_head(projected)
             if positions is not None:
                 query = ops.take_along_axis(query, positions[:, None, :, None], axis=2)
             context, probabilities = self._attend(query, key, value, mask, training)
@@ -118,6 +113,36 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if not return_attention_scores:
             return attended
         return attended, ops.cast(probabilities, "float32")
+
+    def after(self, x, memory):
+        """Attention of the tokens that follow those in a `Memory`, to these and themselves.
+
+        x: (batch, n, hidden). Returns (batch, n, hidden), and the memory of all.
+        """
+        batch, n, hidden = ops.shape(x)
+        query, key, value = _by_head(self._projected(x, memory.places(n)))
+        memory = memory.extended(key, value)
+        context, _ = self._attend(query, memory.keys, memory.values, memory.seen(n), False)
+        context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (batch, n, hidden))
+        return self.output_projection(context), memory
+
+    def empty_memory(self, batch, length):
+        """The `Memory` of rows of `length` tokens, of which none was read."""
+        hidden = self.output_projection.kernel.shape[0]
+        shape = (batch, self.num_heads, length, hidden // self.num_heads)
+        empty = ops.zeros(shape, self.compute_dtype)
+        return Memory(empty, empty, ops.zeros((), "int32"))
+
+    def _projected(self, x, places):
+        """Query, key and value: (batch, sequence, 3, heads, head_dim), turned if rotary."""
+        batch, sequence, hidden = ops.shape(x)
+        projected = ops.reshape(
+            self.query_key_value(x), (batch, sequence, 3, self.num_heads, hidden // self.num_heads)
+        )
+        if not self.rotary:
+            return projected
+        turned = position.rotated(projected[:, :, :2], places)  # queries and keys
+        return ops.concatenate([turned, projected[:, :, 2:]], axis=2)
 
     def _attend(self, query, key, value, mask, training):
         """softmax(Q K^T / sqrt(head_dim)) V, of (batch, heads, sequence, head_dim), and the softmax
@@ -152,6 +177,42 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             "rotary": self.rotary,
             "initializer_stddev": self.initializer_stddev,
         }
+
+
+class Memory(NamedTuple):
+    """What an attention keeps of the tokens that it has read, for those that follow.
+
+    Attributes:
+        keys, values: (batch, heads, length, head_dim), of which the first `count` are there.
+        count: int32, how many tokens were read.
+    """
+
+    keys: Tensor
+    values: Tensor
+    count: Tensor
+
+    def places(self, n):
+        """Where the next n tokens stand in each row: int32 (1, n)."""
+        return self.count + ops.arange(n, dtype="int32")[None]
+
+    def seen(self, n):
+        """What the last n tokens see, itself and what is left of each: booleans (n, length)."""
+        places = ops.arange(ops.shape(self.keys)[2], dtype="int32")
+        return places[None, :] < (self.count - n + 1 + ops.arange(n, dtype="int32"))[:, None]
+
+    def extended(self, keys, values):
+        """With the next n tokens' keys and values, (batch, heads, n, head_dim)."""
+        start = [0, 0, self.count, 0]
+        return Memory(
+            ops.slice_update(self.keys, start, keys),
+            ops.slice_update(self.values, start, values),
+            self.count + ops.shape(keys)[2],
+        )
+
+
+def _by_head(projected):
+    """(batch, sequence, 3, heads, head_dim) -> 3 x (batch, heads, sequence, head_dim)."""
+    return ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
 
 
 @functools.cache

@@ -92,17 +92,22 @@ class BertEmbedding(keras.layers.Layer):
                 f"A row must have at most max_sequence_length={self.max_sequence_length} tokens. "
                 f"Received: token_ids of shape {tuple(token_ids.shape)}."
             )
+        added = self.position in ("learned", "sinusoidal")
+        where = positions(padding_mask) if added else None
+        return self.output_dropout(self.at(token_ids, segment_ids, where), training=training)
+
+    def at(self, token_ids, segment_ids, positions):
+        """LayerNorm(token + segment + position) of tokens at these positions, integers (batch,
+        sequence)."""
         token = ops.take(self.token_table, token_ids, axis=0)
         segment = ops.take(self.segment_table, segment_ids, axis=0)
         embedded = token + segment
         if self.position == "learned":
-            embedded += ops.take(self.position_table, positions(padding_mask), axis=0)
+            embedded += ops.take(self.position_table, positions, axis=0)
         elif self.position == "sinusoidal":
             # The paper adds them to sqrt(hidden) x token. Before a LayerNorm that is the same.
-            waves = sinusoids(positions(padding_mask), self.hidden_dim)
-            embedded += waves / math.sqrt(self.hidden_dim)
-        normalised = self.norm(ops.cast(embedded, self.compute_dtype))
-        return self.output_dropout(normalised, training=training)
+            embedded += sinusoids(positions, self.hidden_dim) / math.sqrt(self.hidden_dim)
+        return self.norm(ops.cast(embedded, self.compute_dtype))
 
     def _scores(self, hidden):
         table = ops.cast(self.token_table, self.compute_dtype)

@@ -159,11 +159,20 @@ class TransformerEncoderBlock(keras.layers.Layer):
             attended, scores = attended
         if positions is not None:
             x = gather(x, positions)
+        x = self._with_both_sums(x, attended, training)
+        return (x, scores) if return_attention_scores else x
+
+    def after(self, x, memory):
+        """The block for the tokens that follow those in a `Memory`: (batch, n, hidden), and the
+        memory of all."""
+        attended, memory = self.attention.after(self.attention_input_norm(x), memory)
+        return self._with_both_sums(x, attended, training=False), memory
+
+    def _with_both_sums(self, x, attended, training):
         x = self.attention_norm(x + self.residual_dropout(attended, training=training))
         inner = self.intermediate(self.intermediate_input_norm(x), training=training)
         transformed = self.output_dense(inner)
-        x = self.output_norm(x + self.residual_dropout(transformed, training=training))
-        return (x, scores) if return_attention_scores else x
+        return self.output_norm(x + self.residual_dropout(transformed, training=training))
 
     def get_config(self):
         names = ("num_heads", "intermediate_dim", "dropout", "attention_dropout")

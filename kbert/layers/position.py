@@ -41,11 +41,12 @@ def rotated(x: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         x: (batch, sequence, ..., width), with an even width.
-        positions: integers (batch, sequence).
+        positions: integers (batch, sequence), or (1, sequence) for all rows.
     """
     *axes, width = ops.shape(x)
     ones = (1,) * (len(axes) - 2)
-    angles = ops.reshape(_angles(positions, width // 2, width), (*axes[:2], *ones, width // 2))
+    angles = _angles(positions, width // 2, width)
+    angles = ops.reshape(angles, (*ops.shape(positions), *ones, width // 2))
     cosine, sine = (ops.cast(wave(angles), x.dtype) for wave in (ops.cos, ops.sin))
     first, second = ops.unstack(ops.reshape(x, (*axes, width // 2, 2)), 2, axis=-1)
     turned = [first * cosine - second * sine, first * sine + second * cosine]
@@ -90,10 +91,14 @@ class PositionEmbedding(keras.layers.Layer):
             )
 
     def call(self, x, padding_mask):
+        return self.at(x, positions(padding_mask))
+
+    def at(self, x, positions):
+        """The same for tokens that stand at these positions, integers (batch, sequence)."""
         if self.kind == "learned":
-            vectors = ops.take(self.table, positions(padding_mask), axis=0)
+            vectors = ops.take(self.table, positions, axis=0)
         else:
-            vectors = sinusoids(positions(padding_mask), x.shape[-1])
+            vectors = sinusoids(positions, x.shape[-1])
         return x + ops.cast(vectors, x.dtype)
 
     def get_config(self):

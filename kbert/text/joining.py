@@ -8,9 +8,11 @@ _LEANS_LEFT = frozenset(".,!?;:%)]}")
 _LEANS_RIGHT = frozenset("([{")
 
 
-def join_pieces(pieces: Iterable[str]) -> str:
-    """["hello", ",", "word", "##piece"] -> "hello, wordpiece"; no space beside Chinese."""
-    text = ""
+def join_pieces(pieces: Iterable[str], text: str = "") -> str:
+    """["hello", ",", "word", "##piece"] -> "hello, wordpiece"; no space beside Chinese.
+
+    `text` is what they go on behind.
+    """
     for piece in pieces:
         if piece.startswith("##") and len(piece) > 2:
             text += piece[2:]
