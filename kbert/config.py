@@ -13,7 +13,7 @@ ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "geglu")
 ARCHITECTURES = ("transformer", "bilstm", "cnn", "bag")
 CONVOLUTION_WIDTH = 3  # tokens
 ATTENTION_SCORES = ("scaled_dot", "dot", "multiplicative", "additive")
-DIRECTIONS = ("both", "left")
+DIRECTIONS = ("both", "left", "apart")
 POSITIONS = ("learned", "sinusoidal", "rotary", "none")
 POSITION_PLACES = ("embedding", "every_layer")
 NORM_PLACEMENTS = {"post": "aa", "pre": "bb"}
@@ -81,7 +81,8 @@ class Variants:
     )
     direction: str = setting(
         "both",
-        "what a token sees of its sequence: all, or itself and what is left of it",
+        "what a token sees of its sequence: all, or itself and what is left of it; of bilstm also "
+        "apart: half of its vector what is left, half what is right, in every layer",
         choices=DIRECTIONS,
     )
     position: str = setting(
@@ -186,6 +187,11 @@ class BertConfig(Variants):
             )
 
     def _check_architecture(self):
+        if self.direction == "apart" and self.architecture != "bilstm":
+            raise ValueError(
+                "`direction` apart can be of a bilstm only. "
+                f"Received: architecture={self.architecture!r}."
+            )
         if self.architecture == "transformer":
             return
         unused = self.changes().keys() - {"architecture", "direction"}
@@ -196,7 +202,7 @@ class BertConfig(Variants):
                 f"{', '.join(sorted(unused))} can be of a Transformer only. "
                 f"Received: architecture={self.architecture!r}."
             )
-        if (self.architecture, self.direction) == ("bilstm", "both") and self.hidden_dim % 2:
+        if self.architecture == "bilstm" and self.direction != "left" and self.hidden_dim % 2:
             raise ValueError(
                 "`hidden_dim` must be even for LSTMs in both directions. "
                 f"Received: {self.hidden_dim}."
@@ -325,9 +331,10 @@ class BertConfig(Variants):
     def _block_size(self, norm_placement):
         hidden, wide = self.hidden_dim, self.intermediate_dim
         if self.architecture == "bilstm":
-            num_lstms = 2 if self.direction == "both" else 1
+            num_lstms = 1 if self.direction == "left" else 2
             size = hidden // num_lstms
-            return num_lstms * 4 * (hidden * size + size + size**2)
+            width = size if self.direction == "apart" else hidden
+            return num_lstms * 4 * (width * size + size + size**2)
         if self.architecture != "transformer":
             num_vectors = {"cnn": CONVOLUTION_WIDTH, "bag": 2}[self.architecture]
             return num_vectors * hidden**2 + hidden + 2 * hidden

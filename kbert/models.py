@@ -11,6 +11,7 @@ from keras import ops
 
 from kbert.config import BertConfig
 from kbert.layers import Tensor
+from kbert.layers.attention import Memory
 from kbert.layers.dense import initializer
 from kbert.layers.embedding import BertEmbedding
 from kbert.layers.encoder_block import TransformerEncoderBlock
@@ -24,6 +25,7 @@ OBJECTIVE_HEADS = {
     "masked-lm": ("masked_lm",),
     "masked-lm-sentence-order": ("masked_lm", "sentence_order"),
     "left-to-right": ("next_token",),
+    "two-directional": ("next_token", "previous_token"),
 }
 BERT_OBJECTIVE = next(iter(OBJECTIVE_HEADS))
 _SENTENCE_HEADS = ("next_sentence", "sentence_order")
@@ -69,7 +71,8 @@ def build_pretraining_model(
     `cls_positions` (batch, sequences a row), int32.
     Outputs, float32 logits, those of `OBJECTIVE_HEADS[objective]`:
         masked_lm: (batch, predictions, vocabulary).
-        next_token: (batch, sequence, vocabulary), of the token behind each position.
+        next_token, previous_token: (batch, sequence, vocabulary), of the token behind and before
+            each position; where both are there, each by the half of the vector that knows it not.
         next_sentence: (batch, sequences a row, 2); class 0: the second text follows the first.
         sentence_order: the same shape; class 0: the texts stand in their order.
     `rematerialize`: of every block; it changes the memory of training, not its results.
@@ -83,7 +86,7 @@ def build_pretraining_model(
         if head in heads
     }
     embedding, hidden_states, _ = _encode(config, inputs, rematerialize=rematerialize)
-    outputs = {}
+    outputs, vocabulary_scores = {}, _vocabulary_head(config, embedding)
     for head in heads:
         if head in _SENTENCE_HEADS:
             pooled = _pooled(
@@ -91,9 +94,9 @@ def build_pretraining_model(
             )
             outputs[head] = _classes(config, f"{head}_head")(pooled)
         else:
-            # One head for both: it looks at a vector, whichever token is to be said.
-            where = inputs.get("mask_positions")
-            outputs[head] = _vocabulary_scores(config, embedding, hidden_states[-1], where)
+            # One head for all: it looks at a vector, whichever token is to be said.
+            vectors = _known_to(head, hidden_states[-1], config.direction)
+            outputs[head] = vocabulary_scores(vectors, inputs.get("mask_positions"))
     return keras.Model(inputs, outputs, name="pretraining")
 
 
@@ -134,6 +137,37 @@ def attention_scores(model: keras.Model, inputs: Mapping[str, Tensor]) -> list[T
     position = next((layer for layer in model.layers if layer.name == "position"), None)
     x = model.get_layer("embedding")(*(inputs[name] for name in _ENCODER_INPUTS))
     return _through(blocks(model), position, x, inputs["padding_mask"], with_scores=True)[1]
+
+
+def empty_memories(model: keras.Model, batch: int, length: int) -> list[Memory]:
+    """One for each block of an LM of attention, for rows of `length` tokens."""
+    return [block.attention.empty_memory(batch, length) for block in blocks(model)]
+
+
+def read_on(
+    model: keras.Model, token_ids: Tensor, memories: list[Memory]
+) -> tuple[Tensor, list[Memory]]:
+    """What a left-to-right LM of attention says behind tokens that follow those that it has read.
+
+    Its cost does not depend on how many were read, but for the products with their keys and values.
+
+    Args:
+        token_ids: integers (batch, n), the n tokens behind those in the memories.
+        memories: of each block.
+
+    Returns the scores of the token behind the last, float32 (batch, vocabulary), and the memories
+    of all tokens.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    embedding, places = layers["embedding"], memories[0].places(ops.shape(token_ids)[1])
+    x, read = embedding.at(token_ids, ops.zeros_like(token_ids), places), []
+    for block, memory in zip(blocks(model), memories, strict=True):
+        if "position" in layers:
+            x = layers["position"].at(x, places)
+        x, memory = block.after(x, memory)
+        read.append(memory)
+    scores = embedding(layers["masked_lm_head"](x[:, -1:]), reverse=True)
+    return layers["masked_lm_bias"](scores)[:, 0], read
 
 
 def objective_of(model: keras.Model) -> str | None:
@@ -231,14 +265,28 @@ def _position_embedding(config):
     )
 
 
-def _vocabulary_scores(config, embedding, vectors, positions):
-    transformed = MaskedLMHead(
+def _vocabulary_head(config, embedding):
+    """From vectors, and positions or None, to scores of the vocabulary."""
+    head = MaskedLMHead(
         activation=config.activation,
         layer_norm_epsilon=config.layer_norm_epsilon,
         initializer_stddev=config.initializer_stddev,
         name="masked_lm_head",
-    )(vectors, positions)
-    return VocabularyBias(name="masked_lm_bias")(embedding(transformed, reverse=True))
+    )
+    bias = VocabularyBias(name="masked_lm_bias")
+    return lambda vectors, positions: bias(embedding(head(vectors, positions), reverse=True))
+
+
+def _known_to(head, vectors, direction):
+    """What a head may look at: of directions apart the half that has not read its target."""
+    halves = ("next_token", "previous_token")
+    if direction != "apart" or head not in halves:
+        return vectors
+    parts = ops.split(vectors, 2, axis=-1)
+    known = [
+        x if half == head else ops.zeros_like(x) for x, half in zip(parts, halves, strict=True)
+    ]
+    return ops.concatenate(known, axis=-1)
 
 
 def _classes(config, name):
@@ -254,9 +302,9 @@ def _pooled(config, sequence_output, padding_mask, cls_positions=None):
     """The pooler's vectors: of [CLS] where attention has brought it what the others know, of the
     last token where it alone has seen them all."""
     options = {"initializer_stddev": config.initializer_stddev, "name": "pooler"}
-    both = config.direction == "both"
-    if config.architecture == "transformer" and both:
+    to_left = config.direction == "left"
+    if config.architecture == "transformer" and not to_left:
         return Pooler(**options)(sequence_output, cls_positions)
-    kinds = {"cnn": "max", "bag": "mean", "bilstm": "ends" if both else "last"}
+    kinds = {"cnn": "max", "bag": "mean", "bilstm": "last" if to_left else "ends"}
     kind = kinds.get(config.architecture, "last")
     return SequencePooler(kind, **options)(sequence_output, padding_mask, cls_positions)

@@ -58,10 +58,11 @@ def _sigmoid(x):
 
 
 def _bilstm(weights, prefix, config, x):
-    forward = lstm(weights, prefix + "forward", x)
+    before, after = np.split(x, 2, axis=1) if config.direction == "apart" else (x, x)
+    forward = lstm(weights, prefix + "forward", before)
     if config.direction == "left":
         return forward
-    return np.concatenate([forward, lstm(weights, prefix + "backward", x[::-1])[::-1]], axis=1)
+    return np.concatenate([forward, lstm(weights, prefix + "backward", after[::-1])[::-1]], axis=1)
 
 
 def _convolution(weights, prefix, config, x):

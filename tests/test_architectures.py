@@ -25,11 +25,13 @@ NAMES = ("token_ids", "segment_ids", "padding_mask")
 
 @st.composite
 def configs(draw):
+    architecture = draw(st.sampled_from(OTHERS))
+    directions = DIRECTIONS if architecture == "bilstm" else ("both", "left")
     return dataclasses.replace(
         CONFIG,
         num_layers=draw(st.integers(1, 2)),
-        architecture=draw(st.sampled_from(OTHERS)),
-        direction=draw(st.sampled_from(DIRECTIONS)),
+        architecture=architecture,
+        direction=draw(st.sampled_from(directions)),
         activation=draw(st.sampled_from(["gelu_tanh", "relu"])),
     )
 

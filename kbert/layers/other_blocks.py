@@ -21,7 +21,9 @@ class BiLSTMBlock(keras.layers.Layer):
     forward state alone.
 
     Args:
-        direction: "both" or "left".
+        direction: "both", "left", or "apart": each LSTM reads its own half of the input, so that
+            layers of both stand side by side and neither knows of the other's text (ELMo, arXiv
+            1802.05365, section 3.1).
         dropout: share of the result set to 0 in training.
 
     Call arguments and result: as `TransformerEncoderBlock`, without attention scores.
@@ -34,10 +36,12 @@ class BiLSTMBlock(keras.layers.Layer):
         self.output_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        size = input_shape[-1] // (2 if self.direction == "both" else 1)
+        *axes, width = input_shape
+        size = width if self.direction == "left" else width // 2
+        input_shape = (*axes, size if self.direction == "apart" else width)
         self.forward = self._lstm(size, "forward")
         self.forward.build(input_shape)
-        if self.direction == "both":
+        if self.direction != "left":
             self.backward = self._lstm(size, "backward")
             self.backward.build(input_shape)
 
@@ -45,10 +49,11 @@ class BiLSTMBlock(keras.layers.Layer):
         return LSTM(size, packed=True, dtype=self.dtype_policy, name=name)
 
     def call(self, x, padding_mask, training=None):
-        states = self.forward(x, _starts(padding_mask))
-        if self.direction == "both":
+        before, after = ops.split(x, 2, axis=-1) if self.direction == "apart" else (x, x)
+        states = self.forward(before, _starts(padding_mask))
+        if self.direction != "left":
             turned = reversed_rows(padding_mask[..., None], padding_mask)[..., 0]
-            behind = self.backward(reversed_rows(x, padding_mask), _starts(turned))
+            behind = self.backward(reversed_rows(after, padding_mask), _starts(turned))
             states = ops.concatenate([states, reversed_rows(behind, padding_mask)], axis=-1)
         return self.output_dropout(states, training=training)
 

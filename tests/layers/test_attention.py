@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from kbert.config import DIRECTIONS
 from kbert.layers import attention
 from kbert.layers.attention import MultiHeadSelfAttention, visible
 from tests import reference_bert
@@ -64,7 +63,7 @@ def test_equal_scores_average_the_values():
     np.testing.assert_allclose(masked[0, :2], [[2, 3, 4, 5]] * 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("direction", ["both", "left"])
 def test_equals_reference(x, direction):
     layer = MultiHeadSelfAttention(2, dropout=0.0, direction=direction, name="attention")
     layer.build(x.shape)

@@ -39,6 +39,7 @@ FEATURES: dict[str, Callable] = {
     "sum-last-four": lambda states: sum(states[-_LAST_FOUR + 1 :], states[-_LAST_FOUR]),
     f"{_WEIGHTED}-last-four": lambda states: _side_by_side(states[-_LAST_FOUR:]),
     f"{_WEIGHTED}-all": lambda states: _side_by_side(states[1:]),
+    f"{_WEIGHTED}-elmo": _side_by_side,  # the embedding, too
     "concat-last-four": lambda states: _side_by_side(states[-_LAST_FOUR:]),
 }
 

@@ -6,7 +6,10 @@
     query       the same, with weights by the dot product of each token with a learned query
     bilstm      the last states of a two-layer BiLSTM (BERT paper, section 5.3)
     rcnn        states of a BiLSTM beside the tokens, the largest values over time (Lai et al. 2015)
+    concat      [CLS], the largest values and the mean side by side (ULMFiT, arXiv 1801.06146)
     block       one more block of the encoder, and of it [CLS]
+
+In the place of [CLS] stands the last token, if tokens see to the left only.
 
 A head is a function of the encoder, the tokens' vectors (batch, sequence, width) and the width of
 an LSTM's direction, where it has one. Padding changes no answer. To add one, write the function and
@@ -77,7 +80,23 @@ def _block(encoder, vectors, lstm_size):
 
     top = blocks(encoder)[-1]
     one_more = type(top).from_config({**top.get_config(), "name": "head_block"})
-    return one_more(vectors, encoder.input["padding_mask"])[:, 0]
+    return _summary(encoder, one_more(vectors, encoder.input["padding_mask"]))
+
+
+def _concat(encoder, vectors, lstm_size):
+    from keras import ops
+
+    parts = [_summary(encoder, vectors), _largest(encoder, vectors, None)]
+    return ops.concatenate([*parts, _mean(encoder, vectors, None)], axis=-1)
+
+
+def _summary(encoder, vectors):
+    """Of the token that has seen all: (batch, hidden), float32."""
+    from kbert.layers.pooling import pool
+    from kbert.models import blocks
+
+    to_left = blocks(encoder)[-1].direction == "left"
+    return pool(vectors, encoder.input["padding_mask"], "last" if to_left else "cls")
 
 
 HEADS: dict[str, Callable] = {
@@ -88,5 +107,6 @@ HEADS: dict[str, Callable] = {
     "query": _query,
     "bilstm": _bilstm,
     "rcnn": _rcnn,
+    "concat": _concat,
     "block": _block,
 }

@@ -10,6 +10,12 @@ from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.rows import PretrainingRows
 
+# What an encoder must be for an objective.
+VARIANTS = {
+    "left-to-right": {"direction": "left"},
+    "two-directional": {"architecture": "bilstm", "direction": "apart"},
+}
+
 
 def test_checkpoints_know_the_objectives():
     assert list(OBJECTIVES) == list(OBJECTIVE_HEADS)
@@ -25,7 +31,7 @@ def test_rows_are_what_the_model_takes_and_learns(name, tiny_store, tiny_config)
     )
     inputs, targets, weights = rows.batch(0)
     fields = tiny_config.to_dict() | {"vocabulary_size": len(store.vocabulary)}
-    config = BertConfig(**fields, direction=objective.direction or "both")
+    config = BertConfig(**fields, **VARIANTS.get(name, {}))
     objective.check(config)
     model = objective.build_model(config)
     assert objective_of(model) == name
@@ -38,7 +44,7 @@ def test_rows_are_what_the_model_takes_and_learns(name, tiny_store, tiny_config)
         assert (targets[head] < logits.shape[-1]).all()
     sums = {key: float(value) for key, value in objective.sums(outputs, targets, weights).items()}
     scores = objective.scores(sums)
-    over_pieces = [head for head in ("masked_lm", "next_token") if head in outputs]
+    over_pieces = set(outputs) - {"next_sentence", "sentence_order"}
     for head in over_pieces:
         assert scores[f"{head}_perplexity"] == pytest.approx(np.exp(sums[f"{head}_loss"]))
     assert set(scores) == {*sums, *(f"{head}_perplexity" for head in over_pieces)}
@@ -58,4 +64,5 @@ def test_a_new_model_has_the_weights_of_its_heads_only(tiny_config):
         "masked-lm": body,
         "masked-lm-sentence-order": body | {"pooler", "sentence_order_head"},
         "left-to-right": body,
+        "two-directional": body,
     }

@@ -27,9 +27,9 @@ FIVE = dataclasses.replace(CONFIG, num_layers=5)
 TOKENIZER = SimpleNamespace(vocabulary=[str(i) for i in range(12)], options={})
 
 
-def model_of(task):
+def model_of(task, config=CONFIG):
     keras.utils.set_random_seed(0)
-    model = task.build_model(build_encoder(CONFIG))
+    model = task.build_model(build_encoder(config))
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(scale=0.5, size=weight.shape))
@@ -70,6 +70,32 @@ def test_padding_changes_no_answer(models, head, rows, padding):
     for number, alone in enumerate(rows):
         expected = numpy(models[head](inputs([alone], len(alone)))["logits"])
         np.testing.assert_allclose(together[number], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["both", "left"])
+def test_heads_that_take_the_token_that_has_seen_all(direction):
+    """The first, or the last of each row; with the largest values and the mean beside it."""
+    config = dataclasses.replace(CONFIG, direction=direction)
+    batch = inputs([[1, 2, 3, 4], [5, 6]], 6)
+    places = [0, 0] if direction == "both" else [3, 1]
+
+    model = model_of(classifier("concat"), config)
+    encoder = keras.Model(model.input, model.get_layer("block_0").output)
+    states = numpy(encoder(batch))
+    rows = [states[number, :length] for number, length in enumerate((4, 2))]
+    expected = [
+        np.concatenate([row[place], row.max(axis=0), row.mean(axis=0)])
+        for row, place in zip(rows, places, strict=True)
+    ]
+    dense = model.get_layer("classifier")
+    logits = np.stack(expected) @ numpy(dense.kernel) + numpy(dense.bias)
+    np.testing.assert_allclose(numpy(model(batch)["logits"]), logits, atol=1e-5)
+
+    model = model_of(classifier("block"), config)
+    states = numpy(keras.Model(model.input, model.get_layer("head_block").output)(batch))
+    dense = model.get_layer("classifier")
+    logits = states[[0, 1], places] @ numpy(dense.kernel) + numpy(dense.bias)
+    np.testing.assert_allclose(numpy(model(batch)["logits"]), logits, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -117,6 +143,7 @@ def test_features_are_the_hidden_states_of_their_names():
         "sum-last-four": states[2] + states[3] + states[4] + states[5],
         "weighted-sum-last-four": np.concatenate(states[2:], axis=-1),
         "weighted-sum-all": np.concatenate(states[1:], axis=-1),
+        "weighted-sum-elmo": np.concatenate(states, axis=-1),
         "concat-last-four": np.concatenate(states[2:], axis=-1),
     }
     encoder = build_encoder(FIVE)
