@@ -20,6 +20,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.filters import FILTERS, FilteredReader
 from kbert.corpus.marks import (
     WORDS_OF_JIEBA,
     WORDS_OF_PIECES,
@@ -94,7 +95,7 @@ def prepare(
     if isinstance(entities, str):
         entities = ListedEntities(entities)
     own = [output, vocabulary] + ([] if entities is None else [entities.path])
-    reader = TextReader(inputs, document, field, leave_out=own)
+    reader = FilteredReader(inputs, document, field, recipe, leave_out=own)
     job = _job(reader, pieces, recipe, entities)
     writer = StoreWriter(output, job)
     already_finished = writer.index is not None
@@ -175,8 +176,9 @@ def _job(
 ) -> dict:
     """Everything that decides the content of the store, in names that a message can use."""
     how = dataclasses.asdict(recipe)
-    if recipe.words == WORDS_OF_PIECES:
-        del how["words"]  # As in the job of a store that was made when there was nothing else.
+    for name in ("words", *FILTERS):
+        if how[name] == getattr(Recipe, name):
+            del how[name]  # As in the job of a store that was made when there was nothing else.
     if entities is not None:
         how["entities"] = entities.digest
     return {
