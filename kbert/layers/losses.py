@@ -28,6 +28,30 @@ def weighted_cross_entropy(
     return ops.sum(losses * weights), ops.sum(right * weights)
 
 
+def relative_entropy(target: Tensor, log_probabilities: Tensor) -> Tensor:
+    """target x log(target / probability), element by element; 0 where the target is 0."""
+    known = ops.where(target > 0, target, 1.0)
+    return target * (ops.log(known) - log_probabilities)
+
+
+def divergence(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(target || softmax(logits / T)), float32 (...): what a student is from its teacher, in
+    nats (arXiv 1503.02531, section 2; T^2 keeps the size of the gradient).
+
+    Args:
+        logits: (..., classes), any float type.
+        target: probabilities (..., classes), at the temperature T.
+    """
+    found = ops.log_softmax(ops.cast(logits, "float32") / temperature)
+    return temperature**2 * ops.sum(relative_entropy(target, found), axis=-1)
+
+
+def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
+    """1 - the cosine of vectors (..., width): float32 (...)."""
+    one, other = (ops.normalize(ops.cast(x, "float32"), axis=-1) for x in (one, other))
+    return 1 - ops.sum(one * other, axis=-1)
+
+
 def is_right(logits: Tensor, targets: Tensor) -> Tensor:
     """Whether the target's logit is the highest, and no other is as high: booleans (...).
 

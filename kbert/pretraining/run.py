@@ -26,6 +26,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.pretraining.initialization import check_starts_from_corpus, start_from_corpus
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.base import Objective
+from kbert.pretraining.objectives.distillation import distilled
 from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
@@ -63,7 +64,7 @@ def pretrain(
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
-    objective = settings.built(store)
+    objective = distilled(settings.built(store), settings, store)
     objective.check(config)
     with together(run):
         devices = engine().devices()
@@ -151,7 +152,7 @@ def _part(store, objective, settings, phase, schedule, on_scores) -> _Part:
         return _Part(phase, rows, None, None, None)
     # The same held-out rows every time, masked as the paper does and not packed, so that runs with
     # other settings compare.
-    scored = type(objective)(TokenMasking(store.vocabulary))
+    scored = objective.with_masking(TokenMasking(store.vocabulary))
     held_out = PretrainingRows(store, "validation", scored, **shape, seed=0, packing=False)
     batches = _scored_batches(held_out, schedule.validation_batches)
     return _Part(phase, rows, batches, _watched(store, phase), on_scores)
@@ -195,7 +196,7 @@ def _begin(model, start, store, settings):
 
 def _training_model(model, objective: Objective, settings):
     training_model = engine().TrainingModel(
-        model,
+        objective.trained(model),
         objective.sums,
         clip_norm=settings.clip_norm,
         accumulate=settings.accumulate,

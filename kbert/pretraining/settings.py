@@ -19,6 +19,7 @@ from kbert.settings import Settings, setting
 INITIALIZATIONS = ("bert", "corpus")
 OPTIMIZERS = ("adam", "lamb")
 _MOST_WARMUP = 10_000  # of the paper's 1,000,000 steps
+_DISTILLATION = "distillation"
 _CHANGE = re.compile(r"(\d+):(\d+)x(\d+)")
 
 
@@ -160,6 +161,29 @@ class PretrainingSettings(ObjectiveSettings):
         "bert", "corpus: begin with what can be counted", choices=INITIALIZATIONS
     )
     seed: int = setting(0, "of the weights, the rows and dropout", at_least=0, at_most=2**32 - 1)
+    teacher: str | None = setting(
+        None,
+        "a trained model of the same vocabulary to learn from, too (arXiv 1910.01108)",
+        unset="none",
+        group=_DISTILLATION,
+        metavar="CHECKPOINT",
+    )
+    teacher_share: float = setting(
+        0.5,
+        "of the loss, that compares the scores of the vocabulary",
+        group=_DISTILLATION,
+        at_least=0,
+        at_most=1,
+    )
+    teacher_temperature: float = setting(
+        2.0, "by which both sides' scores are divided", group=_DISTILLATION, above=0
+    )
+    hidden_share: float = setting(
+        0.0,
+        "how much the cosine of the last hidden states counts beside it; only of one width",
+        group=_DISTILLATION,
+        at_least=0,
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -81,6 +81,14 @@ class Objective(abc.ABC):
 
         return build_pretraining_model(config, rematerialize, self.name)
 
+    def trained(self, model: "keras.Model") -> "keras.Model":
+        """What the train step computes of a model of `build_model`: `sums` takes its outputs."""
+        return model
+
+    def with_masking(self, masking: Masking) -> "Objective":
+        """The same objective with another masking."""
+        return type(self)(masking)
+
     def num_draws(self, sequence_length: int) -> int:
         """How many uniform numbers `batch` takes for a row."""
         return self.masking.num_draws(sequence_length)
@@ -130,7 +138,8 @@ class Objective(abc.ABC):
         the pieces that are predicted together. A pseudo-perplexity, which predicts each piece from
         all others, is another number (`kbert perplexity`).
         """
-        losses = [name for name in ("masked_lm", "next_token") if f"{name}_loss" in sums]
+        heads = ("masked_lm", "next_token", "previous_token")
+        losses = [name for name in heads if f"{name}_loss" in sums]
         perplexities = {f"{name}_perplexity": _exp(sums[f"{name}_loss"]) for name in losses}
         return {**sums, **perplexities}
 
