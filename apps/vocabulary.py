@@ -9,6 +9,13 @@ options that are not below are passed on to it (docs/many-machines.md). Prints:
 
     vocab.txt: 2,000 pieces (uncased), 99.69% of characters, 1.15 pieces a word
     0.1 MB, 29,066 words (3,363 distinct): counted in 0.1 s (1.9 MB/s), learned in 0.2 s
+
+A trained model gets more pieces, the words of a text that it reads in most parts, and begins with
+the mean of these parts in the place of each:
+
+    kbert vocabulary reviews.txt --extend CHECKPOINT --add 500 --output EXTENDED
+
+EXTENDED is a checkpoint for finetune, and for prepare (its vocab.txt) and pretrain --from.
 """
 
 import sys
@@ -20,7 +27,7 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.corpus.settings import RunnerSettings, VocabularySettings
+    from kbert.corpus.settings import ExtensionSettings, RunnerSettings, VocabularySettings
     from kbert.settings import add_options
 
     parser.passes_others_on = True
@@ -29,19 +36,27 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )
-    for settings in (VocabularySettings, RunnerSettings):
+    parser.add_argument(
+        "--extend", metavar="CHECKPOINT", help="add pieces to its vocabulary, not --size and so on"
+    )
+    for settings in (VocabularySettings, RunnerSettings, ExtensionSettings):
         add_options(parser, settings)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.corpus.settings import RunnerSettings, VocabularySettings
+    from kbert.corpus.settings import ExtensionSettings, RunnerSettings, VocabularySettings
     from kbert.corpus.vocabulary import learn_vocabulary
+    from kbert.errors import UsageError
     from kbert.files import check_writable
-    from kbert.settings import from_options
+    from kbert.settings import from_options, given_options
 
     settings = from_options(VocabularySettings, args)
+    if args.extend is not None:
+        return _extend(args, settings)
+    if given_options(ExtensionSettings, args):
+        raise UsageError("--add is for --extend.")
     check_writable(args.output)  # Before minutes of work.
     trained = learn_vocabulary(
         args.files,
@@ -56,6 +71,29 @@ def run(args: Namespace) -> None:
         runner=from_options(RunnerSettings, args, options=args.others),
     )
     _print_summary(args, trained)
+
+
+def _extend(args, settings):
+    from kbert.corpus.settings import ExtensionSettings, VocabularySettings
+    from kbert.errors import UsageError
+    from kbert.settings import from_options, given_options
+    from kbert.tensorflow_start import start_backend
+
+    for name in ("size", "coverage"):
+        if name in given_options(VocabularySettings, args):
+            raise UsageError(f"--{name} is of a new vocabulary, not for --extend.")
+    if args.cased:
+        raise UsageError("--cased is of a new vocabulary: --extend reads text as its checkpoint.")
+    start_backend()
+    from kbert.checkpoints.extension import write_extended
+    from kbert.checkpoints.formats import load_any
+
+    add = from_options(ExtensionSettings, args).add
+    found = write_extended(args.output, load_any(args.extend), args.files, add, settings)
+    print(
+        f"{args.output}: {len(found.pieces):,} pieces more; the text has {found.tokens:,} tokens "
+        f"without them, {found.tokens - found.saved:,} with them"
+    )
 
 
 def _print_summary(args, trained):

@@ -10,6 +10,7 @@ from kbert.settings import Settings, setting
 from kbert.text.sentences import SENTENCE_RULES
 from kbert.text.vocabulary import SPECIAL_TOKENS
 
+_FILTERS = "filters"
 _FIELD = "field of a .jsonl line that holds the text"
 
 # "portable": any that Beam's --job_endpoint leads to.
@@ -29,6 +30,19 @@ class VocabularySettings(Settings):
     field: str = setting("text", _FIELD)
     workers: int | None = setting(
         None, "processes that count", unset="one for each processor", at_least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtensionSettings(Settings):
+    """How a trained model gets more pieces, counted as for a new vocabulary."""
+
+    add: int = setting(
+        1000,
+        "pieces to add, at most",
+        group="more pieces for a trained model",
+        at_least=1,
+        at_most=MAX_SIZE,
     )
 
 
@@ -53,6 +67,29 @@ class Recipe(Settings):
     )
     validation_share: float = setting(
         0.01, "share of the documents to hold out", at_least=0, below=1
+    )
+
+    deduplicate: bool = setting(
+        False,
+        "leave out documents that were read before, but for capitals and white space",
+        group=_FILTERS,
+    )
+    min_characters: int = setting(
+        0, "leave out documents with fewer characters", group=_FILTERS, at_least=0
+    )
+    min_letters: float = setting(
+        0.0,
+        "leave out documents with a smaller share of letters among their characters",
+        group=_FILTERS,
+        at_least=0,
+        at_most=1,
+    )
+    max_repetition: float = setting(
+        1.0,
+        "leave out documents with a larger share of their text in lines that they repeat",
+        group=_FILTERS,
+        at_least=0,
+        at_most=1,
     )
 
     @property
