@@ -26,6 +26,9 @@ _CHECKPOINTS = {
 FORMATS = tuple(_CHECKPOINTS)
 # What may be meant as a model's name.
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# Read as one model, which has its members' formats.
+_ENSEMBLE = "ensemble"
+_READ_ONLY = {_ENSEMBLE: ("ensemble", "load_ensemble")}
 # The same of those that say how a text's vector is made.
 _POOLINGS = {
     "kbert": ("sentence_vectors", "read_pooling", "write_pooling"),
@@ -38,9 +41,14 @@ _POOLINGS = {
 
 
 def format_of(path: str | os.PathLike) -> str:
-    """One of `FORMATS`, by the configuration in the folder. Raises `DataError` for none."""
+    """One of `FORMATS`, or "ensemble", by the configuration in the folder.
+
+    Raises `DataError` for none.
+    """
     path = folder_of(path)
     _check_folder(path)
+    if current(path, "ensemble.json").is_file():
+        return _ENSEMBLE
     config = current(path, "config.json")
     # Some folders of Hugging Face hold Google's description beside their own.
     if (path / "bert_config.json").is_file():
@@ -70,7 +78,7 @@ def _check_folder(path: pathlib.Path) -> None:
 
 def reader(name: str) -> Callable[..., "Checkpoint"]:
     """The function that reads a format: path -> Checkpoint."""
-    return _function(_CHECKPOINTS[name], 1)
+    return _function((_CHECKPOINTS | _READ_ONLY)[name], 1)
 
 
 def writer(name: str) -> Callable[..., None]:
@@ -110,5 +118,5 @@ def pooling_writer(name: str) -> Callable[[str | os.PathLike, "Pooling"], None]:
     return _function(_POOLINGS[name], 2)
 
 
-def _function(home: tuple[str, str, str], which: int) -> Callable:
+def _function(home: tuple[str, ...], which: int) -> Callable:
     return getattr(importlib.import_module(f"kbert.checkpoints.{home[0]}"), home[which])

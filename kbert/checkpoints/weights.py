@@ -77,8 +77,14 @@ def all_finite(array: np.ndarray) -> bool:
 
 
 def model_weights(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every weight under its path, without the states of random generators."""
-    return {weight.path: weight for weight in model.weights}
+    """Every weight under its path, without the states of random generators.
+
+    Raises `DataError` for an ensemble, whose members have the same paths.
+    """
+    weights = {weight.path: weight for weight in model.weights}
+    if len(weights) < len(model.weights):
+        raise DataError("An ensemble has no weights of its own. Expected one of its members.")
+    return weights
 
 
 def save_weights(path: str | os.PathLike, model: keras.Model, dtype: str = "float32") -> None:

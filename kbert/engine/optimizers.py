@@ -17,6 +17,7 @@ class BertAdam(keras.optimizers.Optimizer):
         bias_correction: divide the running means by what they lack in early steps, as Adam does;
             False is BERT's own optimizer, which is unstable on small sets (arXiv 2006.05987).
         rate_factors: path of a weight -> what its learning rate is multiplied by; 1 for others.
+        first_steps: path of a weight -> the step, from 0, from which it moves; 0 for others.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class BertAdam(keras.optimizers.Optimizer):
         epsilon=1e-6,
         bias_correction=True,
         rate_factors=None,
+        first_steps=None,
         name="bert_adam",
         **kwargs,
     ):
@@ -39,6 +41,7 @@ class BertAdam(keras.optimizers.Optimizer):
         self.epsilon = epsilon
         self.bias_correction = bias_correction
         self.rate_factors = rate_factors or {}
+        self.first_steps = first_steps or {}
 
     def build(self, variables):
         if self.built:
@@ -46,12 +49,17 @@ class BertAdam(keras.optimizers.Optimizer):
         super().build(variables)
         self.means, self.squares = self.add_optimizer_variables(variables, ["mean", "square"])
         self._factors = [self.rate_factors.get(variable.path, 1.0) for variable in variables]
+        self._first_steps = [self.first_steps.get(variable.path, 0) for variable in variables]
 
     def update_step(self, gradient, variable, learning_rate, scale=1.0):
         """As any Keras optimizer's; the gradient is multiplied with `scale` on the way."""
         index = self._get_variable_index(variable)
         gradient, scale = (ops.cast(value, variable.dtype) for value in (gradient, scale))
         learning_rate = ops.cast(learning_rate, variable.dtype) * self._factors[index]
+        if self._first_steps[index]:
+            # The running means know its gradients, so that it begins as if it had moved all along.
+            moves = ops.cast(self.iterations >= self._first_steps[index], variable.dtype)
+            learning_rate = learning_rate * moves
         mean, square = self.means[index], self.squares[index]
         self._move(variable, mean, square, gradient, scale, learning_rate)
 
@@ -82,7 +90,7 @@ class BertAdam(keras.optimizers.Optimizer):
         return 1 - ops.power(self.beta_1, step), 1 - ops.power(self.beta_2, step)
 
     def get_config(self):
-        names = ("beta_1", "beta_2", "epsilon", "bias_correction", "rate_factors")
+        names = ("beta_1", "beta_2", "epsilon", "bias_correction", "rate_factors", "first_steps")
         return {
             **super().get_config(),
             "weight_decay": self.decay,
@@ -131,3 +139,28 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
         }
+
+
+@keras.saving.register_keras_serializable("kbert")
+class SlantedTriangular(WarmupLinearDecay):
+    """Rises and falls as `WarmupLinearDecay`, from and to a share of the peak instead of 0.
+
+    ULMFiT's (arXiv 1801.06146, equation 3): with T steps of which the rate rises in the first
+    `cut`, step t = 0 ... T - 1 has the rate
+
+        peak (1 + p (ratio - 1)) / ratio,  p = t / cut, from there on 1 - (t - cut) / (T - cut)
+    """
+
+    def __init__(self, peak, warmup_steps, total_steps, ratio=32):
+        super().__init__(peak, warmup_steps, total_steps)
+        self.ratio = ratio
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rise = step / max(self.warmup_steps, 1)
+        fall = (self.total_steps - step) / max(self.total_steps - self.warmup_steps, 1)
+        share = ops.maximum(0.0, ops.where(step < self.warmup_steps, rise, fall))
+        return self.peak * (1 + share * (self.ratio - 1)) / self.ratio
+
+    def get_config(self):
+        return {**super().get_config(), "ratio": self.ratio}

@@ -8,8 +8,12 @@ from kbert.errors import DataError
 from kbert.settings import Settings, setting
 from kbert.tasks.heads.encoder_features import GROUP as FEATURE_GROUP
 
+SCHEDULES = ("linear", "slanted-triangular")
 ADVERSARIES = ("fgm", "pgd")
 FEATURE_TYPES = ("float32", "float16")
+AUGMENTATIONS = ("delete", "swap", "fill")
+_AUGMENTATION = "more rows of few"
+_DISTILLATION = "distillation"
 _STABILITY = "stability (docs/tasks.md)"
 _ROWS = "rows"
 
@@ -73,12 +77,18 @@ class FinetuningSettings(Settings):
     )
     learning_rate: float | None = setting(
         None,
-        "at the end of the warm-up; falls to 0 in a line",
+        "at the end of the warm-up, from where it falls in a line",
         unset="what fits the encoder's width, 5e-5 for base",
         at_least=0,
     )
     warmup_share: float = setting(
         0.1, "share of the steps in which the rate rises", at_least=0, at_most=1
+    )
+    schedule: str = setting(
+        "linear",
+        "the rate rises from 0 and falls to 0, or slanted-triangular: from and to a 32nd of it "
+        "(arXiv 1801.06146)",
+        choices=SCHEDULES,
     )
     weight_decay: float = setting(0.01, "of all weights but norms and biases", at_least=0)
     original_adam: bool = setting(False, "BERT's Adam, without bias correction")
@@ -118,6 +128,15 @@ class FinetuningSettings(Settings):
         group=_STABILITY,
         at_least=0,
     )
+    unfreeze_every: float | None = setting(
+        None,
+        "gradual unfreezing: a layer begins to learn N epochs after the one above it, first the "
+        "output layer and the pooler alone (arXiv 1801.06146, where N is 1)",
+        unset="all learn at once",
+        group=_STABILITY,
+        metavar="N",
+        above=0,
+    )
     adversary: str | None = setting(
         None,
         "learn from token embeddings that are moved against the model, too: fgm in one step "
@@ -131,6 +150,41 @@ class FinetuningSettings(Settings):
     )
     pgd_steps: int = setting(3, "steps of pgd, each one more pass", group=_STABILITY, at_least=1)
     pgd_step_size: float = setting(0.3, "length of a step of pgd", group=_STABILITY, above=0)
+
+    augment: int = setting(
+        0, "changed copies of each training text", group=_AUGMENTATION, at_least=0
+    )
+    augment_by: tuple[str, ...] = setting(
+        ("delete", "swap"),
+        "what changes a copy, drawn for each: words are left out, change places, or are filled in "
+        "by the checkpoint's masked LM (arXiv 1901.11196, 1812.06705)",
+        choices=AUGMENTATIONS,
+        group=_AUGMENTATION,
+    )
+    augment_share: float = setting(
+        0.1, "of the words that are changed", group=_AUGMENTATION, above=0, at_most=1
+    )
+    teacher: tuple[str, ...] | None = setting(
+        None,
+        "fine-tuned models of the task to learn from, too; of several, from the mean of their "
+        "answers (arXiv 1503.02531)",
+        unset="none",
+        group=_DISTILLATION,
+        metavar="CHECKPOINT",
+    )
+    teacher_share: float = setting(
+        0.5,
+        "of the loss that compares with the teachers; 1 does without labels",
+        group=_DISTILLATION,
+        at_least=0,
+        at_most=1,
+    )
+    teacher_temperature: float = setting(
+        2.0,
+        "by which both sides' logits are divided: above 1, unlikely labels count more",
+        group=_DISTILLATION,
+        above=0,
+    )
 
     def __post_init__(self):
         super().__post_init__()

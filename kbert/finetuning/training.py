@@ -10,14 +10,22 @@ from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.checkpoints.weights import model_weights
 from kbert.config import BertConfig
 from kbert.engine.backend import engine
-from kbert.engine.optimizers import WarmupLinearDecay
+from kbert.engine.optimizers import SlantedTriangular, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.training_model import check_divides
 from kbert.errors import DataError
 from kbert.finetuning.batches import TrainingBatches, padded_length
 from kbert.finetuning.feature_cache import as_vectors, split
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
-from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
+from kbert.finetuning.remedies.augmentation import augmented
+from kbert.finetuning.remedies.distillation import objective_of, taught
+from kbert.finetuning.remedies.layerwise import (
+    check_layers,
+    first_steps,
+    freeze,
+    rate_factors,
+    reinitialize,
+)
 from kbert.finetuning.rows import FinetuningRows
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.models import build_encoder
@@ -89,7 +97,8 @@ def build_run(
     keras.utils.set_random_seed(settings.seed)
     with devices.scope():
         models = _models(task, start, settings, plan.from_random)
-    features, held_out = rows.train_features, rows.validation_features
+    rows = augmented(rows, start, settings)
+    features, held_out = taught(rows, settings), rows.validation_features
     if models.extractor is not None:
         features, held_out = (
             as_vectors(
@@ -114,7 +123,7 @@ def build_run(
     if settings.max_steps is not None:
         num_steps = min(num_steps, settings.max_steps)
     with devices.scope():
-        trainer = _trainer(models, task, settings, num_steps, compiled)
+        trainer = _trainer(models, task, settings, (len(batches), num_steps), compiled)
     return Run(rows, models, batches, held_out, num_steps, trainer)
 
 
@@ -155,33 +164,44 @@ def _pays_to_compile(
 
 
 def _trainer(
-    models: Models, task: Task, settings: FinetuningSettings, num_steps: int, compiled: bool
+    models: Models,
+    task: Task,
+    settings: FinetuningSettings,
+    steps: tuple[int, int],
+    compiled: bool,
 ) -> keras.Model:
-    """The model with its train step, which an adversary makes longer, and its optimizer."""
+    """The model with its train step, which an adversary makes longer, and its optimizer.
+
+    `steps` are those of an epoch and of the run.
+    """
+    steps_per_epoch, num_steps = steps
     options = {
         "accumulate": settings.accumulate,
         "seed": settings.seed,
         "jit_clusters": compiled,
     }
+    objective = objective_of(task, settings)
     if settings.adversary is None:
-        trainer = engine().TrainingModel(models.trained, task.objective, **options)
+        trainer = engine().TrainingModel(models.trained, objective, **options)
     else:
-        steps = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
+        several = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
         trainer = AdversarialTraining(
             models.trained,
-            task.objective,
+            objective,
             models.encoder.get_layer("embedding").token_table,
             settings.adversary_radius,
-            **(steps if settings.adversary == "pgd" else {}),
+            **(several if settings.adversary == "pgd" else {}),
             **options,
         )
     warmup = round(settings.warmup_share * num_steps)
+    schedule = SlantedTriangular if settings.schedule == "slanted-triangular" else WarmupLinearDecay
     trainer.compile(
         engine().Adam(
-            WarmupLinearDecay(settings.learning_rate, warmup, num_steps),
+            schedule(settings.learning_rate, warmup, num_steps),
             settings.weight_decay,
             bias_correction=not settings.original_adam,
-            rate_factors=rate_factors(models.encoder, models.start.config, settings.layer_decay),
+            rate_factors=rate_factors(models.encoder, settings.layer_decay),
+            first_steps=first_steps(models.encoder, settings.unfreeze_every, steps_per_epoch),
         )
     )
     return trainer

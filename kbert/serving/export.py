@@ -88,7 +88,11 @@ class _ServedModel(tf.Module):
     def __init__(self, checkpoint: Checkpoint, served: Exportable, folder: pathlib.Path):
         """`folder` is where the assets are written, to be copied into the SavedModel."""
         super().__init__(name="served_model")
-        self.weights = {weight.path: weight.value for weight in served.weights}
+        # Members of an ensemble have the same paths.
+        self.weights = {}
+        for number, weight in enumerate(served.weights):
+            name = f"{weight.path}:{number}" if weight.path in self.weights else weight.path
+            self.weights[name] = weight.value
         self.tokenizer = checkpoint.tokenizer
         self.assets = [
             tf.saved_model.Asset(str(file))

@@ -54,6 +54,9 @@ class Task(Settings, abc.ABC):
             the same, a fine-tuned model's output layer can be trained further.
         features: what the output layer sees of a frozen encoder
             (kbert/tasks/heads/encoder_features.py); None where the encoder learns too.
+        links: name of an output -> in what several models are averaged, and a student learns from
+            teachers: "softmax" over the last axis, "sigmoid", or "identity" for a number. Empty
+            where there is no mean.
         takes_pairs: whether an example is two texts.
         takes_choices: whether an example is a context and any number of choices.
         has_plot: whether `label_probabilities` gives what pictures are drawn from.
@@ -66,6 +69,7 @@ class Task(Settings, abc.ABC):
     reading_options: ClassVar[tuple[str, ...]] = ()
     output_settings: ClassVar[tuple[str, ...]] = ()
     features: str | None = None
+    links: ClassVar[Mapping[str, str]] = {}
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False
     has_plot: ClassVar[bool] = False

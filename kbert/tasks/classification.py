@@ -6,7 +6,7 @@ head -> dropout -> dense -> logits, one for each label
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class ClassificationTask(TextTask):
     name = "classification"
     metric_names = ("accuracy", "f1", "f1_macro", "matthews", "loss")
     output_settings = ("labels",)
+    links: ClassVar = {"logits": "softmax"}
     has_plot = True
 
     labels: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class MultiLabelTask(TextTask):
     name = "multilabel"
     metric_names = ("f1_micro", "f1_macro", "accuracy", "loss")
     output_settings = ("labels",)
+    links: ClassVar = {"logits": "sigmoid"}
     has_plot = True
     labels_are_lists = True
 

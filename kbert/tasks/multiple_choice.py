@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,7 @@ class MultipleChoiceTask(Task):
     """
 
     name = "choice"
+    links: ClassVar = {"logits": "softmax"}
     metric_names = ("accuracy", "loss")
     takes_choices = True
 

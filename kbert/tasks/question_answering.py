@@ -11,6 +11,7 @@ kbert/tasks/readers/squad_files.py.
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class QuestionAnsweringTask(Task):
     """
 
     name = "qa"
+    links: ClassVar = {"start_logits": "softmax", "end_logits": "softmax"}
     metric_names = ("f1", "exact")
     takes_pairs = True
     reading_options = ("rules", "n_best")

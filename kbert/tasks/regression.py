@@ -8,6 +8,7 @@ a new output layer begins near 0, and would take its first hundreds of steps to 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class RegressionTask(TextTask):
     name = "regression"
     metric_names = ("pearson", "spearman", "loss")
     output_settings = ("mean", "deviation")
+    links: ClassVar = {"value": "identity"}
 
     mean: float = 0.0
     deviation: float = 1.0

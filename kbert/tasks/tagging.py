@@ -224,6 +224,11 @@ class TaggingTask(Task):
 
     # Model.
 
+    @property
+    def links(self) -> Mapping[str, str]:
+        # Of a path through the tags there is no mean.
+        return {} if self.crf else {"logits": "softmax"}
+
     def build_model(self, encoder):
         """Adds "logits" (batch, sequence, tags), with a CRF "transitions", both float32."""
         import keras

@@ -1,10 +1,17 @@
 """BertAdam and BertLamb against NumPy, AdamW and the papers; the schedule by hand."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
-from kbert.engine.optimizers import BertAdam, BertLamb, WarmupLinearDecay
+from kbert.engine.optimizers import (
+    BertAdam,
+    BertLamb,
+    SlantedTriangular,
+    WarmupLinearDecay,
+)
 
 RNG = np.random.default_rng(0)
 START = [RNG.normal(size=(3, 4)), RNG.normal(size=4)]  # a kernel and a bias
@@ -142,8 +149,23 @@ def test_both_come_back_from_their_config():
         beta_2=0.98,
         bias_correction=False,
         rate_factors={"block_0/kernel": 0.5},
+        first_steps={"block_0/kernel": 3},
     )
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert copy.get_config() == optimizer.get_config()
     for ours, theirs in zip(run(optimizer), run(copy), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_slanted_triangular_is_the_papers_equation():
+    """Equation 3 of arXiv 1801.06146 with its own constants, cut_frac 0.1 and ratio 32."""
+    total, cut_frac, ratio, highest = 200, 0.1, 32, 0.01
+    schedule = SlantedTriangular(highest, round(cut_frac * total), total)
+    cut = math.floor(total * cut_frac)
+    for t in range(total):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_frac - 1))
+        expected = highest * (1 + p * (ratio - 1)) / ratio
+        assert float(schedule(t)) == pytest.approx(expected, rel=1e-5)
+    assert float(schedule(cut)) == pytest.approx(highest)
+    again = SlantedTriangular.from_config(schedule.get_config())
+    assert float(again(7)) == float(schedule(7))

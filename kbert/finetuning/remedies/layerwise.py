@@ -9,7 +9,7 @@ import keras
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.finetuning.settings import FinetuningSettings
-from kbert.models import build_encoder
+from kbert.models import blocks, build_encoder
 
 
 def check_layers(config: BertConfig, settings: FinetuningSettings) -> None:
@@ -46,7 +46,7 @@ def freeze(encoder: keras.Model, embeddings: bool, lowest: int) -> None:
         encoder.get_layer(f"block_{index}").trainable = False
 
 
-def rate_factors(encoder: keras.Model, config: BertConfig, decay: float) -> dict[str, float]:
+def rate_factors(encoder: keras.Model, decay: float) -> dict[str, float]:
     """What each weight's learning rate is multiplied by: path -> factor.
 
     Pooler and output layer have the full rate, the top block `decay` of it, each lower one `decay`
@@ -56,11 +56,26 @@ def rate_factors(encoder: keras.Model, config: BertConfig, decay: float) -> dict
     """
     if decay == 1:
         return {}
-    blocks = [[encoder.get_layer(f"block_{index}")] for index in range(config.num_layers)]
-    groups = [_lowest(encoder), *blocks]
+    return {path: decay**depth for path, depth in _depths(encoder).items()}
+
+
+def first_steps(encoder: keras.Model, every: float | None, steps_per_epoch: int) -> dict[str, int]:
+    """From which step on each weight moves, where layers are unfrozen one by one: path -> step.
+
+    Pooler and output layer move from the first step on, the top block after `every` epochs, each
+    lower one so many after the one above, the embeddings last (arXiv 1801.06146, section 3.3).
+    """
+    if every is None:
+        return {}
+    return {path: round(every * d * steps_per_epoch) for path, d in _depths(encoder).items()}
+
+
+def _depths(encoder):
+    """How far below the output layer each weight stands, 1 in the top block: path -> depth."""
+    groups = [[block] for block in reversed(blocks(encoder))] + [_lowest(encoder)]
     return {
-        weight.path: decay ** (len(groups) - depth)
-        for depth, layers in enumerate(groups)
+        weight.path: depth
+        for depth, layers in enumerate(groups, 1)
         for layer in layers
         for weight in layer.weights
     }

@@ -10,7 +10,13 @@ from kbert.config import BertConfig
 from kbert.engine.optimizers import BertAdam
 from kbert.engine.tensorflow import TrainingModel
 from kbert.errors import DataError
-from kbert.finetuning.remedies.layerwise import check_layers, freeze, rate_factors, reinitialize
+from kbert.finetuning.remedies.layerwise import (
+    check_layers,
+    first_steps,
+    freeze,
+    rate_factors,
+    reinitialize,
+)
 from kbert.finetuning.settings import FinetuningSettings
 from kbert.models import build_encoder
 from tests.engine.toy_model import squares
@@ -69,7 +75,7 @@ def largest_steps(before, after):
 
 
 def test_each_layer_moves_by_its_rate(after_a_step, config):
-    steps = largest_steps(*after_a_step(lambda encoder: rate_factors(encoder, config, 0.5)))
+    steps = largest_steps(*after_a_step(lambda encoder: rate_factors(encoder, 0.5)))
     assert steps == {
         "head": pytest.approx(RATE, 1e-3),
         "pooler": pytest.approx(RATE, 1e-3),
@@ -82,14 +88,14 @@ def test_each_layer_moves_by_its_rate(after_a_step, config):
 def test_a_layer_of_positions_is_with_the_embeddings(config):
     told_anew = dataclasses.replace(config, position_at="every_layer")
     encoder = build_encoder(told_anew)
-    factors = rate_factors(encoder, told_anew, 0.5)
+    factors = rate_factors(encoder, 0.5)
     assert factors["position/table"] == factors["embedding/token_table"] == 1 / 8
     freeze(encoder, True, 0)
     assert not encoder.get_layer("position").trainable
 
 
 def test_a_decay_of_1_is_one_rate_for_all(after_a_step, config):
-    steps = largest_steps(*after_a_step(lambda encoder: rate_factors(encoder, config, 1.0)))
+    steps = largest_steps(*after_a_step(lambda encoder: rate_factors(encoder, 1.0)))
     assert list(steps.values()) == pytest.approx([RATE] * 5, 1e-3)
 
 
@@ -167,3 +173,27 @@ def test_more_layers_than_there_are(config):
     with pytest.raises(DataError, match="1 to draw again and 2 to freeze"):
         check_layers(config, FinetuningSettings(freeze_layers=2, reinitialize=1))
     check_layers(config, FinetuningSettings(freeze_layers=1, reinitialize=1))
+
+
+def test_layers_are_unfrozen_from_above(config):
+    """A layer moves when its epochs are over, and then as if it had moved all along."""
+    keras.utils.set_random_seed(0)
+    encoder = build_encoder(config)
+    steps = first_steps(encoder, 0.5, steps_per_epoch=4)
+    of_layer = {path.split("/")[0]: step for path, step in steps.items()}
+    assert of_layer == {"block_1": 2, "block_0": 4, "embedding": 6}
+    assert first_steps(encoder, None, steps_per_epoch=4) == {}
+
+    optimizer = BertAdam(RATE, weight_decay=0.1, first_steps=steps)
+    weights = [encoder.get_layer(name).weights[-1] for name in LAYERS[:-1]]
+    optimizer.build(weights)
+    moves = []
+    for _ in range(8):
+        before = [keras.ops.convert_to_numpy(weight) for weight in weights]
+        optimizer.apply([keras.ops.ones_like(weight) for weight in weights])
+        after = [keras.ops.convert_to_numpy(weight) for weight in weights]
+        moves.append([float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True)])
+    moves = np.array(moves)
+    for column, first in zip(moves.T, (6, 4, 2, 0), strict=True):
+        assert not column[:first].any()
+        np.testing.assert_allclose(column[first:], RATE, rtol=1e-3)

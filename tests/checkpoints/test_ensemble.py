@@ -1,0 +1,99 @@
+"""An ensemble answers with the mean of its members' probabilities, in every command's way."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from apps.cli import run_command
+from kbert import predict, save
+from kbert.checkpoints.ensemble import load_ensemble, write_ensemble
+from kbert.checkpoints.formats import format_of, load_finetuned
+from kbert.errors import DataError
+from kbert.layers.averaging import MeanOfOutputs
+from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.regression import RegressionTask
+from kbert.tasks.tagging import TaggingTask
+from tests.layers.contract import numpy
+from tests.tiny_checkpoint import WORDS, random_checkpoint
+
+TASK = ClassificationTask(sequence_length=16, labels=("bad", "good", "so"))
+TEXTS = ["the film was good", "bad music", "", "on a long day"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensemble")
+    save(folder / "one", random_checkpoint(WORDS, TASK))
+    save(folder / "two", random_checkpoint(WORDS, TASK, num_layers=2, hidden_dim=16))
+    names = [str(folder / name) for name in ("one", "two")]
+    assert run_command("ensemble", [*names, "--output", str(folder / "both")]) == 0
+    return folder
+
+
+def probabilities(path):
+    return np.array([list(answer["probabilities"].values()) for answer in predict(path, TEXTS)])
+
+
+def test_its_probabilities_are_the_mean(folder, tmp_path):
+    expected = (probabilities(folder / "one") + probabilities(folder / "two")) / 2
+    np.testing.assert_allclose(probabilities(folder / "both"), expected, atol=1e-5)
+    assert format_of(folder / "both") == "ensemble"
+    assert load_finetuned(folder / "both").task == TASK
+
+
+def test_the_other_commands_take_it(folder, tmp_path, capsys):
+    (tmp_path / "rows.tsv").write_text("text\tlabel\nthe film\tbad\nthe day\tso\n", "utf-8")
+    both, export = str(folder / "both"), str(tmp_path / "export")
+    assert run_command("evaluate", [both, str(tmp_path / "rows.tsv")]) == 0
+    assert run_command("export", [both, "--output", export]) == 0
+    np.testing.assert_allclose(probabilities(export), probabilities(both), atol=1e-5)
+    capsys.readouterr()
+    assert run_command("embed", [both, str(tmp_path / "rows.tsv"), "--output", export + ".npy"])
+    assert "has no weights of its own. Expected one of its members" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("link", "function"),
+    [
+        ("softmax", lambda x: softmax(x, axis=-1)),
+        ("sigmoid", expit),
+        ("identity", lambda x: x),
+    ],
+)
+def test_means_of_outputs(link, function):
+    outputs = np.random.default_rng(0).normal(scale=30, size=(3, 4, 5)).astype("float32")
+    outputs[:, 0, 0] = -1e9  # A class that a row does not have.
+    found = numpy(MeanOfOutputs(link)(list(outputs)))
+    assert np.isfinite(found).all()
+    expected = function(outputs.astype("float64")).mean(axis=0)
+    np.testing.assert_allclose(function(found.astype("float64")), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_models_without_a_mean_are_refused(folder, tmp_path):
+    others = {
+        "labels": random_checkpoint(WORDS, ClassificationTask(sequence_length=16, labels=("a",))),
+        "pieces": random_checkpoint(WORDS[:4], TASK),
+        "length": random_checkpoint(WORDS, ClassificationTask(labels=TASK.labels)),
+        "number": random_checkpoint(WORDS, RegressionTask(sequence_length=16)),
+    }
+    messages = {
+        "labels": "must have the same labels",
+        "pieces": "must read text with the same vocabulary",
+        "length": "must have the same sequence_length",
+        "number": "answers regression, .* classification",
+    }
+    for name, checkpoint in others.items():
+        save(tmp_path / name, checkpoint)
+        with pytest.raises(DataError, match=messages[name]):
+            write_ensemble(tmp_path / "output", [folder / "one", tmp_path / name])
+    save(tmp_path / "crf", random_checkpoint(WORDS, TaggingTask(labels=("X",), crf=True)))
+    with pytest.raises(DataError, match="with a CRF have no mean"):
+        write_ensemble(tmp_path / "output", [tmp_path / "crf"] * 2)
+    with pytest.raises(DataError, match="must be a new or an empty folder"):
+        write_ensemble(folder / "both", [folder / "one"])
+    assert not (tmp_path / "output").exists()
+    (tmp_path / "ensemble.json").write_text(json.dumps({"members": []}), "utf-8")
+    with pytest.raises(DataError, match="must name the folders of its members"):
+        load_ensemble(tmp_path)
