@@ -74,14 +74,16 @@ def run(args: Namespace) -> None:
 
 
 def _extend(args, settings):
-    from kbert.corpus.settings import ExtensionSettings, VocabularySettings
+    from kbert.corpus.settings import ExtensionSettings, RunnerSettings, VocabularySettings
     from kbert.errors import UsageError
     from kbert.settings import from_options, given_options
     from kbert.tensorflow_start import start_backend
 
-    for name in ("size", "coverage"):
-        if name in given_options(VocabularySettings, args):
+    given = given_options(VocabularySettings, args) | given_options(RunnerSettings, args)
+    for name in ("size", "coverage", "runner", "shared"):
+        if name in given:
             raise UsageError(f"--{name} is of a new vocabulary, not for --extend.")
+    RunnerSettings(options=args.others)  # None but those that are known.
     if args.cased:
         raise UsageError("--cased is of a new vocabulary: --extend reads text as its checkpoint.")
     start_backend()

@@ -106,6 +106,7 @@ def test_the_zone_without_tensorflow_works(tiny_store, tmp_path):
 # LSTMs, blocks that are computed again and encoders of other kinds compile longest.
 SLOW = {
     "inference/test_answering.py",
+    "inference/test_generation.py",
     "layers/test_bilstm.py",
     "layers/test_other_blocks.py",
     "layers/test_rematerialize.py",

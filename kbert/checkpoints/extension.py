@@ -18,7 +18,7 @@ from kbert.checkpoints.directory import Checkpoint, save, untrained
 from kbert.checkpoints.weights import model_weights
 from kbert.corpus.documents import TextReader
 from kbert.corpus.settings import ExtensionSettings, VocabularySettings
-from kbert.corpus.word_counts import count_words
+from kbert.corpus.word_counts import count_words, parts_to_count
 from kbert.errors import DataError
 from kbert.files import check_folder_writable, locked
 from kbert.models import build_encoder, objective_of
@@ -58,8 +58,8 @@ def find_pieces(
     ExtensionSettings(add)  # Checks it.
     settings = settings or VocabularySettings()
     reader = TextReader(files, field=settings.field)
-    texts = (document.text for document in reader.documents())
-    counts, _ = count_words(texts, WordTable(**tokenizer.options), settings.workers)
+    chunks = (part.texts for part in parts_to_count(reader))
+    counts, _ = count_words(chunks, WordTable(**tokenizer.options), settings.workers)
     words = sorted(counts)
     parts = _parts(words, tokenizer)
     tokens = sum(counts[word] * len(ids) for word, ids in zip(words, parts, strict=True))

@@ -6,7 +6,13 @@
 from kbert.checkpoints.conversion import ConversionSettings
 from kbert.checkpoints.new import NewEncoder
 from kbert.config import PublishedSize
-from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings, VocabularySettings
+from kbert.corpus.settings import (
+    ExtensionSettings,
+    PreparationSettings,
+    Recipe,
+    RunnerSettings,
+    VocabularySettings,
+)
 from kbert.finetuning.settings import (
     EpochChoice,
     FeatureSettings,
@@ -15,7 +21,12 @@ from kbert.finetuning.settings import (
     Restarts,
     RowSettings,
 )
-from kbert.inference.settings import ComputeSettings, FillMaskSettings, VectorSettings
+from kbert.inference.settings import (
+    ComputeSettings,
+    FillMaskSettings,
+    GenerationSettings,
+    VectorSettings,
+)
 from kbert.laboratory.settings import AblationSettings, JudgeSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
 from kbert.pretraining.plan import Machine
@@ -35,7 +46,7 @@ and texts that a command is given are in `kbert COMMAND --help`. This page is wr
 settings' fields; a test compares them.
 """
 TABLES = {
-    "kbert vocabulary": (VocabularySettings, RunnerSettings),
+    "kbert vocabulary": (VocabularySettings, RunnerSettings, ExtensionSettings),
     "kbert prepare": (Recipe, PreparationSettings, RunnerSettings),
     "kbert new": (NewEncoder,),
     "kbert plan": (Machine,),
@@ -56,6 +67,7 @@ TABLES = {
     "kbert evaluate, predict": (ComputeSettings, BadRowSettings, GlueFile),
     "kbert embed, similarity": (VectorSettings, ComputeSettings),
     "kbert fill-mask": (FillMaskSettings,),
+    "kbert generate": (GenerationSettings, ComputeSettings),
     "kbert convert": (ConversionSettings,),
     "kbert inspect": (PublishedSize,),
     "kbert export": (ExportSettings,),
