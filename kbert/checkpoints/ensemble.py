@@ -50,6 +50,11 @@ def load_ensemble(path: str | os.PathLike) -> Checkpoint:
     return _ensemble([load(folder) for folder in folders], [str(folder) for folder in folders])
 
 
+def is_ensemble(model: keras.Model) -> bool:
+    """Whether a model's outputs are the mean of several models'."""
+    return any(isinstance(layer, MeanOfOutputs) for layer in model.layers)
+
+
 def _ensemble(members: Sequence[Checkpoint], names: Sequence[str]) -> Checkpoint:
     first, *others = members
     links = first.task.links

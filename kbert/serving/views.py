@@ -20,6 +20,7 @@ EXPLAINED = ("classification", "multilabel", "regression")
 NEEDS_CHECKPOINT = "needs-checkpoint"
 NO_BLOCKS = "no-attention"
 NO_GRADIENT = "no-gradient"
+NEEDS_MEMBER = "needs-member"
 
 
 class Views(NamedTuple):
@@ -31,12 +32,16 @@ class Views(NamedTuple):
 
 def views_of_checkpoint(checkpoint: "Checkpoint", pooling: "Pooling") -> Views:
     """Those of a checkpoint: all that suit its kind. What they compute with is built on demand."""
+    from kbert.checkpoints.ensemble import is_ensemble
     from kbert.inference.views import attention, contributions, hidden_words, vectors
 
     model, tokenizer, config, task = checkpoint
     length = config.max_sequence_length if task is None else task.sequence_length
     pairs = task is not None and (task.takes_pairs or task.takes_choices)
     views = {"tokens": (View(length, pairs), _nothing)}
+    if is_ensemble(model):
+        answerers = {"tokens": Answerer(View(length, pairs), tokenizer, _nothing)}
+        return Views(answerers, dict.fromkeys(("attention", "contributions"), NEEDS_MEMBER))
     lacking = {}
     if has_attention(model):
         short = min(length, attention.MOST_TOKENS)

@@ -12,6 +12,7 @@ from kbert.checkpoints.ensemble import load_ensemble, write_ensemble
 from kbert.checkpoints.formats import format_of, load_finetuned
 from kbert.errors import DataError
 from kbert.layers.averaging import MeanOfOutputs
+from kbert.serving.served_checkpoint import ServedCheckpoint
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.regression import RegressionTask
 from kbert.tasks.tagging import TaggingTask
@@ -49,6 +50,9 @@ def test_the_other_commands_take_it(folder, tmp_path, capsys):
     assert run_command("evaluate", [both, str(tmp_path / "rows.tsv")]) == 0
     assert run_command("export", [both, "--output", export]) == 0
     np.testing.assert_allclose(probabilities(export), probabilities(both), atol=1e-5)
+    served = ServedCheckpoint(both)
+    assert served.views.lacking == {"attention": "needs-member", "contributions": "needs-member"}
+    assert served.answerer.predict(TEXTS)[0]["label"] == predict(both, TEXTS)[0]["label"]
     capsys.readouterr()
     assert run_command("embed", [both, str(tmp_path / "rows.tsv"), "--output", export + ".npy"])
     assert "has no weights of its own. Expected one of its members" in capsys.readouterr().err
