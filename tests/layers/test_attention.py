@@ -212,7 +212,7 @@ def test_one_projection_for_query_key_value(layer):
     }
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("direction", ["both", "left"])
 def test_some_positions_are_those_of_all(x, direction):
     layer = MultiHeadSelfAttention(2, dropout=0.0, direction=direction)
     mask, positions = np.array(MASKS, "int32"), np.array([[5, 0], [1, 1], [2, 4], [3, 0]], "int32")
