@@ -83,7 +83,7 @@ def _extend(args, settings):
     for name in ("size", "coverage", "runner", "shared"):
         if name in given:
             raise UsageError(f"--{name} is of a new vocabulary, not for --extend.")
-    RunnerSettings(options=args.others)  # None but those that are known.
+    from_options(RunnerSettings, args, options=args.others)  # There must be no others.
     if args.cased:
         raise UsageError("--cased is of a new vocabulary: --extend reads text as its checkpoint.")
     start_backend()
