@@ -59,7 +59,7 @@ def _ensemble(members: Sequence[Checkpoint], names: Sequence[str]) -> Checkpoint
     first, *others = members
     links = first.task.links
     if not links:
-        raise DataError(f"The answers of {first.task.name} models with a CRF have no mean.")
+        raise DataError(f"The answers of these {first.task.name} models have no mean.")
     for name, member in zip(names[1:], others, strict=True):
         _check(first, names[0], member, name)
     inputs = first.model.input

@@ -93,7 +93,7 @@ def test_models_without_a_mean_are_refused(folder, tmp_path):
         with pytest.raises(DataError, match=messages[name]):
             write_ensemble(tmp_path / "output", [folder / "one", tmp_path / name])
     save(tmp_path / "crf", random_checkpoint(WORDS, TaggingTask(labels=("X",), crf=True)))
-    with pytest.raises(DataError, match="with a CRF have no mean"):
+    with pytest.raises(DataError, match="of these tagging models have no mean"):
         write_ensemble(tmp_path / "output", [tmp_path / "crf"] * 2)
     with pytest.raises(DataError, match="must be a new or an empty folder"):
         write_ensemble(folder / "both", [folder / "one"])
