@@ -66,7 +66,7 @@ def check_file(
         values: the description, read from the file `index`.
     """
     if not pathlib.Path(path).is_file():
-        raise DataError(f"{path} is missing.")
+        raise DataError(f"{path} is missing, which {index} describes.")
     _compare(path, index, name, values, lambda: _checksum(path))
 
 
