@@ -34,6 +34,7 @@ WITH_TENSORFLOW = {
     "kbert/engine/devices.py",
     "kbert/engine/fused_adam.py",
     "kbert/engine/tensorflow.py",
+    "kbert/engine/traces.py",
     "kbert/checkpoints/google/release.py",
 }
 FILES = sorted(

@@ -13,6 +13,6 @@ _ENGINES = {
 
 def engine() -> types.ModuleType:
     """The module with the backend's `TrainingModel`, `Adam`, `as_dataset`, `devices`,
-    `compile_whole_step`, `xla_clusters`, `sum_over_workers` and `WORKER_LOST`; each means the same
-    under both."""
+    `compile_whole_step`, `xla_clusters`, `gradients_forgotten`, `sum_over_workers` and
+    `WORKER_LOST`; each means the same under both."""
     return importlib.import_module(_ENGINES[keras.backend.backend()])

@@ -13,6 +13,7 @@ from kbert.engine.devices import compile_whole_step, xla_clusters
 from kbert.engine.devices import strategy as devices
 from kbert.engine.fused_adam import FusedBertAdam as Adam
 from kbert.engine.optimizers import BertAdam
+from kbert.engine.traces import gradients_forgotten
 from kbert.engine.training_model import GROWTH_STEPS, BaseTrainingModel
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "as_dataset",
     "compile_whole_step",
     "devices",
+    "gradients_forgotten",
     "sum_over_workers",
     "xla_clusters",
 ]

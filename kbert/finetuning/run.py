@@ -107,7 +107,7 @@ def finetune(
     output = check_output(output, checkpoint, overwrite)
     if cluster().count > 1 and compiles_shapes():
         raise DataError("Fine-tuning on several workers needs KERAS_BACKEND=tensorflow.")
-    with together(output):
+    with together(output), engine().gradients_forgotten():
         start = load_any(checkpoint)
         rows = read_rows(
             task,

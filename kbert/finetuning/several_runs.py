@@ -20,6 +20,7 @@ from kbert.checkpoints.formats import load_any
 from kbert.checkpoints.hubs import pinned
 from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import unfinished
+from kbert.engine.backend import engine
 from kbert.engine.cluster import VARIABLE, cluster
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, replacing_folder, write_json
@@ -124,7 +125,8 @@ def _run(
     """One run. Its folder is there when it is done."""
     settings = with_learning_rate(settings, start.config, rows.task)
     try:
-        finetune_on(rows, start, folder, settings, plan)
+        with engine().gradients_forgotten():
+            finetune_on(rows, start, folder, settings, plan)
     except TrainingError as error:
         failure = {"error": str(error), **dataclasses.asdict(settings), "scores": {}}
         finish(folder, failure, kept=False)

@@ -66,7 +66,7 @@ def pretrain(
     _check(store, config, settings)
     objective = distilled(settings.built(store), settings, store)
     objective.check(config)
-    with together(run):
+    with together(run), engine().gradients_forgotten():
         devices = engine().devices()
         for phase in settings.phases():
             check_divides(phase.batch_size, settings.accumulate, devices.num_replicas_in_sync)
