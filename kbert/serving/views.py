@@ -38,14 +38,16 @@ def views_of_checkpoint(checkpoint: "Checkpoint", pooling: "Pooling") -> Views:
     model, tokenizer, config, task = checkpoint
     length = config.max_sequence_length if task is None else task.sequence_length
     pairs = task is not None and (task.takes_pairs or task.takes_choices)
-    views = {"tokens": (View(length, pairs), _nothing)}
+    # A masked LM reads [MASK] in a text as the mask.
+    special = {"special_tokens": task is None and "masked_lm" in model.output}
+    views = {"tokens": (View(length, pairs, **special), _nothing)}
     if is_ensemble(model):
         answerers = {"tokens": Answerer(View(length, pairs), tokenizer, _nothing)}
         return Views(answerers, dict.fromkeys(("attention", "contributions"), NEEDS_MEMBER))
     lacking = {}
     if has_attention(model):
         short = min(length, attention.MOST_TOKENS)
-        view = attention.AttentionScores(short, pairs)
+        view = attention.AttentionScores(short, pairs, **special)
         views["attention"] = view, _on_demand(lambda: attention.attention_forward(checkpoint))
     else:
         lacking["attention"] = NO_BLOCKS

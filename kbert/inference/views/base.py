@@ -28,16 +28,15 @@ class View:
     Args:
         sequence_length: tokens at most; a longer text is cut.
         takes_pairs: whether an instance has a second text.
+        special_tokens: whether [MASK] and the like in a text are special tokens.
     """
 
     name: ClassVar[str] = "tokens"
-    # Whether [MASK] and the like in a text are special tokens.
-    special_tokens: ClassVar[bool] = False
-
     decode_all = Task.decode_all
 
     sequence_length: int
     takes_pairs: bool = False
+    special_tokens: bool = dataclasses.field(default=False, kw_only=True)
 
     @property
     def instance_fields(self) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ class HiddenWords(View):
     """
 
     name: ClassVar[str] = "fill-mask"
-    special_tokens: ClassVar[bool] = True
+
+    special_tokens: bool = dataclasses.field(default=True, kw_only=True)
 
     def parse(self, instance: str | Mapping, where: str) -> ViewExample:
         example = super().parse(instance, where)

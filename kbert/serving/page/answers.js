@@ -3,11 +3,11 @@
 import { el, fixed } from "./dom.js";
 import { say } from "./language.js";
 
-export function bar(label, share, number, { best = false, press = null, pressed = null, key = null } = {}) {
+export function bar(label, share, number, { best = false, long = false, press = null, pressed = null, key = null } = {}) {
   const fill = el("div", { class: "fill" });
   fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
   const parts = [el("span", { class: "label" }, label), el("span", { class: "track" }, fill), el("span", { class: "number" }, number)];
-  const name = best ? "bar best" : "bar";
+  const name = ["bar", ...(best ? ["best"] : []), ...(long ? ["long"] : [])].join(" ");
   if (!press) return el("div", { class: name }, parts);
   return el("button", { type: "button", class: name, "aria-pressed": String(pressed), "data-key": key, onclick: press }, parts);
 }
@@ -28,7 +28,7 @@ const KINDS = {
   tagging: spans,
   qa: question,
   choice: (model, answer, instance) => [el("h2", {}, say("answerIs")),
-    bars(instance.choices.map((choice, n) => bar(choice, answer.probabilities[n], fixed(answer.probabilities[n]), { best: n === answer.label })))],
+    bars(instance.choices.map((choice, n) => bar(choice, answer.probabilities[n], fixed(answer.probabilities[n]), { best: n === answer.label, long: true })))],
 };
 
 function distribution(model, answer, instance, { label = null, choose = null, applying = [answer.label] }) {
@@ -80,5 +80,5 @@ function question(model, answer, instance) {
     el("p", {}, el("strong", {}, answer.text || say("noAnswer")), ` ${fixed(answer.score)}`),
     marked(instance.context, found), threshold,
     el("h2", {}, say("nbest")),
-    bars(answer.nbest.slice(0, 8).map((one, n) => bar(one.text, one.score, fixed(one.score), { best: n === 0 && found.length > 0 })))];
+    bars(answer.nbest.slice(0, 8).map((one, n) => bar(one.text, one.score, fixed(one.score), { best: n === 0 && found.length > 0, long: true })))];
 }

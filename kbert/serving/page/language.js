@@ -60,7 +60,7 @@ const SENTENCES = {
     "文本中的 [MASK] 也是被隐藏的词。预测其中一个时，其余的仍然被隐藏。"],
   top: ["Candidates", "候选数"],
   hideFirst: ["No word is hidden yet.", "还没有隐藏任何词。"],
-  place: ["Hidden word {n}: {word}", "第 {n} 个隐藏的词：{word}"],
+  place: ["Hidden piece {n}: {word}", "第 {n} 个隐藏的词元：{word}"],
   wasThere: ["What was there: {word}, {score}", "原来的词：{word}，{score}"],
   contributions: ["What each word contributed", "每个词的贡献"],
   method: ["Method", "方法"],

@@ -70,7 +70,7 @@ function nearest(sentences, vectors) {
   const draw = () => {
     const own = vectors[Math.max(0, select.selectedIndex)];
     const scores = file.vectors.map((vector, n) => [cosine(own, vector), file.lines[n]]).sort((a, b) => b[0] - a[0]);
-    list.replaceChildren(bars(scores.slice(0, NEAREST).map(([score, text], n) => bar(text, score, fixed(score), { best: n === 0 }))));
+    list.replaceChildren(bars(scores.slice(0, NEAREST).map(([score, text], n) => bar(text, score, fixed(score), { best: n === 0, long: true }))));
   };
   draw();
   return [file.all > MOST_LINES ? el("div", { class: "notice" }, say("tooMany", { n: MOST_LINES })) : null,

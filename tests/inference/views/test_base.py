@@ -54,3 +54,10 @@ def test_what_is_refused(instance):
         View(8).parse(instance, "Instance 0")
     with pytest.raises(DataError, match="text, second"):
         View(8, True).parse({"text": "a"}, "Instance 0")
+
+
+@pytest.mark.parametrize(("special", "count"), [(True, 3), (False, 5)])
+def test_a_mask_in_a_text_is_a_special_token_where_the_view_says_so(special, count):
+    (feature,) = shown(View(16, special_tokens=special), {"text": "[MASK]"})
+    tokens = [token["token"] for token in feature.context["tokens"]]
+    assert ("[MASK]" in tokens) == special and len(tokens) == count
