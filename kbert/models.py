@@ -112,8 +112,8 @@ def masked_lm_alone(model: keras.Model) -> Tensor:
 def pooled_alone(encoder: keras.Model) -> Tensor:
     """`pooled_output` of an encoder, symbolic as there, with less work where it is [CLS]'s: the
     last block computes no other token."""
-    pooler = encoder.get_layer("pooler")
-    if not isinstance(pooler, Pooler) or isinstance(pooler, SequencePooler):
+    pooler = next((layer for layer in encoder.layers if isinstance(layer, Pooler)), None)
+    if pooler is None or isinstance(pooler, SequencePooler):
         return encoder.output["pooled_output"]
     first = ops.zeros_like(encoder.input["padding_mask"][:, :1])
     return pooler(_last_block_at(encoder, first))

@@ -118,8 +118,9 @@ class Settings:
                 raise DataError(f"{field.name} must be {wanted}. Received: {value!r}.")
 
     def to_json(self) -> dict:
-        """What `from_json` reads."""
-        return dataclasses.asdict(self)
+        """What `from_json` reads, with lists for tuples as in a file."""
+        values = dataclasses.asdict(self).items()
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
 
     @classmethod
     def from_json(cls, values: Mapping, where: str) -> typing.Self:

@@ -150,7 +150,7 @@ def finetune_on(
         "from": "random weights" if plan.from_random else plan.checkpoint,
         "output_layer": run.models.output_layer,
         **rows.summary(),
-        **dataclasses.asdict(settings),
+        **settings.to_json(),
         "first_step": first_step,
         "steps": steps_done(run.trainer),
         "seconds": round(time.monotonic() - began, 1),

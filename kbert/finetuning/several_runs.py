@@ -128,7 +128,7 @@ def _run(
         with engine().gradients_forgotten():
             finetune_on(rows, start, folder, settings, plan)
     except TrainingError as error:
-        failure = {"error": str(error), **dataclasses.asdict(settings), "scores": {}}
+        failure = {"error": str(error), **settings.to_json(), "scores": {}}
         finish(folder, failure, kept=False)
 
 

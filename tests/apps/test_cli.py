@@ -13,7 +13,7 @@ import pytest
 from apps import cli
 from kbert.errors import DataError, TrainingError, UsageError
 from tests.conftest import ROOT
-from tests.small_store import vocabulary_of
+from tests.tiny_checkpoint import write_checkpoint
 
 
 def command(monkeypatch, run):
@@ -269,8 +269,7 @@ def test_an_output_that_cannot_be_written(capsys, tmp_path, tiny_store):
 
 def test_a_checkpoint_of_another_vocabulary(capsys, tmp_path, tiny_store):
     start = tmp_path / "start"
-    start.mkdir()
-    (start / "vocab.txt").write_text("\n".join(vocabulary_of(50)))
+    write_checkpoint(start)
     code, error = run_pretrain(capsys, tiny_store, "--output", tmp_path / "run", "--from", start)
     assert code == 1
     assert f"{start} and {tiny_store} must have the same vocabulary" in error

@@ -16,6 +16,7 @@ from kbert.checkpoints.sentence_vectors import (
     write_pooling,
 )
 from kbert.errors import DataError
+from tests.tiny_checkpoint import write_checkpoint
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(5, 4)).astype("float32")
@@ -102,8 +103,12 @@ def test_modules_must_fit():
         Dense("tanh", KERNEL, KERNEL)
 
 
+def test_a_checkpoint_without_one(tmp_path):
+    write_checkpoint(tmp_path / "encoder")
+    assert read_pooling(tmp_path / "encoder") is None
+
+
 def test_the_file(tmp_path):
-    assert read_pooling(tmp_path) is None
     modules = (
         Dense("gelu", KERNEL, BIAS),
         LayerNorm(BIAS, BIAS),

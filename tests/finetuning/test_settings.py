@@ -57,6 +57,7 @@ def test_every_setting_is_an_option():
     argv = []
     for name, value in dataclasses.asdict(given).items():
         if value is not None:
-            argv += ["--" + name.replace("_", "-"), *([] if value is True else [str(value)])]
+            values = value if isinstance(value, tuple) else [] if value is True else [value]
+            argv += ["--" + name.replace("_", "-"), *map(str, values)]
     assert parsed(*argv) == given
     assert parsed("--adversary", "pgd").adversary == "pgd"

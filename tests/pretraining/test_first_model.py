@@ -8,7 +8,7 @@ from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.pretraining.first_model import first_model
 from kbert.pretraining.settings import NewModel
-from tests.small_store import vocabulary_of
+from tests.tiny_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def test_a_trained_model_in_another_direction(store, tmp_path, capsys):
     assert "has learned to see both sides; from now on" in capsys.readouterr().out
     assert first_model(store, NewModel(dropout=0.0), tmp_path)[0].direction == "both"
     assert capsys.readouterr().out == ""
-    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary_of(61)))
+    write_checkpoint(tmp_path / "other")
     with pytest.raises(DataError, match="must have the same vocabulary"):
-        first_model(store, NewModel(), tmp_path)
+        first_model(store, NewModel(), tmp_path / "other")
 
 
 def test_a_masked_lm_on_a_model_that_sees_to_the_left(store, tmp_path, capsys):

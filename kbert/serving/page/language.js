@@ -52,8 +52,7 @@ const SENTENCES = {
   "lacking.no-attention": ["This architecture has no attention.", "该架构没有注意力。"],
   "lacking.needs-member": [
     "An ensemble is several models: choose one of its members.",
-    "集成由几个模型组成：请选择其中一个。",
-  ],
+    "集成由几个模型组成：请选择其中一个。"],
   "lacking.no-gradient": ["This backend gives no gradients.", "该后端不提供梯度。"],
   hide: ["Click a word to hide it from the model", "点击一个词，对模型隐藏它"],
   hideNote: ["[MASK] in the text is a hidden word, too. Each hidden word is guessed while the others stay hidden.",

@@ -55,7 +55,7 @@ def rows_of(texts, start, second=None):
     task = ClassificationTask(sequence_length=16, labels=LABELS, second_column=column)
     train = [TextExample(text, second, LABELS[n % 2], f"row {n}") for n, text in enumerate(texts)]
     features = task.encode(train, start.tokenizer)
-    return FinetuningRows(task, "train.tsv", train, features, [], [], None, None)
+    return FinetuningRows(task, "train.tsv", train, features, [], [], None, None, [])
 
 
 TEXTS = ["the film was good and we saw it", "bad music, very long", "day", ""] * 5
