@@ -141,6 +141,7 @@ def pass_their_tests(files):
     assert " passed" in result.stdout
 
 
+@pytest.mark.slow
 def test_layers_pass_their_tests():
     pass_their_tests([file for file in LAYERS if file not in SLOW])
 

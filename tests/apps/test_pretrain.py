@@ -120,6 +120,7 @@ def assert_same_bits(one, two):
         assert array.tobytes() == second[name].tobytes(), f"{name} differs"
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_at_random_steps_it_ends_bit_for_bit_the_same(
     arguments, never_stopped, tmp_path
 ):

@@ -44,6 +44,7 @@ def test_its_probabilities_are_the_mean(folder, tmp_path):
     assert load_finetuned(folder / "both").task == TASK
 
 
+@pytest.mark.slow
 def test_the_other_commands_take_it(folder, tmp_path, capsys):
     (tmp_path / "rows.tsv").write_text("text\tlabel\nthe film\tbad\nthe day\tso\n", "utf-8")
     both, export = str(folder / "both"), str(tmp_path / "export")

@@ -156,6 +156,7 @@ def test_commands_take_names(hub, tmp_path, capsys):
     assert embed(f"hf:{NAME}", ["w7 w8"]).shape == (1, 8)
 
 
+@pytest.mark.slow
 def test_finetuning_says_the_revision(hub, tmp_path, capsys):
     rows = tmp_path / "rows.tsv"
     rows.write_text("text\tlabel\nw7 w8\tno\nw9\tyes\n")

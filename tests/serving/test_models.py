@@ -73,6 +73,7 @@ def test_a_newer_version_takes_over_and_a_broken_one_does_not(single, tmp_path, 
     assert [record.message.split(" cannot")[0] for record in caplog.records] == ["films: version 8"]
 
 
+@pytest.mark.slow
 def test_a_version_that_is_replaced_leaves_nothing(single, tmp_path):
     """What a version brings to TensorFlow goes with it: the functions of its graphs, and its
     session."""

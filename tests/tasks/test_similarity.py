@@ -151,6 +151,7 @@ def pair_rows(path, count, seed):
     return write(path, lines)
 
 
+@pytest.mark.slow
 def test_finetuned_vectors_leave_with_their_pooling(tmp_path, capsys):
     write_checkpoint(tmp_path / "start")
     train, dev = (pair_rows(tmp_path / f"{n}.tsv", 96, n) for n in (1, 2))

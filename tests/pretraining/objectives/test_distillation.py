@@ -103,6 +103,7 @@ def test_the_loss_is_the_papers(name, store, config, teacher):
     assert found["loss"] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_ends_nearer_to_it(store, config, teacher, tmp_path):
     """What is saved is the student alone, and the same run goes on from it."""
     settings = PretrainingSettings(
