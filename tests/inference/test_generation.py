@@ -18,6 +18,7 @@ from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.models import build_pretraining_model, empty_memories, read_on
 from kbert.text.python_tokenizer import PythonTokenizer
 from tests.layers.contract import numpy
+from tests.reference_bert import randomized
 
 WORDS = "the a cat cats sleep sleeps on mat ##s , . 猫 睡 了 。".split()
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -49,9 +50,7 @@ PROMPTS = ["the cat", "", "a cat sleeps on the", "猫"]
 def checkpoint_of(**changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = build_pretraining_model(config, objective="left-to-right")
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    randomized(model, stddev=0.5)
     return Checkpoint(model, PythonTokenizer(VOCABULARY), config)
 
 
