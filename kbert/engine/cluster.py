@@ -8,23 +8,26 @@ Kubeflow sets it, and so do the scripts in docs/examples. Without it a process i
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kbert.errors import DataError
+from kbert.files import JSON_ERRORS
 
 VARIABLE = "TF_CONFIG"
 _EXAMPLE = (
     '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
 )
 _JOBS = ("chief", "worker")  # In the order in which TensorFlow numbers their tasks.
-_PATIENCE = 50.0  # Seconds, so that a mistake is told within a minute.
+_PATIENCE = 40.0  # Seconds, so that a mistake is told within a minute.
 _PAUSE, _ANSWER = 0.2, 5.0  # Seconds between two attempts, and of one.
-_GREETING = b"kbert worker "
+_SHOWN = 200  # Characters of a value that is none.
 
 
 class Cluster(NamedTuple):
@@ -67,18 +70,27 @@ def parse(text: str) -> Cluster:
     """`cluster()` of a value of TF_CONFIG; an empty one, or one without workers, is one process."""
     try:
         found = json.loads(text or "{}")
-        jobs = found.get("cluster") or {}
-        addresses = tuple(address for job in _JOBS for address in jobs.get(job, ()))
-        for address in addresses:
-            _host_and_port(address)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{VARIABLE} must be like {_EXAMPLE}. Received: {text}") from error
+        jobs = found.get("cluster", {})
+        addresses = tuple(address for job in _JOBS for address in _hosts(jobs.get(job, [])))
+    except (*JSON_ERRORS, AttributeError, TypeError) as error:
+        shown = " ".join(text.split())[:_SHOWN]
+        raise DataError(f"{VARIABLE} must be like {_EXAMPLE}. Received: {shown}") from error
     if others := sorted(set(jobs) - set(_JOBS)):
         raise DataError(
             f"The cluster of {VARIABLE} must have workers, and may have a chief. "
             f"Received: {', '.join(others)}."
         )
-    return Cluster(addresses, _index(found.get("task"), jobs)) if len(addresses) > 1 else Cluster()
+    if (chiefs := len(jobs.get("chief", []))) > 1:
+        raise DataError(f"The cluster of {VARIABLE} may have one chief. Received: {chiefs}.")
+    if twice := sorted({each for each in addresses if addresses.count(each) > 1}):
+        raise DataError(
+            f"Each worker of {VARIABLE} must have an address of its own. "
+            f"Received twice: {', '.join(twice)}."
+        )
+    if not addresses:
+        return Cluster()
+    index = _index(found.get("task"), jobs)
+    return Cluster(addresses, index) if len(addresses) > 1 else Cluster()
 
 
 def meet(found: Cluster, patience: float = _PATIENCE) -> None:
@@ -87,23 +99,95 @@ def meet(found: Cluster, patience: float = _PATIENCE) -> None:
     For before the backend uses the ports itself: it would wait for hours, or end the process.
 
     Args:
-        patience: seconds.
+        patience: seconds; a few more pass where a name is looked up for ever.
 
     Raises `DataError` for a port that another process has, and where a worker does not come.
     """
     end = time.monotonic() + patience
-    to_reach = set(range(found.count)) - {found.index}
-    to_come = set(to_reach)
-    with _listening(found) as listener:
-        while to_reach or to_come:
-            to_reach = {i for i in to_reach if not _reaches(found.addresses[i], found.index)}
-            to_come.difference_update(_come(listener))
-            if (missing := to_reach | to_come) and time.monotonic() > end:
-                named = ", ".join(f"worker {i} at {found.addresses[i]}" for i in sorted(missing))
-                raise DataError(
-                    f"Expected {found.count} workers, as {VARIABLE} says. After {patience:.0f} "
-                    f"seconds there was no answer from {named}."
-                )
+    meeting = _Meeting(found)
+    with _listening(found) as listener, meeting:
+        while (missing := meeting.missing()) and time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                meeting.hear(listener.accept()[0])
+        if missing:
+            named = ", ".join(
+                f"worker {each} at {found.addresses[each]} "
+                f"({meeting.trouble(each, end + _ANSWER)})"
+                for each in sorted(missing)
+            )
+            raise DataError(
+                f"Expected {found.count} workers, as {VARIABLE} says. After {patience:.0f} "
+                f"seconds there was no answer from {named}."
+            )
+
+
+class _Meeting:
+    """Calls all other workers and hears them, each in a thread: one that hangs holds up no other.
+
+    A worker says its number, and a digest of the addresses: of another run, or with another
+    TF_CONFIG, it is a stranger like all who knock at the port.
+    """
+
+    def __init__(self, found: Cluster):
+        self._found = found
+        self._others = set(range(found.count)) - {found.index}
+        digest = hashlib.sha256("\n".join(found.addresses).encode()).hexdigest()
+        self._greeting = f"kbert worker of {digest}: "
+        self._tried = {index: threading.Event() for index in self._others}
+        self._errors: dict[int, str] = {}  # Of those that are not reached, once they were tried.
+        self._reached: set[int] = set()
+        self._came: set[int] = set()
+        self._over = threading.Event()
+
+    def __enter__(self):
+        for index in self._others:
+            self._in_thread(self._call, index)
+        return self
+
+    def __exit__(self, *error):
+        self._over.set()
+
+    def missing(self) -> set[int]:
+        """Who has not been reached, or has not come."""
+        return self._others - (self._reached & self._came)
+
+    def hear(self, connection: socket.socket) -> None:
+        """Find out which worker it is that has come, if it is one."""
+        self._in_thread(self._hear, connection)
+
+    def trouble(self, index: int, end: float) -> str:
+        """Why a worker is missing, in words; waits until `end` for a first attempt to reach it."""
+        if not self._tried[index].wait(max(0.0, end - time.monotonic())):
+            return "still looking for it"
+        if index in self._reached:
+            return "what listens there is no worker of this run, or cannot reach this one"
+        return self._errors[index]
+
+    def _in_thread(self, function, argument):
+        threading.Thread(target=function, args=(argument,), daemon=True).start()
+
+    def _call(self, index):
+        greeting = (self._greeting + str(self._found.index)).encode()
+        while index not in self._reached and not self._over.is_set():
+            try:
+                address = _host_and_port(self._found.addresses[index])
+                with socket.create_connection(address, timeout=_ANSWER) as other:
+                    other.sendall(greeting)
+                self._reached.add(index)
+            # No OSError: what cannot be a name of a host.
+            except (OSError, ValueError) as error:
+                self._errors[index] = getattr(error, "strerror", None) or str(error)
+            self._tried[index].set()
+            self._over.wait(_PAUSE)
+
+    def _hear(self, connection):
+        with connection, contextlib.suppress(OSError, ValueError):
+            connection.settimeout(_ANSWER)
+            with connection.makefile("rb") as said:
+                longest = len(self._greeting) + 20
+                before, _, number = said.read(longest).partition(self._greeting.encode())
+            if not before:
+                self._came.add(int(number))
 
 
 def _index(task, jobs: dict) -> int:
@@ -119,9 +203,20 @@ def _index(task, jobs: dict) -> int:
     return index + (counts["chief"] if kind == "worker" else 0)
 
 
+def _hosts(addresses) -> list[str]:
+    """The same. Raises TypeError or ValueError for what is no list of HOST:PORT."""
+    if not isinstance(addresses, list):
+        raise TypeError(addresses)
+    for address in addresses:
+        _host_and_port(address)
+    return addresses
+
+
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    if not host or not 0 < int(port) < 1 << 16:
+    if not host or {*host} & {*"/ \t\n"} or not port.isascii() or not port.isdecimal():
+        raise ValueError(address)
+    if not 0 < int(port) < 1 << 16:
         raise ValueError(address)
     return host.strip("[]"), int(port)
 
@@ -143,26 +238,3 @@ def _listening(found: Cluster) -> Iterator[socket.socket]:
             ) from error
         listener.settimeout(_PAUSE)
         yield listener
-
-
-def _reaches(address: str, index: int) -> bool:
-    """Whether there is a worker, which is told which one this is."""
-    try:
-        with socket.create_connection(_host_and_port(address), timeout=_ANSWER) as other:
-            other.sendall(_GREETING + str(index).encode())
-    except OSError:
-        return False
-    return True
-
-
-def _come(listener: socket.socket) -> Iterator[int]:
-    """The numbers of workers that have come since; others who knock are no workers."""
-    with contextlib.suppress(TimeoutError):
-        while True:
-            other, _ = listener.accept()
-            with other, contextlib.suppress(OSError, ValueError):
-                other.settimeout(_ANSWER)
-                with other.makefile("rb") as said:
-                    greeting, _, number = said.read(64).partition(_GREETING)
-                if not greeting:
-                    yield int(number)

@@ -32,9 +32,9 @@ def together(output: str | os.PathLike) -> Iterator[None]:
     Raises `DataError` where the workers do not meet, and where another process has the output;
     `TrainingError` where one of them goes before the end.
     """
-    engine().devices()
     with contextlib.ExitStack() as stack:
         try:
+            engine().devices()
             by_chief(lambda: stack.enter_context(locked(output)))()
             yield
             _wait()

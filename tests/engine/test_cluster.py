@@ -56,17 +56,45 @@ def test_shares_are_all_rows_once():
         ('{"cluster": {"worker": ["one:x", "two:1"]}}', "TF_CONFIG must be like"),
         ('{"cluster": {"worker": ["one:70000", "two:1"]}}', "TF_CONFIG must be like"),
         ('{"cluster": {"worker": 2}}', "TF_CONFIG must be like"),
+        ("[" * 100_000, "TF_CONFIG must be like"),
+        ('{"cluster": []}', "TF_CONFIG must be like"),
+        ('{"cluster": null}', "TF_CONFIG must be like"),
+        ('{"cluster": ["one:1000", "two:2000"]}', "TF_CONFIG must be like"),
+        (config({"worker": "one:1000"}), "TF_CONFIG must be like"),
+        (config({"worker": {"one:1000": 0, "two:2000": 1}}), "TF_CONFIG must be like"),
+        (config({"worker": None}), "TF_CONFIG must be like"),
+        (config({"worker": [1000, 2000]}), "TF_CONFIG must be like"),
+        (config({"worker": ["one:1000", ["two:2000"]]}), "TF_CONFIG must be like"),
+        (config({"worker": ["http://one:1000", "two:2000"]}), "TF_CONFIG must be like"),
+        (config({"worker": ["one: 1000", "two:2000"]}), "TF_CONFIG must be like"),
+        (config({"worker": ["one:1_000", "two:2000"]}), "TF_CONFIG must be like"),
+        (config({"worker": ["one:1000", "two:2000", "one:1000"]}), "twice: one:1000"),
+        (config({"worker": ["one:1000"], "chief": ["one:1000"]}), "twice: one:1000"),
+        (config({**TWO, "chief": ["a:1", "b:1"]}), "may have one chief. Received: 2"),
+        (config({"worker": ["one:1000"]}, index=1), "1 of type worker, counted from 0"),
         (config({**TWO, "ps": ["three:1"]}), "may have a chief. Received: ps"),
         (config(TWO, index=2), '2 of type worker, counted from 0. Received: {.*"index": 2}'),
         (config(TWO, index=-1), "counted from 0"),
         (config(TWO, index="0"), "counted from 0"),
+        (config(TWO, index=True), "counted from 0"),
+        (config(TWO, index=1.0), "counted from 0"),
+        (config(TWO, index=None), "counted from 0"),
+        (config(TWO, kind=["worker"]), "counted from 0"),
         (config(TWO, kind="chief"), "2 of type worker, .* Received: .*chief"),
         (json.dumps({"cluster": TWO}), "counted from 0. Received: null"),
     ],
 )
 def test_mistakes_are_named(text, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as raised:
         parse(text)
+    assert len(str(raised.value)) < 500 and "\n" not in str(raised.value)
+
+
+def test_a_value_of_several_lines_is_told_in_one():
+    text = json.dumps({"cluster": TWO | {"worker": ["one"]}}, indent=2)
+    with pytest.raises(DataError) as raised:
+        parse(text)
+    assert str(raised.value).endswith('Received: { "cluster": { "worker": [ "one" ] } }')
 
 
 @pytest.fixture
@@ -110,11 +138,70 @@ def test_a_port_that_is_taken(port):
             meet(Cluster(("localhost:1", f"localhost:{port}"), 1))
 
 
-@pytest.mark.parametrize("host", ["localhost", "no-such-host.invalid"])
-def test_a_worker_that_does_not_come(port, host):
-    message = re.escape(
-        f"Expected 2 workers, as TF_CONFIG says. After 0 seconds there was no answer from worker 1 "
-        f"at {host}:1."
+def missing(found):
+    """What is said of each worker that did not come."""
+    with pytest.raises(DataError) as raised:
+        meet(found, patience=0)
+    expected = (
+        r"Expected \d+ workers, as TF_CONFIG says\. After 0 seconds there was no answer from "
     )
-    with pytest.raises(DataError, match=message):
-        meet(Cluster((f"localhost:{port}", f"{host}:1"), 0), patience=0)
+    return re.fullmatch(expected + r"(.*)\.", str(raised.value)).group(1)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("localhost", "Connection refused"),
+        ("no-such-host.invalid", "[^()]+"),
+        ("a..b", r"[^()]+ \(?.*"),  # No name at all, which is no OSError.
+    ],
+)
+def test_a_worker_that_does_not_come(port, host, reason):
+    said = missing(Cluster((f"localhost:{port}", f"{host}:1"), 0))
+    assert re.fullmatch(rf"worker 1 at {host}:1 \({reason}\)", said)
+
+
+def test_another_program_at_a_workers_address(port):
+    """It takes the connection and says nothing, or something that no worker says."""
+    with socket.create_server(("localhost", 0)) as other:
+        address = f"localhost:{other.getsockname()[1]}"
+        said = missing(Cluster((f"localhost:{port}", address), 0))
+    assert said == (
+        f"worker 1 at {address} (what listens there is no worker of this run, or cannot reach "
+        "this one)"
+    )
+
+
+def test_workers_with_other_addresses_do_not_meet(addresses):
+    """One of them was told of a third worker: each waits for all of its own."""
+    found = []
+
+    def come(own):
+        try:
+            meet(own, patience=0.3)
+        except DataError as error:
+            found.append(str(error))
+
+    clusters = [Cluster(addresses[:2], 0), Cluster(addresses, 1), Cluster(addresses, 2)]
+    workers = [threading.Thread(target=come, args=(own,)) for own in clusters]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert len(found) == 3 and all("there was no answer from worker" in error for error in found)
+
+
+def test_a_host_that_never_answers_holds_up_nobody(port, monkeypatch):
+    """As packets that are lost, or a name that is looked up for ever."""
+    answers = threading.Event()
+
+    def connection(*_, **__):
+        answers.wait()
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(socket, "create_connection", connection)
+    monkeypatch.setattr("kbert.engine.cluster._ANSWER", 0.1)
+    hosts = [f"dead{number}:1" for number in range(50)]
+    said = missing(Cluster((f"localhost:{port}", *hosts), 0))
+    answers.set()
+    assert said.count("still looking for it") == 50
