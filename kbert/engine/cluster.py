@@ -111,8 +111,7 @@ def meet(found: Cluster, patience: float = _PATIENCE) -> None:
                 meeting.hear(listener.accept()[0])
         if missing:
             named = ", ".join(
-                f"worker {each} at {found.addresses[each]} "
-                f"({meeting.trouble(each, end + _ANSWER)})"
+                f"worker {each} at {found.addresses[each]} ({meeting.trouble(each, end + _ANSWER)})"
                 for each in sorted(missing)
             )
             raise DataError(

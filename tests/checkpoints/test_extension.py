@@ -103,6 +103,10 @@ def test_the_command(checkpoint, tmp_path, capsys):
     [
         (["--add", "3"], "--add is for --extend"),
         (["--extend", "c", "--size", "30"], "--size is of a new vocabulary"),
+        (["--extend", "c", "--runner", "direct"], "--runner is of a new vocabulary"),
+        (["--extend", "c", "--shared", "f"], "--shared is of a new vocabulary"),
+        (["--extend", "c", "--direct_num_workers=2"], "arguments: --direct_num_workers=2"),
+        (["--extend", "c", "--runner", "flink", "--parallelism=2"], "--runner is of a new"),
         (["--extend", "c", "--cased"], "--cased is of a new vocabulary"),
     ],
 )

@@ -47,6 +47,22 @@ def test_of_the_same_texts_the_first_stays(read, texts, data):
     assert problems == ({"duplicate document, left out": left_out} if left_out else {})
 
 
+def test_a_reader_that_begins_with_a_later_file_counts_nothing_of_those_before(tmp_path):
+    """Not what is wrong behind their last document, either."""
+    (tmp_path / "a.jsonl").write_text('{"text": "a b"}\n{"text": "c"}\n{\n', "utf-8")
+    (tmp_path / "b.txt").write_text("A B\n\nd\n\nD\n", "utf-8")
+
+    def reader():
+        return FilteredReader([tmp_path], "blank-line", "text", Recipe(deduplicate=True))
+
+    for found in (reader(), reader().knowing([(1, 0), (1, 2)])):
+        assert [document.text.strip() for document in found.documents(1)] == ["d"]
+        (problem,) = found.problems.as_dict()["listed"]
+        assert problem["problem"] == "duplicate document, left out" and problem["count"] == 2
+    places = [place for _, place in reader().digests(0, 2)]
+    assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+
+
 def _normal(texts):
     return {" ".join(text.lower().split()) for text in texts}
 

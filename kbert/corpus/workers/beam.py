@@ -4,6 +4,10 @@
 
 The files are read in the order of their names: the result is that of one machine, whichever worker
 was first, and however often one tried. A part whose file is there is not worked on again.
+
+Where duplicates are left out the text is read twice: first for the digests of its documents. Of
+those that are equal all but the first in the order of the text are duplicates, and each share is
+told its own.
 """
 
 import hashlib
@@ -12,7 +16,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -21,6 +25,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
 from kbert.corpus.documents import TextReader
+from kbert.corpus.filters import FilteredReader, Place
 from kbert.corpus.places import is_url, open_binary, remove_all, write_whole
 from kbert.corpus.settings import RunnerSettings
 from kbert.corpus.workers.parts import Part, Share, shares
@@ -74,7 +79,7 @@ def run_pipeline(runner: RunnerSettings, todo: Sequence[Share], work: "Work") ->
     try:
         pipeline = beam.Pipeline(runner=chosen, options=options)
         # Behind the shuffle each share is on its own, and tried again on its own.
-        _ = pipeline | beam.Create(todo) | beam.Reshuffle() | beam.ParDo(work)
+        _ = work.told(pipeline, todo) | beam.Reshuffle() | beam.ParDo(work)
         result = pipeline.run()
         state = _wait(result)
     except Exception as error:
@@ -97,9 +102,29 @@ class Work(beam.DoFn):
     def setup(self):
         self._function = self._make()
 
-    def process(self, share: Share):
+    def told(self, pipeline: beam.Pipeline, todo: Sequence[Share]) -> beam.PCollection:
+        """What `process` takes: each share, and the places of the duplicates in its files."""
+        reader = self._reader
+        if not isinstance(reader, FilteredReader) or not reader.recipe.deduplicate:
+            return pipeline | beam.Create([(share, ()) for share in todo])
+        duplicates = (
+            pipeline
+            | "Groups" >> beam.Create([share for share in todo if share.number == 0])
+            | "Divided" >> beam.Reshuffle()
+            | "Digests" >> beam.ParDo(Digests(reader))
+            | "Equal" >> beam.GroupByKey()
+            | "Duplicates" >> beam.FlatMap(_all_but_first)
+        )
+        shares = pipeline | "Shares" >> beam.Create([(share.group, share) for share in todo])
+        return (shares, duplicates) | beam.CoGroupByKey() | "Told" >> beam.FlatMap(_each_share)
+
+    def process(self, told: tuple[Share, Iterable[Place]]):
         """Yields the path of each result."""
-        for part in share.parts(self._reader, self._characters):
+        share, duplicates = told
+        reader = self._reader
+        if isinstance(reader, FilteredReader):
+            reader = reader.knowing(duplicates)
+        for part in share.parts(reader, self._characters):
             path = f"{self._where}/{_name(share.group, part.number)}"
             info = _info_of_done(path, part)
             if info is None:
@@ -109,6 +134,33 @@ class Work(beam.DoFn):
             for name, count in counters(info).items():
                 Metrics.counter(NAMESPACE, name).inc(count)
             yield path
+
+
+class Digests(beam.DoFn):
+    """Reads the files of a group: the digest of each document, its place, and the group."""
+
+    def __init__(self, reader: FilteredReader):
+        self._reader = reader
+
+    def process(self, share: Share):
+        for digest, place in self._reader.digests(share.first_file, share.end_file):
+            yield digest, (place, share.group)
+
+
+def _all_but_first(
+    equal: tuple[bytes, Iterable[tuple[Place, int]]],
+) -> Iterator[tuple[int, Place]]:
+    """Of documents that are equal the places of those that are duplicates, by their groups."""
+    for place, group in sorted(equal[1])[1:]:
+        yield group, place
+
+
+def _each_share(
+    group: tuple[int, tuple[Iterable[Share], Iterable[Place]]],
+) -> Iterator[tuple[Share, list[Place]]]:
+    shares, duplicates = group[1]
+    for share in shares:
+        yield share, list(duplicates)
 
 
 def _name(group: int, number: int) -> str:

@@ -80,6 +80,49 @@ def test_the_store_is_the_local_commands(folder, tmp_path, vocabulary, monkeypat
     assert len(result["summary"]["problems"]["listed"]) == 5
 
 
+FILTERS = {"min_characters": 20, "min_letters": 0.3, "max_repetition": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("size", "deduplicate"),
+    [
+        pytest.param(1 << 30, True, marks=pytest.mark.slow),
+        pytest.param(40_000, True, marks=pytest.mark.slow),
+        pytest.param(5_000, False, marks=pytest.mark.slow),
+        (5_000, True),
+    ],
+)
+def test_documents_are_left_out_as_by_the_local_command(
+    folder, tmp_path, vocabulary, monkeypatch, size, deduplicate
+):
+    """Duplicates of documents that another worker reads, too; each problem is counted once.
+
+    `size`: of a group of files. Of 5,000 bytes most files are one, divided among workers.
+    """
+    lines = [json.dumps({"text": text}) for text in make_text(60, seed=60).split("\n\n")]
+    (folder / "10.jsonl").write_text("\n".join([*lines, "{", ""]))
+    copies = make_text(30, seed=1).upper() + "\n" + make_text(10, seed=50) + "\n"
+    (folder / "8.txt").write_text("no\n\n1 2 3 4 5 6 7 8 9 10 11 12 13\n\n" + copies + copies)
+    (folder / "9.txt").write_text("The cat sat on the mat.\n" * 3 + "\n" + make_text(9, seed=9))
+    options = {"deduplicate": deduplicate, **FILTERS, "validation_share": 0.2, "progress": False}
+    expected = prepare([folder], tmp_path / "local", vocabulary, **options)
+    monkeypatch.setattr(parts, "GROUP_BYTES", size)
+    shuffled(monkeypatch, seed=0)
+    prepare([folder], tmp_path / "beam", vocabulary, runner=DIRECT, **options)
+    assert content_of(tmp_path / "beam") == content_of(tmp_path / "local")
+    listed = expected["summary"]["problems"]["listed"]
+    counts = {p["problem"]: p["count"] for p in listed if p["file"] == str(folder / "8.txt")}
+    assert counts == {
+        "short document, left out": 1,
+        "document of few letters, left out": 1,
+        **({"duplicate document, left out": 70} if deduplicate else {}),
+    }
+    assert [p["problem"] for p in listed if p["file"] == str(folder / "9.txt")] == [
+        "repetitive document, left out",
+        *(["duplicate document, left out"] if deduplicate else []),
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_vocabulary_is_the_local_commands(folder, tmp_path, monkeypatch, count):
     """Rare words are forgotten after the same parts, too."""
