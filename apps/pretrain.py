@@ -44,7 +44,9 @@ def run(args: Namespace) -> None:
     if args.start is not None:
         for name in sorted(given_options(NewModel, args).keys() - {"dropout"}):
             raise UsageError(f"{option_name(name)} is not allowed with --from, which has one.")
+    from kbert.checkpoints.hubs import write_source
     from kbert.corpus.store import TokenStore
+    from kbert.engine.workers import by_chief
     from kbert.pretraining.first_model import first_model
     from kbert.pretraining.objectives import OBJECTIVES
     from kbert.pretraining.run import pretrain
@@ -53,6 +55,8 @@ def run(args: Namespace) -> None:
     objective = OBJECTIVES[settings.objective]
     config, start = first_model(store, new, args.start, objective.direction)
     summary = pretrain(store, args.output, config, settings, schedule, start=start)
+    if args.start is not None:
+        by_chief(write_source)(args.output, args.start)
     print(f"{args.output} is a checkpoint after {summary['steps']} steps.")
     hint = 'fill-mask {} "... [MASK] ..."' if objective.hides else "perplexity {} texts.txt"
     print(f"Try it: kbert {hint.format(args.output)}")

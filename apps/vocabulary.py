@@ -89,9 +89,11 @@ def _extend(args, settings):
     start_backend()
     from kbert.checkpoints.extension import write_extended
     from kbert.checkpoints.formats import load_any
+    from kbert.checkpoints.hubs import write_source
 
     add = from_options(ExtensionSettings, args).add
     found = write_extended(args.output, load_any(args.extend), args.files, add, settings)
+    write_source(args.output, args.extend)
     print(
         f"{args.output}: {len(found.pieces):,} pieces more; the text has {found.tokens:,} tokens "
         f"without them, {found.tokens - found.saved:,} with them"

@@ -5,6 +5,7 @@ config.json         the encoder's BertConfig, the tokenizer's options, the kind 
 vocab.txt           one piece a line
 model.safetensors   the weights
 task.json           of a fine-tuned model: the task, its labels, its sequence length
+source.json         of one that began with a model of a hub: that one's name and licence
 
 What is in a folder besides stays: a run's saves, its curves, pooling.json.
 """
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
-from kbert.checkpoints.hubs import folder_of
+from kbert.checkpoints.hubs import SOURCE, folder_of
 from kbert.checkpoints.weights import (
     check_size,
     load_weights,
@@ -109,9 +110,9 @@ def write(
 
 
 def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Copy a checkpoint's own files into a folder, as `save` would write them there."""
+    """Copy a checkpoint's own files into a folder, and what it says of its origin."""
     with replacing_together(target) as folder:
-        for name in FILES:
+        for name in (*FILES, SOURCE):
             if current(source, name).is_file():
                 shutil.copyfile(current(source, name), folder / name)
 

@@ -15,6 +15,7 @@ import keras
 
 from kbert.checkpoints.directory import Checkpoint, load, save
 from kbert.checkpoints.formats import load_finetuned
+from kbert.checkpoints.hubs import write_source
 from kbert.errors import DataError
 from kbert.files import current, locked, read_object, replacing_folder, write_json
 from kbert.layers.averaging import MeanOfOutputs
@@ -34,8 +35,9 @@ def write_ensemble(output: str | os.PathLike, paths: Sequence[str | os.PathLike]
     ensemble = _ensemble(members, [str(path) for path in paths])
     with locked(output), replacing_folder(output) as folder:
         names = [f"member_{number}" for number in range(len(members))]
-        for name, member in zip(names, members, strict=True):
+        for name, member, path in zip(names, members, paths, strict=True):
             save(folder / name, member)
+            write_source(folder / name, path)
         write_json(folder / INDEX, {"members": names})
     return ensemble
 

@@ -50,7 +50,7 @@ _WEIGHTS = (
 # Folders in a repository: none, a module of sentence-transformers, what keras-hub's tokenizer has.
 _FOLDERS = re.compile(r"|\d+_\w+|assets/tokenizer")
 _PRESET = ("config.json", "tokenizer.json", "assets/tokenizer/vocabulary.txt", "model.weights.h5")
-_SOURCE = "source.json"
+SOURCE = "source.json"
 
 
 class Fetched(NamedTuple):
@@ -106,16 +106,21 @@ def push(folder: pathlib.Path, name: str) -> str:
         return str(address)
 
 
-def write_source(folder: pathlib.Path, source: str | os.PathLike) -> None:
-    """Write into a checkpoint which model of a hub it was made of, if it was."""
+def write_source(folder: str | os.PathLike, source: str | os.PathLike) -> None:
+    """Write into a checkpoint what `read_source` says of the one that it was made of."""
+    if found := read_source(source):
+        write_json(pathlib.Path(folder, SOURCE), found)
+
+
+def read_source(source: str | os.PathLike) -> dict:
+    """Which model of a hub a checkpoint is or began with, and its licence: {"from", "licence"}.
+
+    `source` is a folder or a hub's name. Empty for a checkpoint of another origin.
+    """
     if is_hub_name(source):
         fetched = _fetched(os.fspath(source))
-        write_json(folder / _SOURCE, {"from": fetched.name, "licence": fetched.licence})
-
-
-def read_source(folder: str | os.PathLike) -> dict:
-    """What `write_source` wrote; empty for a checkpoint of another origin."""
-    file = pathlib.Path(folder, _SOURCE)
+        return {"from": fetched.name, "licence": fetched.licence}
+    file = pathlib.Path(source, SOURCE)
     return read_object(file) if file.is_file() else {}
 
 

@@ -65,7 +65,7 @@ def _header(source: Mapping, summary: Mapping, checkpoint: Checkpoint, makes_vec
         kind = "sentence-similarity"
     data = ModelCardData(
         license=source.get("licence"),
-        base_model=hub_repository(summary.get("from") or source.get("from") or ""),
+        base_model=hub_repository(source.get("from") or summary.get("from") or ""),
         library_name="sentence-transformers" if makes_vectors else "transformers",
         pipeline_tag=kind,
         tags=["bert", "kbert"],

@@ -4,7 +4,8 @@ OUTPUT.unfinished/   run.json    what was asked for
                      steps/      the last two saves, from which the run goes on
                      best/       the best epoch's checkpoint so far, and best.json: its scores
                      logs/       for TensorBoard
-OUTPUT/              at the end: that checkpoint, finetune.json and logs/
+OUTPUT/              at the end: that checkpoint, finetune.json, logs/, and source.json where it
+                     began with a model of a hub
 
 Until then OUTPUT is as it was: not there, or what an earlier run left.
 """
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Mapping
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy, write
+from kbert.checkpoints.hubs import SOURCE
 from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import claim, unfinished
 from kbert.engine.workers import by_chief
@@ -23,7 +25,7 @@ from kbert.finetuning.best_epoch import Best
 
 LOGS = "logs"
 RUNS = "runs"  # Of several: see several_runs.py.
-_OURS = {*FILES, SUMMARY, LOGS, RUNS, REPORT}
+_OURS = {*FILES, SOURCE, SUMMARY, LOGS, RUNS, REPORT}
 _BEST, _SCORES = "best", "best.json"
 
 
@@ -79,11 +81,14 @@ def best_so_far(output: pathlib.Path) -> Best | None:
 
 
 @by_chief
-def finish(output: pathlib.Path, summary: Mapping, kept: bool = True) -> None:
+def finish(
+    output: pathlib.Path, summary: Mapping, source: Mapping | None = None, kept: bool = True
+) -> None:
     """Put what a run has made in the place of its output, and end the run.
 
     Args:
         summary: for finetune.json.
+        source: for source.json; without one there is none.
         kept: whether there is a checkpoint.
     """
     work = unfinished(output)
@@ -92,4 +97,6 @@ def finish(output: pathlib.Path, summary: Mapping, kept: bool = True) -> None:
             copy(work / _BEST, folder)
         shutil.copytree(work / LOGS, folder / LOGS)
         write_json(folder / SUMMARY, summary)
+        if source:
+            write_json(folder / SOURCE, source)
     shutil.rmtree(work)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.formats import load_any
-from kbert.checkpoints.hubs import pinned
+from kbert.checkpoints.hubs import pinned, read_source
 from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
@@ -121,7 +121,8 @@ def finetune(
             feature_cache=feature_cache,
             feature_type=feature_type,
         )
-        plan = Plan(pinned(checkpoint), choice, from_random, overwrite, silent=not verbose)
+        start_of = pinned(checkpoint), read_source(checkpoint)
+        plan = Plan(*start_of, choice, from_random, overwrite, silent=not verbose)
         return finetune_on(rows, start, output, settings, plan)
 
 
@@ -161,7 +162,7 @@ def finetune_on(
         "failed": bool(rows.validation) and has_failed(best.scores, rows),
         "command": _command(rows, output, settings, plan),
     }
-    finish(output, summary)
+    finish(output, summary, None if plan.from_random else plan.source)
     return summary
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
 from kbert.checkpoints.formats import load_any
-from kbert.checkpoints.hubs import pinned
+from kbert.checkpoints.hubs import SOURCE, pinned, read_source
 from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import unfinished
 from kbert.engine.backend import engine
@@ -106,7 +106,8 @@ def finetune_several(
                 "Runs are compared on held-out rows: expected a validation file or share."
             )
         _claim_runs(output, request, overwrite)
-        plan = Plan(pinned(checkpoint), choice, from_random, silent=not verbose)
+        start_of = pinned(checkpoint), read_source(checkpoint)
+        plan = Plan(*start_of, choice, from_random, silent=not verbose)
         for name, change in changes.items():
             folder = unfinished(output) / RUNS / name
             if not (folder / SUMMARY).exists():
@@ -214,7 +215,7 @@ def _finish(output: pathlib.Path, request: dict, rows: FinetuningRows, metric: s
     with replacing_folder(output) as folder:
         # The best of an earlier call has its checkpoint in the output only.
         copy(own if (own / FILES[0]).is_file() else output, folder)
-        ignored = shutil.ignore_patterns(*FILES, unfinished(pathlib.Path("*")).name)
+        ignored = shutil.ignore_patterns(*FILES, SOURCE, unfinished(pathlib.Path("*")).name)
         shutil.copytree(work / RUNS, folder / RUNS, ignore=ignored)
         write_json(folder / SUMMARY, found[best])
         write_json(folder / REPORT, report)

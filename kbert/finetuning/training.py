@@ -1,7 +1,7 @@
 """What trains: the models, the batches and the train step of a fine-tuning run."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -38,9 +38,10 @@ _PAYS = 4e12
 
 
 class Plan(NamedTuple):
-    """How a run is done, besides its settings: see `finetune`."""
+    """How a run is done, besides its settings: see `finetune`; `source` as of `read_source`."""
 
     checkpoint: str
+    source: Mapping
     choice: EpochChoice
     from_random: bool = False
     overwrite: bool = False

@@ -7,6 +7,7 @@ import pytest
 from apps.cli import main
 from kbert import embed, from_huggingface, from_keras_hub, load, save, to_huggingface
 from kbert.checkpoints import hubs
+from kbert.checkpoints.directory import copy
 from kbert.errors import DataError
 from tests.checkpoints.hub_server import COMMIT, Hub, files_in, running
 from tests.checkpoints.published_models import TASK, TASKS, assert_same, make
@@ -152,6 +153,14 @@ def test_commands_take_names(hub, tmp_path, capsys):
     assert source == {"from": f"hf:{NAME}@{COMMIT}", "licence": "apache-2.0"}
     assert main(["inspect", str(tmp_path / "a")]) == 0
     assert f"hf:{NAME}@{COMMIT}" in capsys.readouterr().out
+    # What is made of it again says the same, and a card names both.
+    assert main(["convert", str(tmp_path / "a"), "--output", str(tmp_path / "b")]) == 0
+    copy(tmp_path / "b", tmp_path / "c")
+    assert hubs.read_source(tmp_path / "c") == source
+    command = ["convert", str(tmp_path / "c"), "--output", str(tmp_path / "d")]
+    assert main([*command, "--to", "huggingface"]) == 0
+    card = (tmp_path / "d" / "README.md").read_text()
+    assert f"base_model: {NAME}\n" in card and "license: apache-2.0\n" in card
     assert main(["fill-mask", f"hf:{NAME}", "w7 [MASK]"]) == 0
     assert embed(f"hf:{NAME}", ["w7 w8"]).shape == (1, 8)
 
@@ -176,6 +185,7 @@ def test_finetuning_says_the_revision(hub, tmp_path, capsys):
     assert main(["convert", str(out), "--output", str(card_folder), "--to", "huggingface"]) == 0
     card = (card_folder / "README.md").read_text()
     assert f"base_model: {NAME}" in card and "pipeline_tag: text-classification" in card
+    assert "license: apache-2.0\n" in card
     assert record["command"] in card and "| epochs | 1 |" in card and "| train rows | 2 |" in card
 
 
