@@ -16,6 +16,7 @@ SCORES = {
     "sentiment": (r"^accuracy ([\d.]+)$", 0.8),
     "ner_zh": (r"^F1 ([\d.]+)$", 0.6),
     "documents": (r"'recall@10': ([\d.]+)", 0.8),
+    "few_labels": (r"^descriptions: accuracy ([\d.]+)", 0.7),
     "moderation": (r"^F1 ([\d.]+)$", 0.7),
     "tensorflow_serving": (r"^\w+ (0\.\d+|1\.0)$", 0.3),
     "custom_task": (r"'accuracy': ([\d.]+)", 0.8),

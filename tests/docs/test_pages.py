@@ -66,8 +66,9 @@ def test_blocks_print_what_the_page_says(page, printed):
         assert found.splitlines() == re.findall(r"^# (.*)$", block, re.MULTILINE), block
 
 
-def test_a_translation_has_the_same_code():
-    assert blocks_of("docs/keras.zh-CN.md") == blocks_of("docs/keras.md")
+@pytest.mark.parametrize("name", ["keras", "serving"])
+def test_a_translation_has_the_same_code(name):
+    assert blocks_of(f"docs/{name}.zh-CN.md") == blocks_of(f"docs/{name}.md")
 
 
 def test_no_page_is_forgotten():
@@ -78,4 +79,7 @@ def test_no_page_is_forgotten():
         if blocks_of(path.relative_to(ROOT))
     }
     # Each has a test of its own: tests/test_plain_keras.py, tests/serving/test_export.py.
-    assert with_code == {*PAGES, "docs/keras.md", "docs/keras.zh-CN.md", "docs/serving.md"}
+    tested = {
+        f"docs/{name}{suffix}" for name in ("keras", "serving") for suffix in (".md", ".zh-CN.md")
+    }
+    assert with_code == {*PAGES, *tested}
