@@ -18,7 +18,7 @@ from kbert.finetuning.batches import TrainingBatches, padded_length
 from kbert.finetuning.feature_cache import as_vectors, split
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 from kbert.finetuning.remedies.augmentation import augmented
-from kbert.finetuning.remedies.distillation import objective_of, taught
+from kbert.finetuning.remedies.distillation import objective_of, taught, token_targets
 from kbert.finetuning.remedies.layerwise import (
     check_layers,
     first_steps,
@@ -99,7 +99,7 @@ def build_run(
     with devices.scope():
         models = _models(task, start, settings, plan.from_random)
     rows = augmented(rows, start, settings)
-    features, held_out = taught(rows, settings), rows.validation_features
+    features, held_out = taught(rows, start, settings), rows.validation_features
     if models.extractor is not None:
         features, held_out = (
             as_vectors(
@@ -118,7 +118,7 @@ def build_run(
         settings.batch_size,
         settings.seed,
         task.sequence_length,
-        task.token_targets,
+        token_targets(task),
     )
     num_steps = settings.epochs * len(batches)
     if settings.max_steps is not None:

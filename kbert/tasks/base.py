@@ -57,6 +57,8 @@ class Task(Settings, abc.ABC):
         links: name of an output -> in what several models are averaged, and a student learns from
             teachers: "softmax" over the last axis, "sigmoid", or "identity" for a number. Empty
             where there is no mean.
+        token_outputs: whether these outputs have an axis of tokens, the first without the batch's.
+        teachers_share_pieces: whether a teacher must read texts in the pieces of its student.
         takes_pairs: whether an example is two texts.
         takes_choices: whether an example is a context and any number of choices.
         has_plot: whether `label_probabilities` gives what pictures are drawn from.
@@ -70,6 +72,8 @@ class Task(Settings, abc.ABC):
     output_settings: ClassVar[tuple[str, ...]] = ()
     features: str | None = None
     links: ClassVar[Mapping[str, str]] = {}
+    token_outputs: ClassVar[bool] = False
+    teachers_share_pieces: ClassVar[bool] = False
     takes_pairs: bool = False
     takes_choices: ClassVar[bool] = False
     has_plot: ClassVar[bool] = False
@@ -186,6 +190,21 @@ class Task(Settings, abc.ABC):
             Scalars, each a weighted sum over the rows received, "loss" among them. So the values
             of parts of a batch add up to the value of the batch.
         """
+
+    def taught(self, feature: Feature, said: Part) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+        """What a student learns of a feature from another model of the task.
+
+        Args:
+            feature: of the student.
+            said: the other model's outputs for the example, and the features that it has read.
+
+        Returns:
+            The other model's outputs by the names in `links`, as the student has them for the
+            feature, and a weight for each place. Unless a task says otherwise an example has one
+            feature and one answer.
+        """
+        (output, *_), _, _ = said
+        return {name: output[name] for name in self.links}, np.ones((), "float32")
 
     # Answers.
 

@@ -72,7 +72,8 @@ def pad_batch(
         length: size of the sequence axis, at least the longest feature's.
         rows: size of the batch axis. Rows beyond the features are zero throughout: masked, and
             without weight. They keep the shape of the last batch of an epoch that of all others.
-        token_targets: names of the targets with a value for every token; padded as the inputs are.
+        token_targets: names of the targets with a value for every token, which are padded as the
+            inputs are: tokens are their first axis, and their weights' (unless a row has one).
 
     Returns:
         `(inputs, targets, weights)`. The weights of each name sum to 1, so that a sum of weighted
@@ -80,9 +81,11 @@ def pad_batch(
     """
 
     def column(part: str, name: str) -> np.ndarray:
-        size = length if part == "inputs" or name in token_targets else None
-        axis = -2 if name == TOKEN_VECTORS else -1
-        return stack([getattr(feature, part)[name] for feature in features], rows, size, axis)
+        arrays = [getattr(feature, part)[name] for feature in features]
+        if part == "inputs":
+            return stack(arrays, rows, length, -2 if name == TOKEN_VECTORS else -1)
+        has_tokens = name in token_targets and arrays[0].ndim > 0
+        return stack(arrays, rows, length if has_tokens else None, 0)
 
     inputs, targets, weights = (
         {name: column(part, name) for name in getattr(features[0], part)}

@@ -20,7 +20,7 @@ from kbert.layers import IMPOSSIBLE
 from kbert.metrics import squad
 from kbert.metrics.cmrc import cmrc_score, cmrc_scores
 from kbert.settings import setting
-from kbert.tasks.base import Task
+from kbert.tasks.base import Part, Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
 from kbert.tasks.readers.bad_rows import BadRows
@@ -54,6 +54,9 @@ class QuestionAnsweringTask(Task):
     name = "qa"
     links: ClassVar = {"start_logits": "softmax", "end_logits": "softmax"}
     metric_names = ("f1", "exact")
+    token_outputs = True
+    # Where answers begin and end is said of tokens.
+    teachers_share_pieces = True
     takes_pairs = True
     reading_options = ("rules", "n_best")
 
@@ -185,6 +188,13 @@ class QuestionAnsweringTask(Task):
             loss = loss + weighted_cross_entropy(logits, targets[name], weights[name])[0] / 2
             right = ops.logical_and(right, is_right(logits, targets[name]))
         return {"loss": loss, "exact": ops.sum(weights["start"] * ops.cast(right, "float32"))}
+
+    def taught(self, feature: Feature, said: Part) -> tuple[dict, np.ndarray]:
+        """The logits of the window's tokens, of which the other model reads the same."""
+        outputs, _, features = said
+        (output,) = (out for out, own in zip(outputs, features, strict=True) if own is feature)
+        logits = {name: output[name][: feature.length] for name in self.links}
+        return logits, np.ones((), "float32")
 
     def decode(
         self,

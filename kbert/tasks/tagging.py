@@ -10,7 +10,6 @@ kbert/tasks/readers/conll_files.py.
 
 import collections
 import dataclasses
-import functools
 import itertools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,6 +90,7 @@ class TaggingTask(Task):
     metric_names = ("f1", "precision", "recall", "accuracy")
     output_settings = ("labels",)
     token_targets = frozenset(["tags"])
+    token_outputs = True
     reading_options = ("word_column", "tag_column", "valid_tags")
 
     labels: tuple[str, ...] = ()
@@ -262,6 +262,15 @@ class TaggingTask(Task):
             loss = -ops.sum(ops.max(weight, axis=-1) * likelihood)
         return {"loss": loss, "accuracy": accuracy}
 
+    def taught(self, feature: Feature, said: Part) -> tuple[dict, np.ndarray]:
+        """At the first piece of each word what the other model says of the word."""
+        scored: WindowWords = feature.context
+        logits = np.zeros((feature.length, len(self.tags)))
+        weight = np.zeros(feature.length, "float32")
+        logits[scored.tokens] = self._emissions(*said)[scored.numbers]
+        weight[scored.tokens] = 1
+        return {"logits": logits}, weight
+
     # Answers.
 
     def decode(
@@ -344,10 +353,6 @@ class TaggingTask(Task):
             for name, scores in metrics["types"].items()
         ]
         return f"{super().report(metrics)}\n\n{aligned([header, *rows])}"
-
-
-# Once for all sentences: there are as many as tags squared.
-_valid_transitions = functools.lru_cache(maxsize=8)(valid_transitions)
 
 
 def _shares(scores: Mapping) -> dict:
