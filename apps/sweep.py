@@ -16,7 +16,7 @@ import sys
 from argparse import Namespace
 
 from .cli import run_command
-from .finetune import add_tasks, arguments, keywords
+from .finetuning_options import add_tasks, arguments, keywords
 from .parsing import Parser
 
 

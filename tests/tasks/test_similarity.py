@@ -4,17 +4,23 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from scipy.special import log_softmax
+from starlette.testclient import TestClient
 
 from apps.cli import main
-from kbert import embed, evaluate, from_huggingface, load, predict
+from kbert import embed, evaluate, export_saved_model, from_huggingface, load, predict, save
 from kbert.checkpoints.formats import pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
+from kbert.serving.checkpoint_or_export import load_served
+from kbert.serving.http.app import application
+from kbert.serving.onnx.export import export_onnx
 from kbert.tasks import TASKS
 from kbert.tasks.features import pad_batch
 from kbert.tasks.similarity import SimilarityTask
+from tests.serving.http.served import Models
 from tests.tiny_checkpoint import finetune_with, random_checkpoint, write_checkpoint, write_rows
 
 PAIRS = SimilarityTask(second_column="b", text_column="a", sequence_length=8)
@@ -198,14 +204,27 @@ def test_training_on_pairs_and_on_texts(tmp_path, capsys):
     assert "spearman" in capsys.readouterr().out
 
 
-def test_an_export_gives_vectors(tmp_path, capsys):
-    from kbert import Predictor, export_saved_model, save
-
-    task = SimilarityTask(second_column="b", pooling="max", sequence_length=16)
-    checkpoint = random_checkpoint(WORDS, task, max_sequence_length=16)
-    save(tmp_path / "a", checkpoint)
-    folder = export_saved_model(tmp_path / "b", checkpoint)
-    (answer,) = Predictor(folder).predict(["good film"])
-    np.testing.assert_allclose(
-        answer["embedding"], embed(tmp_path / "a", ["good film"])[0], atol=1e-5
-    )
+def test_vectors_are_the_same_in_every_way(tmp_path):
+    """Of `kbert embed`, of both exports, of the graph alone, and over HTTP in both dialects."""
+    task = SimilarityTask(second_column="b", pooling="max", sequence_length=12)
+    checkpoint = random_checkpoint(WORDS, task, max_sequence_length=32)
+    texts = ["good film", "", "bad music and good music " * 9, "we saw it"]
+    folders = [tmp_path / name for name in ("checkpoint", "graph", "onnx")]
+    save(folders[0], checkpoint)
+    export_saved_model(folders[1], checkpoint)
+    export_onnx(folders[2], checkpoint)
+    ways = {}
+    for folder in folders:
+        with TestClient(application(Models(m=load_served(folder)))) as client:
+            rows = client.post("/v1/models/m:predict", json={"instances": texts}).json()
+            items = client.post("/v1/embeddings", json={"model": "m", "input": texts}).json()
+        ways[folder.name, ":predict"] = rows["predictions"]
+        ways[folder.name, "/v1/embeddings"] = items["data"]
+    served = tf.saved_model.load(str(folders[1] / "1")).signatures["serving_default"]
+    found = {way: [answer["embedding"] for answer in answers] for way, answers in ways.items()}
+    found["strings"] = served(text=tf.constant(texts))["embedding"].numpy()
+    expected = embed(folders[0], texts, long="cut")
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
+    assert np.abs(expected[0] - expected[1:]).max(axis=1).min() > 0.1
+    for way, vectors in found.items():
+        np.testing.assert_allclose(vectors, expected, atol=1e-5, err_msg=str(way))
