@@ -13,6 +13,8 @@ import safetensors.numpy
 
 from apps import cli
 from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_pretraining_model, load, save
+from kbert.checkpoints.hubs import read_source
+from kbert.files import write_json
 from tests.conftest import ROOT
 
 STEPS, SAVE_EVERY = 20, 5
@@ -51,6 +53,9 @@ runpy.run_module("apps.pretrain", run_name="__main__")
 """
 
 
+SOURCE = {"from": "hf:owner/name@1", "licence": "mit"}
+
+
 @pytest.fixture(scope="module")
 def arguments(tiny_store, tiny_vocabulary, tmp_path_factory):
     """A small model to start from, with the paper's dropout; XLA and float32 are the defaults."""
@@ -65,6 +70,7 @@ def arguments(tiny_store, tiny_vocabulary, tmp_path_factory):
     )
     tokenizer = WordPieceTokenizer(tiny_vocabulary)
     save(start, Checkpoint(build_pretraining_model(config), tokenizer, config))
+    write_json(start / "source.json", SOURCE)
     options = {
         "from": start,
         "num-steps": STEPS,
@@ -182,6 +188,10 @@ def test_other_settings_in_the_same_folder_are_refused(arguments, never_stopped,
     assert cli.main(["pretrain", *other]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "seed was 0, now 1" in error
+
+
+def test_a_run_says_which_model_of_a_hub_it_began_with(never_stopped):
+    assert read_source(never_stopped) == SOURCE
 
 
 def test_how_often_it_saves_may_change(arguments, never_stopped, capsys):
