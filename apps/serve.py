@@ -31,11 +31,14 @@ def add_arguments(parser):
 
 
 def run(args):
+    import functools
+
     import joblib
 
     from kbert.serving.cores import divide_cores, limit_threads
     from kbert.serving.http.server import listening, serve, url_of
     from kbert.serving.models import Models, served_names
+    from kbert.serving.predictor import Predictor
     from kbert.serving.settings import ServerSettings
     from kbert.settings import from_options
 
@@ -43,9 +46,10 @@ def run(args):
     folders = served_names(args.directories) if args.name is None else named(args)
     token = None if args.token_file is None else read_token(args.token_file)
     settings = divide_cores(settings, folders.values(), joblib.cpu_count())
-    limit_threads(settings)
+    limit_threads(settings, folders.values())
     with listening(settings) as listener:
-        models = Models(folders)
+        threads = settings.threads_per_batch
+        models = Models(folders, functools.partial(Predictor, threads=threads))
         print_invitation(models, url_of(listener), settings.page)
         serve(models, settings, listener, token)
 

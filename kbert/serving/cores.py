@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from kbert.files import read_object
 from kbert.serving.settings import ServerSettings
-from kbert.serving.versions import newest_version
+from kbert.serving.versions import is_onnx, newest_version
 
 # Weights in the encoder's layers. A text of 40 tokens takes two operations a weight and token:
 # 1.3 billion, or some 15 milliseconds of one core.
@@ -35,8 +35,13 @@ def divide_cores(
     return dataclasses.replace(settings, threads_per_batch=threads, batches_at_once=batches)
 
 
-def limit_threads(settings: ServerSettings) -> None:
-    """Tell TensorFlow how many threads an operation may take: before its first operation."""
+def limit_threads(settings: ServerSettings, folders: Iterable[pathlib.Path]) -> None:
+    """Tell TensorFlow how many threads an operation may take: before its first operation.
+
+    ONNX Runtime is told for each model; where there is nothing else TensorFlow is not needed.
+    """
+    if all(map(is_onnx, folders)):
+        return
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.threads_per_batch)

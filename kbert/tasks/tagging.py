@@ -88,7 +88,7 @@ class TaggingTask(Task):
 
     name = "tagging"
     metric_names = ("f1", "precision", "recall", "accuracy")
-    output_settings = ("labels",)
+    output_settings = ("labels", "plain")
     token_targets = frozenset(["tags"])
     token_outputs = True
     reading_options = ("word_column", "tag_column", "valid_tags")

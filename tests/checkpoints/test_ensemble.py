@@ -7,20 +7,48 @@ import pytest
 from scipy.special import expit, softmax
 
 from apps.cli import run_command
-from kbert import predict, save
+from kbert import export_saved_model, predict, save
 from kbert.checkpoints.ensemble import load_ensemble, write_ensemble
 from kbert.checkpoints.formats import format_of, load_finetuned
 from kbert.errors import DataError
 from kbert.layers.averaging import MeanOfOutputs
+from kbert.serving.onnx.export import export_onnx
 from kbert.serving.served_checkpoint import ServedCheckpoint
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.features import pad_batch
+from kbert.tasks.multilabel import MultiLabelTask
+from kbert.tasks.multiple_choice import MultipleChoiceTask
+from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.regression import RegressionTask
+from kbert.tasks.similarity import SimilarityTask
 from kbert.tasks.tagging import TaggingTask
 from tests.layers.contract import numpy
+from tests.serving.five_ways import same
 from tests.tiny_checkpoint import WORDS, random_checkpoint
 
 TASK = ClassificationTask(sequence_length=16, labels=("bad", "good", "so"))
 TEXTS = ["the film was good", "bad music", "", "on a long day"]
+
+
+LONG = " ".join(WORDS + WORDS[::-1])
+# Each task that has a mean, and what it is asked.
+TASKS = [
+    (TaggingTask(labels=("X", "Y"), sequence_length=12, valid_tags=True), [*TEXTS, LONG]),
+    (
+        QuestionAnsweringTask(sequence_length=12, stride=4, max_question_length=3),
+        [{"question": "was good", "context": text} for text in (TEXTS[0], LONG)],
+    ),
+    (
+        MultipleChoiceTask(sequence_length=12),
+        [{"context": "the film", "choices": WORDS[:count]} for count in (2, 4)],
+    ),
+    (MultiLabelTask(sequence_length=12, labels=("a", "b", "c")), TEXTS),
+    (RegressionTask(sequence_length=12, mean=2.0, deviation=3.0), TEXTS),
+    (TASK, TEXTS),
+]
+of_each_task = pytest.mark.parametrize(
+    ("task", "instances"), TASKS, ids=lambda value: getattr(value, "name", "")
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +87,41 @@ def test_the_other_commands_take_it(folder, tmp_path, capsys):
     assert "has no weights of its own. Expected one of its members" in capsys.readouterr().err
 
 
+def written(folder, task):
+    """The ensemble of a task, in a folder, and its members."""
+    members = [random_checkpoint(WORDS, task, hidden_dim=size) for size in (8, 16)]
+    for number, member in enumerate(members):
+        save(folder / str(number), member)
+    return write_ensemble(folder / "both", [folder / "0", folder / "1"]), members
+
+
+@of_each_task
+def test_outputs_of_every_task_are_the_mean(tmp_path, task, instances):
+    """Of each token, window, choice and label."""
+    both, members = written(tmp_path, task)
+    functions = {"softmax": lambda x: softmax(x, axis=-1), "sigmoid": expit, "identity": np.array}
+    examples = [task.parse(instance, "here") for instance in instances]
+    features = task.encode(examples, both.tokenizer)
+    inputs, _, _ = pad_batch(features, task.sequence_length, len(features))
+    found, *each = (checkpoint.model(inputs) for checkpoint in (both, *members))
+    assert set(found) == set(task.links)
+    for name, link in task.links.items():
+        function = functions[link]
+        expected = np.mean([function(numpy(one[name])) for one in each], axis=0)
+        np.testing.assert_allclose(function(numpy(found[name])), expected, atol=1e-5)
+
+
+@pytest.mark.slow
+@of_each_task
+def test_both_kinds_of_export_answer_as_it_does(tmp_path, task, instances):
+    pytest.importorskip("onnxruntime")
+    both, _ = written(tmp_path, task)
+    expected = predict(tmp_path / "both", instances)
+    for export in (export_saved_model, export_onnx):
+        export(tmp_path / export.__name__, both)
+        assert same(predict(tmp_path / export.__name__, instances), expected)
+
+
 @pytest.mark.parametrize(
     ("link", "function"),
     [
@@ -93,9 +156,15 @@ def test_models_without_a_mean_are_refused(folder, tmp_path):
         save(tmp_path / name, checkpoint)
         with pytest.raises(DataError, match=messages[name]):
             write_ensemble(tmp_path / "output", [folder / "one", tmp_path / name])
-    save(tmp_path / "crf", random_checkpoint(WORDS, TaggingTask(labels=("X",), crf=True)))
-    with pytest.raises(DataError, match="of these tagging models have no mean"):
-        write_ensemble(tmp_path / "output", [tmp_path / "crf"] * 2)
+    for task in (TaggingTask(labels=("X",), crf=True), SimilarityTask()):
+        save(tmp_path / task.name, random_checkpoint(WORDS, task))
+        with pytest.raises(DataError, match=f"of these {task.name} models have no mean"):
+            write_ensemble(tmp_path / "output", [tmp_path / task.name] * 2)
+    tasks = [TaggingTask(labels=("O", "X"), plain=plain) for plain in (False, True)]
+    for number, task in enumerate(tasks):
+        save(tmp_path / str(number), random_checkpoint(WORDS, task))
+    with pytest.raises(DataError, match="must have the same plain. Received: True and False"):
+        write_ensemble(tmp_path / "output", [tmp_path / "0", tmp_path / "1"])
     with pytest.raises(DataError, match="must be a new or an empty folder"):
         write_ensemble(folder / "both", [folder / "one"])
     assert not (tmp_path / "output").exists()

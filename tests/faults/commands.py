@@ -41,6 +41,12 @@ COMMANDS = {
         "--save-every 3 --validate-every 6 --validation-batches 1 --output {output}",
         _MODEL,
     ),
+    "distill": Command(
+        "pretrain {inputs}/store --objective masked-lm --preset tiny --num-steps 12 --batch-size 4 "
+        "--sequence-length 16 --save-every 3 --validate-every 6 --validation-batches 1 "
+        "--teacher {inputs}/teacher --hidden-share 1 --output {output}",
+        _MODEL,
+    ),
     "finetune": Command(
         "finetune classification --from {inputs}/start --train {inputs}/train.tsv --epochs 3 "
         f"--save-every 2 {_TINY} --output {{output}}",
@@ -76,11 +82,22 @@ def write_inputs(folder: pathlib.Path) -> None:
     (folder / "few.txt").write_text("\n".join(lines[:200]) + "\n")
     documents = (random_documents(count, 60, seed=seed) for seed, count in enumerate((40, 10)))
     write_store(folder / "store", *documents, vocabulary_of(60))
+    _write_teacher(folder / "teacher")
     from kbert.tasks.classification import ClassificationTask
 
     task = ClassificationTask(sequence_length=16)
     options = {"epochs": 3, "batch_size": 8, "validation_share": 0, "verbose": 0}
     finetune_with(task, folder / "start", folder / "train.tsv", folder / "tuned", **options)
+
+
+def _write_teacher(folder):
+    """A pre-trained model as wide as the preset tiny, with the store's vocabulary."""
+    from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_pretraining_model, save
+
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 64}
+    config = BertConfig(len(vocabulary_of(60)), max_sequence_length=16, **sizes)
+    model = build_pretraining_model(config, objective="masked-lm")
+    save(folder, Checkpoint(model, WordPieceTokenizer(vocabulary_of(60)), config))
 
 
 def digests(command: Command, output: pathlib.Path) -> Mapping[str, str]:

@@ -1,6 +1,8 @@
 """An ONNX graph in the making: nodes are added one by one, and a value is a name."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -17,6 +19,7 @@ class Graph:
 
     def __init__(self):
         self._nodes, self._inputs, self._outputs = [], [], []
+        self._scope = ""  # Before the names of weights.
         self._constants: dict[str, onnx.TensorProto] = {}
         self._known: dict[tuple, str] = {}
         # All nodes are functions of their inputs: what was added once is there.
@@ -32,8 +35,19 @@ class Graph:
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, axes))
 
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Within the block weights are those of a model in the model: others of theirs have the
+        same names."""
+        before, self._scope = self._scope, f"{self._scope}{name}/"
+        try:
+            yield
+        finally:
+            self._scope = before
+
     def weight(self, array: np.ndarray, name: str) -> str:
         """An array with a name of its own; the same one again is the same value."""
+        name = self._scope + name
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.asarray(array, np.float32), name)
         return name

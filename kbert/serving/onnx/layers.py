@@ -4,12 +4,16 @@ Each takes the graph, the layer and what `call` takes, values of the graph in th
 and returns the value of the result. Nodes are chosen so that ONNX Runtime fuses them.
 """
 
+import math
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
 from kbert.errors import DataError
 from kbert.layers import IMPOSSIBLE
 from kbert.layers.attention import MultiHeadSelfAttention
+from kbert.layers.averaging import MeanOfOutputs
 from kbert.layers.bilstm import BiLSTM, LastStates
 from kbert.layers.crf import Transitions
 from kbert.layers.dense import Geglu, Gelu, TokenDense
@@ -320,6 +324,28 @@ def _same(graph: Graph, layer: keras.layers.Layer, x: str) -> str:
     return x
 
 
+def _mean_of_outputs(graph: Graph, layer: MeanOfOutputs, outputs: Sequence[str]) -> str:
+    if layer.link == "identity":
+        return graph.add("Mean", *outputs)
+    if layer.link == "softmax":
+        found = [graph.add("LogSoftmax", x, axis=-1) for x in outputs]
+        count = graph.constant(math.log(len(found)))
+        return graph.add("Sub", _log_sum_exp(graph, found), count)
+    # log(1 / (1 + exp(-x))) and log(1 / (1 + exp(x))).
+    negative = [graph.add("Neg", x) for x in outputs]
+    yes, no = (
+        [graph.add("Neg", graph.add("Softplus", x)) for x in values]
+        for values in (negative, outputs)
+    )
+    return graph.add("Sub", _log_sum_exp(graph, yes), _log_sum_exp(graph, no))
+
+
+def _log_sum_exp(graph, values):
+    highest = graph.add("Max", *values)
+    parts = [graph.add("Exp", graph.add("Sub", x, highest)) for x in values]
+    return graph.add("Add", graph.add("Log", graph.add("Sum", *parts)), highest)
+
+
 LAYERS = {
     AttentionPooling: _attention_pooling,
     BertEmbedding: _embedding,
@@ -329,6 +355,7 @@ LAYERS = {
     FoldChoices: _fold_choices,
     LastStates: _last_states,
     MaskedLMHead: _masked_lm_head,
+    MeanOfOutputs: _mean_of_outputs,
     Pooler: _pooler,
     SequencePooler: _sequence_pooler,
     TokenDense: _dense,

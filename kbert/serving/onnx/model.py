@@ -38,7 +38,8 @@ def _add_model(graph, model, inputs):
         def call(*args, **kwargs):
             kwargs.pop("training", None)
             if isinstance(operation, keras.Model):
-                return _add_model(graph, operation, *args)
+                with graph.inside(operation.name):
+                    return _add_model(graph, operation, *args)
             for kind, add_layer in LAYERS.items():
                 if type(operation) is kind:
                     return add_layer(graph, operation, *args, **kwargs)

@@ -13,12 +13,15 @@ from kbert.serving.versions import ONNX_MODEL
 from kbert.text.python_tokenizer import PythonTokenizer
 
 
-def load_onnx(folder: pathlib.Path) -> Exported:
-    """What the ONNX export in a version's folder computes with, on all cores.
+def load_onnx(folder: pathlib.Path, threads: int | None = None) -> Exported:
+    """What the ONNX export in a version's folder computes with.
+
+    Args:
+        threads: that compute one batch; None for all cores.
 
     Raises `DataError` where ONNX Runtime is not installed, and for a file that it cannot read.
     """
-    model, names = load_session(folder)
+    model, names = load_session(folder, threads)
     task, tokenizer_options, _ = read_description(folder)
     tokenizer = PythonTokenizer(folder / "assets" / "vocab.txt", **tokenizer_options)
     if isinstance(task, FillMask):
@@ -27,10 +30,12 @@ def load_onnx(folder: pathlib.Path) -> Exported:
     return Exported(task, model, tokenizer, names)
 
 
-def load_session(folder: pathlib.Path) -> tuple[Forward, tuple[str, ...]]:
+def load_session(
+    folder: pathlib.Path, threads: int | None = None
+) -> tuple[Forward, tuple[str, ...]]:
     """The forward pass of the graph in a folder, and the names of its outputs.
 
-    Raises `DataError` as `load_onnx`.
+    `threads` as of `load_onnx`. Raises `DataError` as `load_onnx`.
     """
     try:
         import onnxruntime
@@ -40,6 +45,7 @@ def load_session(folder: pathlib.Path) -> tuple[Forward, tuple[str, ...]]:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # Errors; its warnings are of no use to who answers texts.
+    options.intra_op_num_threads = threads or 0  # 0: one for each core.
     try:
         session = onnxruntime.InferenceSession(
             folder / ONNX_MODEL, options, providers=["CPUExecutionProvider"]

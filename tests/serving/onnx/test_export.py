@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from starlette.testclient import TestClient
 
@@ -107,6 +108,27 @@ def test_the_open_inference_protocol_names_its_platform(single, tmp_path):
     with TestClient(application(Models({"films": tmp_path / "films"}))) as client:
         described = client.get("/v2/models/films").json()
     assert described["platform"] == "onnx_onnxv1"
+
+
+def test_a_session_has_as_many_threads_as_a_batch(single, tmp_path, monkeypatch):
+    """Of the server's option; TensorFlow is not told, which has computed already here."""
+    sessions, served = [], []
+
+    def session(*args, **kwargs):
+        sessions.append(create(*args, **kwargs))
+        return sessions[-1]
+
+    create = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr("kbert.serving.http.server.serve", lambda models, *_: served.append(models))
+    folder = export_onnx(tmp_path / "films", single).parent
+    for options in ([], ["--threads-per-batch", "3"]):
+        assert run_command("serve", [str(folder), "--port", "0", *options]) == 0
+    Predictor(folder)
+    threads = [each.get_session_options().intra_op_num_threads for each in sessions]
+    assert threads == [1, 3, 0]
+    expected = Answerer(single.task, single.tokenizer, single.model).predict(TEXTS)
+    assert same(served[1].get("films").predict(TEXTS), expected)
 
 
 def test_masks_are_filled(pretrained_checkpoint, tmp_path):
