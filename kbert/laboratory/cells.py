@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from kbert.checkpoints.ensemble import INDEX as ENSEMBLE
 from kbert.checkpoints.formats import load_any, load_finetuned
 from kbert.checkpoints.model_card import SUMMARY
 from kbert.config import BertConfig
@@ -25,11 +26,13 @@ from kbert.files import as_json, read_object, write_json
 from kbert.finetuning.output import LOGS
 from kbert.finetuning.rows import encode
 from kbert.finetuning.run import finetune
+from kbert.finetuning.settings import FinetuningSettings
 from kbert.inference.answering import answer_features
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
 from kbert.laboratory.statistics import resampled
 from kbert.pretraining.run import pretrain
+from kbert.pretraining.settings import PretrainingSettings
 from kbert.tasks.readers.bad_rows import BadRows
 
 # Of what a cell computes; another number makes all cells new.
@@ -174,7 +177,7 @@ def _pretraining(what: Pretraining, seed: int, digests: "_Digests") -> Cell:
         "store": digests[what.store / "store.json"],  # It has the checksums of the arrays.
         "vocabulary": digests[what.store / "vocab.txt"],
         "config": what.config.to_dict(),
-        "settings": what.settings.to_json(),
+        "settings": _settings(what.settings, digests),
         "held_out": what.schedule.validation_batches,
     }
     return Cell(what, inputs, seed)
@@ -195,7 +198,7 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
         "kind": "finetuning",
         "seed": seed,
         "task": {"name": what.task.name, **what.task.to_json()},
-        "settings": what.settings.to_json(),
+        "settings": _settings(what.settings, digests),
         "rows": what.rows.to_json(),
         "choice": what.choice.to_json(),
         "from_random": what.from_random,
@@ -205,17 +208,33 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
     }
 
 
+def _settings(settings: PretrainingSettings | FinetuningSettings, digests: "_Digests") -> dict:
+    """With what teachers hold in the place of their paths."""
+    values, paths = settings.to_json(), settings.teacher
+    if paths is not None:
+        paths = [paths] if isinstance(paths, str) else paths
+        values["teacher"] = [digests[pathlib.Path(path)] for path in paths]
+    return values
+
+
 class _Digests(dict):
     """Path of a file or a folder -> a hash of what it holds."""
 
     def __missing__(self, path: pathlib.Path) -> str:
         found = hashlib.sha256()
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        for file in _files(path):
             if file.is_file():
                 with open(file, "rb") as opened:
                     found.update(hashlib.file_digest(opened, "sha256").digest())
         self[path] = found.hexdigest()[:32]
         return self[path]
+
+
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+    """A file, or those in a folder; of an ensemble its members', too."""
+    if not path.is_dir():
+        return [path]
+    return sorted(path.rglob("*") if (path / ENSEMBLE).exists() else path.iterdir())
 
 
 def _digest_of(values: dict) -> str:

@@ -252,6 +252,7 @@ class _Reader:
     def _pretraining(self, path: pathlib.Path, values: Placed, keys: Keys) -> Pretraining:
         parts = (NewModel, PretrainingSettings, Schedule, BertConfig)
         self._check_names(values, [name for part in parts for name in _names(part)])
+        values = self._with_teacher(values)
         new = self.file.settings(NewModel, _of(NewModel, values), keys)
         settings = self.file.settings(PretrainingSettings, _of(PretrainingSettings, values), keys)
         schedule = self.file.settings(Schedule, _of(Schedule, values), keys)
@@ -295,6 +296,7 @@ class _Reader:
         parts = (FinetuningSettings, RowSettings, EpochChoice, _Start)
         known = [*_FILES, *options, *(name for part in parts for name in _names(part))]
         self._check_names(values, [*known, "glue"] if trainable(kind) else known)
+        values = self._with_teacher(values)
         glue = self.file.settings(GlueFile, _of(GlueFile, values), keys)
         columns = placed(glue.columns("labelled") | glue.metric(), (*keys, "glue"))
         values = columns | values
@@ -311,6 +313,18 @@ class _Reader:
         validation = self._file(values, "validation", keys) if "validation" in values else None
         files = self._train(values, keys), validation, self._file(values, "test", keys)
         return Finetuning(task, settings, rows, choice, start.from_random, *files)
+
+    def _with_teacher(self, values: Placed) -> Placed:
+        """The values with the paths of teachers' folders, of one or of a list of them."""
+        if "teacher" not in values:
+            return values
+        found, keys = values["teacher"]
+        if isinstance(found, list):
+            return values | {"teacher": ([self._folder(text, keys) for text in found], keys)}
+        return values | {"teacher": (self._folder(found, keys), keys)}
+
+    def _folder(self, text: object, keys: Keys) -> str:
+        return str(self.file.file(text, keys, folder=True))
 
     def _train(self, values: Placed, keys: Keys) -> tuple[pathlib.Path, ...]:
         files, where = values.get("train", ([], keys))

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -56,22 +57,28 @@ def started(arguments, backend="tensorflow", indices=(0, 1)):
     processes = []
     for index in indices:
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-        environment = {
-            **os.environ,
-            "TF_CONFIG": "" if index is None else json.dumps(config),
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "JAX_PLATFORMS": "cpu",
-            "KERAS_BACKEND": backend,
-        }
-        command = [sys.executable, "-m", "tests.engine.worker", *map(str, arguments(index))]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+        told = "" if index is None else json.dumps(config)
+        processes.append(begun(arguments(index), told, backend))
     try:
         yield processes
     finally:
         for process in processes:
             process.kill()
             process.wait()
+
+
+def begun(arguments, tf_config, backend="tensorflow"):
+    """A process of worker.py."""
+    environment = {
+        **os.environ,
+        "TF_CONFIG": tf_config,
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "JAX_PLATFORMS": "cpu",
+        "KERAS_BACKEND": backend,
+    }
+    command = [sys.executable, "-m", "tests.engine.worker", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
 
 def end(processes):
@@ -207,6 +214,47 @@ def test_a_worker_that_does_not_come_is_named(folder, tiny_store):
         [ended] = end(processes)
     assert time.monotonic() - began < 60
     assert ended.code == 1 and "no answer from worker 0" in ended.error.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """One that another program listens at, and two that are free."""
+    with socket.create_server(("localhost", 0)) as taken, socket.socket() as one:
+        with socket.socket() as two:
+            for port in (one, two):
+                port.bind(("", 0))
+            free = [port.getsockname()[1] for port in (one, two)]
+        one.close()
+        yield {"taken": taken.getsockname()[1], "one": free[0], "two": free[1]}
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize(
+    ("workers", "index", "message"),
+    [
+        (["one", "two"], "0", "must be one of its cluster's"),
+        (["one", "two"], 2, "must be one of its cluster's"),
+        (["one", "one"], 0, "an address of its own"),
+        (["taken", "two"], 0, "cannot listen at port"),
+        (["one", "two"], 0, "no answer from worker 1 .*Connection refused"),
+        (["one", "taken"], 0, "no answer from worker 1 .*no worker of this run"),
+    ],
+)
+def test_a_wrong_tf_config_is_a_sentence(
+    folder, tiny_store, ports, workers, index, message, backend
+):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    hosts = [f"localhost:{ports[name]}" for name in workers]
+    config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+    process = begun(["pretrain", tiny_store, folder / "none"], json.dumps(config), backend)
+    try:
+        [ended] = end([process])
+    finally:
+        process.kill()
+    last = ended.error.splitlines()[-1]
+    assert ended.code == 1 and re.search(message, last) and len(last) < 500
+    assert "Traceback" not in ended.error and not (folder / "none").exists()
 
 
 def test_two_workers_on_jax_train_as_one_process(folder, tiny_store):

@@ -3,6 +3,7 @@
 import pytest
 
 from kbert.errors import DataError
+from kbert.laboratory.cells import chains_of
 from kbert.laboratory.recipe import check_rows, read_recipe
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
@@ -38,6 +39,35 @@ def test_a_path_may_begin_with_an_environment_variable(tmp_path, tiny_store, mon
     monkeypatch.setenv("KBERT_RECIPE_TEST", str(tmp_path))
     recipe = read(tmp_path, tiny_store, *change)
     assert recipe.variants["few"].tasks["words"].train == (tmp_path / "train.tsv",)
+
+
+def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
+    """Its path begins at the recipe's folder; an ensemble holds its members."""
+    for name in ("one", "same", "both/member_0"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model").write_text("weights", encoding="utf-8")
+    (tmp_path / "both" / "ensemble.json").write_text("{}", encoding="utf-8")
+
+    def keys(pretraining, *finetuning):
+        listed = ", ".join(f'"{name}"' for name in finetuning)
+        text = RECIPE.replace("epochs = 1", f"epochs = 1\nteacher = [{listed}]")
+        text = text.replace("num_steps = 6", f'num_steps = 6\nteacher = "{pretraining}"')
+        recipe = read_recipe(write_recipe(tmp_path, tiny_store, text))
+        few = recipe.variants["few"]
+        assert few.start.settings.teacher == str(tmp_path / pretraining)
+        expected = tuple(str(tmp_path / name) for name in finetuning)
+        assert few.tasks["words"].settings.teacher == expected
+        chain = chains_of(recipe)[0]
+        return chain.pretraining.key, chain.tasks["words"].key
+
+    first = keys("one", "one", "both")
+    assert keys("same", "same", "both") == first
+    (tmp_path / "both" / "member_0" / "model").write_text("others", encoding="utf-8")
+    second = keys("one", "one", "both")
+    assert second[0] == first[0] and second[1] != first[1]
+    assert keys("both", "one", "both")[0] != first[0]
+    with pytest.raises(DataError, match="there is no folder .*none"):
+        keys("one", "none")
 
 
 @pytest.mark.parametrize(
