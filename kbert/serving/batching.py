@@ -160,6 +160,11 @@ class Batcher:
         """How many examples wait or are computed."""
         return self._queued_texts
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every request would be refused."""
+        return self._queued_texts >= self.max_queued_texts
+
     def close(self) -> None:
         """Answer what is held, then stop the threads."""
         with self._changed:

@@ -24,6 +24,8 @@ _LARGE_BYTES = 2**16
 # English.
 _MOST_VALUES = 2**18
 _Result = TypeVar("_Result")
+OVERLOADED = "Too many texts are waiting."
+RETRY_AFTER = str(Overloaded.retry_after_seconds)
 
 
 class RequestError(Exception):
@@ -90,8 +92,7 @@ class Answering:
                 request, self.batcher.answer(answerer, examples, timeout, characters)
             )
         except Overloaded as error:
-            seconds = str(Overloaded.retry_after_seconds)
-            raise RequestError(503, "Too many texts are waiting.", Retry_After=seconds) from error
+            raise RequestError(503, OVERLOADED, Retry_After=RETRY_AFTER) from error
         except DeadlineExceeded as error:
             raise RequestError(504, f"There was no answer within {timeout:g} s.") from error
         self.metrics.count_answers(answers, len(examples))

@@ -1,6 +1,7 @@
 """The application: every dialect's shapes, limits and errors, on models that need no TensorFlow."""
 
 import base64
+import functools
 import json
 import struct
 import threading
@@ -230,3 +231,27 @@ def test_a_full_server_says_when_to_come_again():
         assert found == [503, 503, 504]
         refused = next(response for response in statuses if response.status_code == 503)
         assert refused.headers["Retry-After"] == "1"
+
+
+def test_a_full_server_refuses_before_it_reads():
+    gate, entered = threading.Event(), threading.Event()
+
+    def held(inputs):
+        entered.set()
+        gate.wait(10)
+        return {"length": inputs["padding_mask"].sum(axis=1)}
+
+    models = Models(topics=predictor(Task(), held))
+    with TestClient(application(models, ServerSettings(max_queued_texts=1))) as client:
+        ask = functools.partial(client.post, PREDICT, json={"instances": ["a"]})
+        first = threading.Thread(target=ask)
+        first.start()
+        entered.wait(10)
+        refused = client.post(PREDICT, content=b"no JSON")
+        health = client.get("/healthz")
+        gate.set()
+        first.join()
+        assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+        assert refused.json() == {"error": "Too many texts are waiting."}
+        assert health.status_code == 200
+        assert client.post(PREDICT, content=b"no JSON").status_code == 400
