@@ -146,20 +146,22 @@ def write_rows(folder: pathlib.Path, data: pathlib.Path, size: str, name: str) -
 
 def measure_steps(folder, size, name, precision, peer_python, args) -> dict:
     about = DATA[name]
-    script, own = f"{FOLDER}/kbert_worker.py", [folder, about.task, about.length, precision]
+    own = [folder, about.task, about.length, precision]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
-    workers = [Worker(KBERT, sys.executable, script, own, environment)]
+    workers = {KBERT: (sys.executable, "kbert_worker.py", own, environment)}
     peer = [folder, size, precision]
     if peer_python:
-        script = f"{FOLDER}/huggingface_worker.py"
-        workers += [
-            Worker(GROUPED, peer_python, script, [*peer, 0, "grouped"]),
-            Worker("Hugging Face", peer_python, script, [*peer, about.padded]),
-        ]
+        workers |= {
+            GROUPED: (peer_python, "huggingface_worker.py", [*peer, 0, "grouped"]),
+            "Hugging Face": (peer_python, "huggingface_worker.py", [*peer, about.padded]),
+        }
     if about.task == "classification":
-        script = f"{FOLDER}/keras_hub_worker.py"
-        workers.append(Worker("keras-hub", sys.executable, script, [*peer, about.length]))
-    workers = [worker for worker in workers if not args.only or worker.name in args.only]
+        workers["keras-hub"] = (sys.executable, "keras_hub_worker.py", [*peer, about.length])
+    workers = [
+        Worker(name, python, f"{FOLDER}/{script}", *given)
+        for name, (python, script, *given) in workers.items()
+        if not args.only or name in args.only
+    ]
     for worker in workers:
         worker.ready()
     turns = take_turns(workers, args.rounds, args.steps)

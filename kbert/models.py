@@ -119,6 +119,18 @@ def pooled_alone(encoder: keras.Model) -> Tensor:
     return pooler(_last_block_at(encoder, first))
 
 
+def pooled_at(encoder: keras.Model, cls_positions: Tensor) -> Tensor | None:
+    """What `pooled_alone` computes, of each of the sequences that share a row.
+
+    Integers (batch, sequences a row) -> (batch, sequences a row, hidden); None for an encoder
+    without a pooler of [CLS].
+    """
+    pooler = next((layer for layer in encoder.layers if isinstance(layer, Pooler)), None)
+    if pooler is None or isinstance(pooler, SequencePooler):
+        return None
+    return pooler.dense(_last_block_at(encoder, cls_positions))
+
+
 def _last_block_at(model, positions):
     """The vectors (batch, n, hidden) at positions (batch, n)."""
     *_, last = (layer for layer in model.layers if isinstance(layer, TransformerEncoderBlock))
@@ -132,7 +144,7 @@ def attention_scores(model: keras.Model, inputs: Mapping[str, Tensor]) -> list[T
     For a model that is built without such an output. Float32, (batch, heads, query, key) each; none
     of an encoder without attention.
     """
-    if not any(isinstance(block, TransformerEncoderBlock) for block in blocks(model)):
+    if not is_transformer(model):
         return []
     position = next((layer for layer in model.layers if layer.name == "position"), None)
     x = model.get_layer("embedding")(*(inputs[name] for name in _ENCODER_INPUTS))
@@ -179,6 +191,11 @@ def objective_of(model: keras.Model) -> str | None:
 def hidden_states(encoder: keras.Model) -> list:
     """The symbolic hidden states of what `build_encoder` built, the embedding's first."""
     return [encoder.get_layer("embedding").output, *(block.output for block in blocks(encoder))]
+
+
+def is_transformer(encoder: keras.Model) -> bool:
+    """Whether tokens see those that carry their number in `padding_mask`, wherever these stand."""
+    return all(isinstance(block, TransformerEncoderBlock) for block in blocks(encoder))
 
 
 def blocks(encoder: keras.Model) -> list[keras.layers.Layer]:

@@ -1,6 +1,8 @@
 """Which training rows share a batch, and the batches of all epochs."""
 
+import abc
 from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,11 +45,23 @@ def plan_epoch(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-class TrainingBatches:
+class EpochBatches(abc.ABC):
     """The batches of all epochs by number: batch i of epoch e has the number `e * len(self) + i`.
 
     Calling it with a number gives `(inputs, targets, weights)`, each time the same.
+
+    Attributes:
+        one_shape: whether all batches have the same shapes.
+
+    Args:
+        features: what is learned from in each epoch.
+        batch_size: features of a batch.
+        seed: of the order.
+        limit: the longest sequence that the model may see.
+        token_targets: names of the targets that have a value for every token.
     """
+
+    one_shape: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -57,7 +71,6 @@ class TrainingBatches:
         limit: int,
         token_targets: Collection[str] = (),
     ):
-        """`limit` is the longest sequence that the model may see."""
         self.features = features
         self.batch_size = batch_size
         self.seed = seed
@@ -69,25 +82,43 @@ class TrainingBatches:
         """Batches in one epoch."""
         return -(-len(self.features) // self.batch_size)
 
+    @abc.abstractmethod
     def __call__(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
-        epoch, index = divmod(int(number), len(self))
-        chosen = [self.features[i] for i in self.plan(epoch)[index]]
-        longest = max(feature.length for feature in chosen)
-        length = padded_length(longest, self.limit)
-        return pad_batch(chosen, length, self.batch_size, self.token_targets)
+        """The batch of a number."""
+
+    @abc.abstractmethod
+    def draw(self, epoch: int) -> list[np.ndarray]:
+        """Which features stand in which batch of an epoch: feature numbers (batch,)."""
 
     def num_tokens(self, number: int) -> int:
         """How many positions of a batch are no padding."""
-        epoch, index = divmod(int(number), len(self))
-        masks = (self.features[i].inputs["padding_mask"] for i in self.plan(epoch)[index])
+        masks = (feature.inputs["padding_mask"] for feature in self.chosen(number))
         return sum(np.count_nonzero(mask) for mask in masks)
 
+    def chosen(self, number: int) -> list[Feature]:
+        """The features of a batch, in their order."""
+        epoch, index = divmod(int(number), len(self))
+        return [self.features[i] for i in self.plan(epoch)[index]]
+
     def plan(self, epoch: int) -> list[np.ndarray]:
-        """`plan_epoch` of these rows."""
+        """`draw`, once for all batches of an epoch."""
         planned, plan = self._plan
         if planned != epoch:
-            lengths = [feature.length for feature in self.features]
-            plan = plan_epoch(lengths, self.batch_size, self.seed, epoch)
+            plan = self.draw(epoch)
             # One assignment: a reader in another thread sees the old pair or the new one.
             self._plan = (epoch, plan)
         return plan
+
+
+class TrainingBatches(EpochBatches):
+    """Batches of features of like length, each in a row of its own."""
+
+    def draw(self, epoch: int) -> list[np.ndarray]:
+        return plan_epoch(
+            [feature.length for feature in self.features], self.batch_size, self.seed, epoch
+        )
+
+    def __call__(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
+        chosen = self.chosen(number)
+        length = padded_length(max(feature.length for feature in chosen), self.limit)
+        return pad_batch(chosen, length, self.batch_size, self.token_targets)

@@ -291,7 +291,7 @@ class _Model:
 
 def _fit(run: Run, counter: Counter, callbacks: list) -> None:
     first, last = counter.first_step, counter.end_step
-    steps = engine().as_dataset(run.batches, last - first, first, fixed_shapes=False)
+    steps = engine().as_dataset(run.batches, last - first, first, run.batches.one_shape)
     run.trainer.fit(steps, verbose=0, shuffle=False, callbacks=callbacks)
 
 

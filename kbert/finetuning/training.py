@@ -14,8 +14,9 @@ from kbert.engine.optimizers import SlantedTriangular, WarmupLinearDecay
 from kbert.engine.precision import set_precision
 from kbert.engine.training_model import check_divides
 from kbert.errors import DataError
-from kbert.finetuning.batches import TrainingBatches, padded_length
+from kbert.finetuning.batches import EpochBatches, TrainingBatches, padded_length
 from kbert.finetuning.feature_cache import as_vectors, split
+from kbert.finetuning.packed_batches import PackedBatches, can_share_rows
 from kbert.finetuning.remedies.adversarial import AdversarialTraining
 from kbert.finetuning.remedies.augmentation import augmented
 from kbert.finetuning.remedies.distillation import objective_of, taught, token_targets
@@ -74,12 +75,12 @@ class Run(NamedTuple):
     Attributes:
         held_out: what `models.trained` sees of the held-out rows.
         num_steps: from the first to the last, without an early stop.
-        trainer: `models.trained` with its objective and optimizer.
+        trainer: `models.trained`, or the same for packed rows, with its objective and optimizer.
     """
 
     rows: FinetuningRows
     models: Models
-    batches: TrainingBatches
+    batches: EpochBatches
     held_out: list[Feature]
     num_steps: int
     trainer: keras.Model
@@ -112,19 +113,22 @@ def build_run(
             )
             for part in (features, held_out)
         )
-    compiled = models.extractor is None and _pays_to_compile(features, start.config, settings)
-    batches = TrainingBatches(
-        features,
-        settings.batch_size,
-        settings.seed,
-        task.sequence_length,
-        token_targets(task),
-    )
+    learned_from = features, settings.batch_size, settings.seed, task.sequence_length
+    packed = _packed(models, task, features, settings)
+    if packed is None:
+        batches = TrainingBatches(*learned_from, token_targets(task))
+        compiled = models.extractor is None and _pays_to_compile(features, start.config, settings)
+    else:
+        parts = settings.accumulate * devices.num_replicas_in_sync
+        of_texts = "cls_positions" in packed.input
+        batches = PackedBatches(*learned_from, token_targets(task), of_texts=of_texts, parts=parts)
+        compiled = True
     num_steps = settings.epochs * len(batches)
     if settings.max_steps is not None:
         num_steps = min(num_steps, settings.max_steps)
     with devices.scope():
-        trainer = _trainer(models, task, settings, (len(batches), num_steps), compiled)
+        steps = len(batches), num_steps
+        trainer = _trainer(models, packed or models.trained, task, settings, steps, compiled)
     return Run(rows, models, batches, held_out, num_steps, trainer)
 
 
@@ -145,33 +149,52 @@ def _models(
     return Models(start, encoder, model, trained, extractor, output_layer)
 
 
+def _packed(
+    models: Models, task: Task, features: Sequence[Feature], settings: FinetuningSettings
+) -> keras.Model | None:
+    """What trains on rows that several features share, where they can and that pays."""
+    if models.extractor is not None or not can_share_rows(features):
+        return None
+    if not _pays(features, models.start.config, settings, num_shapes=1):
+        return None
+    return task.packed(models.model, models.encoder)
+
+
 def _pays_to_compile(
     features: Sequence[Feature], config: BertConfig, settings: FinetuningSettings
+) -> bool:
+    """Whether it pays to compile each length of batches that are not packed."""
+    if engine().compile_whole_step():
+        return False
+    lengths = [feature.length for feature in features]
+    shapes = {padded_length(length, config.max_sequence_length) for length in lengths}
+    return _pays(features, config, settings, len(shapes))
+
+
+def _pays(
+    features: Sequence[Feature], config: BertConfig, settings: FinetuningSettings, num_shapes: int
 ) -> bool:
     """Whether what XLA saves in a run's steps is more than what compiling them takes.
 
     A function of the rows and the model alone: the same run gives the same weights everywhere.
     """
-    if engine().compile_whole_step():
-        return False
-    lengths = [feature.length for feature in features]
-    shapes = {padded_length(length, config.max_sequence_length) for length in lengths}
     tokens = sum(feature.length * feature.width for feature in features) * settings.epochs
     if settings.max_steps is not None:
         most = settings.epochs * len(features)
         tokens *= min(1, settings.max_steps * settings.batch_size / most)
     weights = config.hidden_dim * (4 * config.hidden_dim + 2 * config.intermediate_dim)
-    return 6 * weights * tokens > _PAYS * len(shapes)
+    return 6 * weights * tokens > _PAYS * num_shapes
 
 
 def _trainer(
     models: Models,
+    trained: keras.Model,
     task: Task,
     settings: FinetuningSettings,
     steps: tuple[int, int],
     compiled: bool,
 ) -> keras.Model:
-    """The model with its train step, which an adversary makes longer, and its optimizer.
+    """`trained` with its train step, which an adversary makes longer, and its optimizer.
 
     `steps` are those of an epoch and of the run.
     """
@@ -183,11 +206,11 @@ def _trainer(
     }
     objective = objective_of(task, settings)
     if settings.adversary is None:
-        trainer = engine().TrainingModel(models.trained, objective, **options)
+        trainer = engine().TrainingModel(trained, objective, **options)
     else:
         several = {"steps": settings.pgd_steps, "step_size": settings.pgd_step_size}
         trainer = AdversarialTraining(
-            models.trained,
+            trained,
             objective,
             models.encoder.get_layer("embedding").token_table,
             settings.adversary_radius,

@@ -15,7 +15,7 @@ import numpy as np
 
 from kbert.corpus.store import Split
 from kbert.pretraining.examples.base import Examples, Spans
-from kbert.pretraining.packing import fill_rows
+from kbert.text.packing import fill_rows
 
 # More would fill rows better by a few tenths of a percent, and delay the first batch.
 WINDOW = 2048

@@ -177,6 +177,15 @@ class Task(Settings, abc.ABC):
     def build_model(self, encoder: "keras.Model") -> "keras.Model":
         """The encoder with this task's output layer; returns a dict of named outputs."""
 
+    def packed(self, model: "keras.Model", encoder: "keras.Model") -> "keras.Model | None":
+        """What `build_model` built, with the same weights, for rows that several features share.
+
+        It takes `cls_positions` (rows, features a row) besides, where outputs are of whole texts:
+        these have the axes (rows, features a row) in the place of (batch). None where an output
+        needs a row of its own.
+        """
+        return None
+
     @abc.abstractmethod
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The batch's loss and what else the progress bar shows.

@@ -63,7 +63,7 @@ class RegressionTask(TextTask):
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         from keras import ops
 
-        value = ops.cast(outputs["value"], "float32")[:, 0]  # (batch,)
+        value = ops.cast(outputs["value"], "float32")[..., 0]  # (batch,)
         return {"loss": ops.sum(weights["value"] * ops.square(value - targets["value"]))}
 
     def decode(

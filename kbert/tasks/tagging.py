@@ -246,6 +246,14 @@ class TaggingTask(Task):
             outputs["transitions"] = Transitions(name="crf")(logits)
         return keras.Model(encoder.input, outputs, name=self.name)
 
+    def packed(self, model, encoder):
+        """The model as it is, where a word's tag depends on the encoder alone: a CRF and an LSTM
+        would read on into the next text."""
+        from kbert.models import is_transformer
+
+        apart = self.features is None and not self.crf and is_transformer(encoder)
+        return model if apart else None
+
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean over the batch's words; a CRF's is of their joint probability."""
         from keras import ops

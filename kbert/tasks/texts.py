@@ -217,6 +217,23 @@ class TextTask(ColumnsTask):
         outputs = {output: output_layer.classifier(pooled, size, self.dropout)}
         return keras.Model(encoder.input, outputs, name=self.name)
 
+    def packed(self, model, encoder):
+        """With the paper's head, of [CLS]: the others read the whole row."""
+        import keras
+
+        from kbert.models import pooled_at
+
+        if self.head != POOLER:
+            return None
+        cls_positions = keras.Input((None,), dtype="int32", name="cls_positions")
+        x = pooled_at(encoder, cls_positions)
+        if x is None:
+            return None
+        for name in output_layer.LAYERS:
+            x = model.get_layer(name)(x)
+        inputs = {**encoder.input, "cls_positions": cls_positions}
+        return keras.Model(inputs, dict.fromkeys(model.output, x), name=self.name)
+
 
 def parse_texts(instance: str | Mapping, keys: Sequence[str], where: str) -> Mapping[str, str]:
     """The texts of an instance by their keys: one text, or two with a tab between, or an object.

@@ -18,6 +18,7 @@ from kbert.engine.tensorflow import TrainingModel
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.finetuning import run as run_module
+from kbert.finetuning import training
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
@@ -144,6 +145,16 @@ def test_killed_again_and_again_within_epochs_it_ends_the_same(
     for name in ("scores", "best_epoch", "steps"):
         assert summary[name] == never_stopped[name]
     assert_same_bits(folder / output, folder / "whole")
+
+
+def test_killed_with_shared_rows_it_ends_bit_for_bit_the_same(folder, monkeypatch):
+    monkeypatch.setattr(training, "_PAYS", 0)
+    run(folder, "whole, packed")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_at(patch, 6, Killed())
+        run(folder, "killed, packed")
+    assert run(folder, "killed, packed")["first_step"] == 4
+    assert_same_bits(folder / "killed, packed", folder / "whole, packed")
 
 
 def test_the_save_before_is_taken_where_the_last_is_damaged(

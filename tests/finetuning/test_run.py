@@ -13,6 +13,7 @@ import pytest
 from kbert import evaluate, load
 from kbert.checkpoints.formats import load_finetuned
 from kbert.errors import DataError
+from kbert.finetuning import training
 from kbert.finetuning.rows import read_rows, split_rows
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
@@ -63,6 +64,13 @@ def test_learns_an_easy_task(folder, finished):
     assert finished["steps"] == 60
     assert json.loads((folder / "finished/finetune.json").read_text()) == finished
     assert any((folder / "finished/logs").rglob("*tfevents*"))
+
+
+def test_learns_it_where_rows_are_shared(folder, monkeypatch):
+    monkeypatch.setattr(training, "_PAYS", 0)
+    summary = run(folder, "shared", validation_path=folder / "dev.tsv", epochs=10)
+    assert summary["scores"]["accuracy"] >= 0.95
+    assert summary["steps"] == 100
 
 
 def test_what_is_kept_scores_as_reported(folder, finished):

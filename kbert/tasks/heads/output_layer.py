@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     import keras  # It takes seconds to import.
 
 
+# Their names, from below.
+LAYERS = ("classifier_dropout", "classifier")
+
+
 def dropout_setting():
     """The field `dropout` of a task."""
     return setting(0.1, "rate before the output layer", at_least=0, below=1)
@@ -27,11 +31,11 @@ def classifier(x: "keras.KerasTensor", size: int, dropout: float) -> "keras.Kera
     """x (..., hidden) -> dropout -> dense -> (..., size), float32 in every precision."""
     import keras
 
-    x = keras.layers.Dropout(dropout, name="classifier_dropout")(x)
+    x = keras.layers.Dropout(dropout, name=LAYERS[0])(x)
     return output_layer(size)(x)
 
 
-def output_layer(size: int, name: str = "classifier") -> "keras.layers.Layer":
+def output_layer(size: int, name: str = LAYERS[1]) -> "keras.layers.Layer":
     """The one new layer of a fine-tuned model: (..., hidden) -> (..., size), float32."""
     import keras
 

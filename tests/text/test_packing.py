@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbert.pretraining.packing import fill_rows, pack
+from kbert.text.packing import fill_rows, pack
 
 CAPACITY = 20
 lengths_of = st.lists(st.integers(1, CAPACITY), min_size=1, max_size=60).map(np.array)
