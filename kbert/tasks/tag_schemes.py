@@ -119,3 +119,8 @@ def valid_transitions(tags: Sequence[str]) -> np.ndarray:
             transitions[:-1, column] = -np.inf
             transitions[allowed, column] = 0
     return transitions
+
+
+def as_phrases(tags: Sequence[str]) -> list[str]:
+    """Plain tags in BIO: every word that is not O is a phrase."""
+    return [tag if tag == OUTSIDE else f"B-{tag}" for tag in tags]

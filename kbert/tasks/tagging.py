@@ -38,6 +38,7 @@ from kbert.tasks.readers.labels import check_tag_column
 from kbert.tasks.tag_schemes import (
     OUTSIDE,
     are_plain,
+    as_phrases,
     bio_tags,
     entities,
     valid_transitions,
@@ -247,12 +248,10 @@ class TaggingTask(Task):
         return keras.Model(encoder.input, outputs, name=self.name)
 
     def packed(self, model, encoder):
-        """The model as it is, where a word's tag depends on the encoder alone: a CRF and an LSTM
-        would read on into the next text."""
+        """The model as it is, but a CRF and an LSTM would read on into the next text."""
         from kbert.models import is_transformer
 
-        apart = self.features is None and not self.crf and is_transformer(encoder)
-        return model if apart else None
+        return None if self.crf or self.features or not is_transformer(encoder) else model
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean over the batch's words; a CRF's is of their joint probability."""
@@ -344,7 +343,7 @@ class TaggingTask(Task):
         gold = [example.sentence.tags for example in examples]
         predicted = [answer["tags"] for answer in answers]
         if self.plain:
-            gold, predicted = map(_as_phrases, gold), map(_as_phrases, predicted)
+            gold, predicted = map(as_phrases, gold), map(as_phrases, predicted)
         found = conll.conll_scores(map(conll.Sentence, gold, predicted))
         types = {name: _shares(scores) for name, scores in found["types"].items()}
         return _shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
@@ -371,11 +370,6 @@ def _shares(scores: Mapping) -> dict:
         "recall": scores["recall"] / 100,
         **{name: scores[name] for name in ("phrases", "found", "correct")},
     }
-
-
-def _as_phrases(tags: Sequence[str]) -> list[str]:
-    """Plain tags in BIO: every word that is not O is a phrase."""
-    return [tag if tag == OUTSIDE else f"B-{tag}" for tag in tags]
 
 
 def _plain_tags_of(example: TaggedExample) -> list[str]:
