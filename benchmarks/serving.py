@@ -10,7 +10,8 @@ install fastapi`) call the SavedModel, ONNX Runtime, and Hugging Face's model; t
 environment with torch, transformers and onnxruntime. The servers take turns, each in a process of
 its own with all cores; every label is compared with the offline answer.
 
-Closed loop: each connection sends one text, waits for the answer, and sends the next. Open loop
+Each load runs once before it is measured: a server compiles and keeps a kernel for each shape of a
+batch, which it meets in the first seconds. Closed loop: each connection sends one text, waits for the answer, and sends the next. Open loop
 (`--rates`): so many texts a second, whoever waits. Overload: three times what the server can do,
 against a short queue. Writes benchmarks/results/serving.json.
 """
@@ -46,6 +47,7 @@ def parse_arguments():
     parser.add_argument("--rates", type=float, nargs="*", default=[])
     parser.add_argument("--overload", action="store_true")
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--warm-up", type=float, default=8.0, help="seconds before each load")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=pathlib.Path, help="keeps the exports there")
     parser.add_argument(
@@ -161,7 +163,7 @@ def loads(args, texts: Texts):
 
 def overload(process, texts: Texts, seconds: float) -> dict:
     """Three times the texts that the server can answer, and what it does behind that."""
-    asyncio.run(closed_loop(texts, 16, 2.0))
+    asyncio.run(closed_loop(texts, 16, seconds))
     full = measure(process, closed_loop(texts, 16, seconds))["requests_a_second"]
     flood: Load = asyncio.run(open_loop(texts, 3 * full, seconds))
     behind: Load = asyncio.run(closed_loop(texts, 16, 2.0))
@@ -198,7 +200,7 @@ def main():
             for name in args.servers:
                 with running(name, *given) as process:
                     for load, start in loads(args, texts):
-                        asyncio.run(start(1.0))
+                        asyncio.run(start(args.warm_up))
                         row = measure(process, start(args.seconds))
                         found.setdefault(load, {}).setdefault(name, []).append(row)
                         print(f"{name:<12} {load:<16}", row, flush=True)
