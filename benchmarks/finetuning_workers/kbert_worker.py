@@ -37,7 +37,7 @@ def main():
     settings = FinetuningSettings(
         epochs=EPOCHS, batch_size=BATCH, precision=precision, learning_rate=5e-5
     )
-    run = build_run(rows, start, settings, Plan("", EpochChoice(), silent=True))
+    run = build_run(rows, start, settings, Plan("", {}, EpochChoice(), silent=True))
     numbers = range(len(run.batches) * MOST)
     dataset = engine().as_dataset(run.batches, len(numbers), fixed_shapes=run.batches.one_shape)
     batches, counted = iter(dataset), iter(numbers)
