@@ -91,6 +91,8 @@ def prepare(
     PreparationSettings(document, field, processes)  # Checks them.
     if recipe.words == WORDS_OF_JIEBA:
         check_jieba()
+    if runner is not None:
+        runner.check_alone("--processes", processes)
     pieces = load_vocabulary(vocabulary)
     if isinstance(entities, str):
         entities = ListedEntities(entities)

@@ -140,3 +140,11 @@ class RunnerSettings(Settings):
             )
         if self.runner is None and self.shared is not None:
             raise DataError("--shared is for what Beam's workers make: it needs a --runner.")
+
+    def check_alone(self, option: str, processes: int | None) -> None:
+        """Raise `DataError` for a number of this machine's processes beside a runner."""
+        if self.runner is not None and processes is not None:
+            raise DataError(
+                f"{option} is for work on this machine alone; with --runner Beam's own options "
+                f"say how many workers there are. Received: {option} {processes}."
+            )

@@ -102,6 +102,8 @@ def learn_vocabulary(
         DataError: files that cannot be read as text, no words in them, or `size` too small.
     """
     settings = VocabularySettings(size, min_frequency, coverage, field, num_workers)  # Checks them.
+    if runner is not None:
+        runner.check_alone("--workers", num_workers)
     normalisation = {
         "lowercase": lowercase,
         "strip_accents": strip_accents,

@@ -129,10 +129,9 @@ def test_the_vocabulary_is_the_local_commands(folder, tmp_path, monkeypatch, cou
     monkeypatch.setattr(word_counts, "_MAX_DISTINCT_WORDS", 100)
     group_bytes(monkeypatch, folder, count)
     shuffled(monkeypatch, count)
-    options = {"progress": False, "num_workers": 1}
     local, found = (
-        learn_vocabulary([folder], 60, output=tmp_path / name, runner=runner, **options)
-        for name, runner in (("local", None), ("beam", DIRECT))
+        learn_vocabulary([folder], 60, progress=False, output=tmp_path / name, **options)
+        for name, options in (("local", {"num_workers": 1}), ("beam", {"runner": DIRECT}))
     )
     assert found.pieces == local.pieces
     assert (tmp_path / "local").read_bytes() == (tmp_path / "beam").read_bytes()
@@ -282,6 +281,7 @@ def test_workers_with_a_disk_of_their_own_are_found_out(folder, tmp_path, vocabu
         (["--runner", "direct", "--direct_running_mode=none"], 2, "invalid choice"),
         (["--runner", "hadoop"], 2, "hadoop"),
         (["--shared", "/tmp"], 2, "it needs a --runner"),
+        (["--runner", "direct", "--processes", "2"], 1, "--processes is for work on this machine"),
     ],
 )
 def test_wrong_options_are_one_sentence(
