@@ -18,7 +18,7 @@ from kbert.text.packing import pack
 _SHORT, _TIMES_MEAN = 128, 3
 
 
-class Mould(NamedTuple):
+class Layout(NamedTuple):
     """Where the features of every batch stand, the longest first.
 
     Attributes:
@@ -63,7 +63,7 @@ class PackedBatches(EpochBatches):
         lengths = np.array([feature.length for feature in self.features])
         order = np.argsort(-lengths, kind="stable")
         self._alike = [order[i : i + len(self)] for i in range(0, len(order), len(self))]
-        self.mould = _mould(lengths[[part[0] for part in self._alike]], self.limit, parts)
+        self.layout = _layout(lengths[[part[0] for part in self._alike]], self.limit, parts)
 
     def draw(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
@@ -73,12 +73,12 @@ class PackedBatches(EpochBatches):
         return [batch[batch >= 0] for batch in drawn.T]
 
     def __call__(self, number: int) -> tuple[Arrays, Arrays, Arrays]:
-        chosen, mould = self.chosen(number), self.mould
+        chosen, layout = self.chosen(number), self.layout
         inputs = {name: self._by_token(chosen, "inputs", name) for name in chosen[0].inputs}
-        slots = mould.shape[0], mould.place.max() + 1
+        slots = layout.shape[0], layout.place.max() + 1
         if self.of_texts:
             inputs["cls_positions"] = np.zeros(slots, "int32")
-            inputs["cls_positions"][mould.row, mould.place] = mould.start
+            inputs["cls_positions"][layout.row, layout.place] = layout.start
         targets, weights = (
             {
                 name: self._by_token(chosen, kind, name)
@@ -95,8 +95,8 @@ class PackedBatches(EpochBatches):
 
     def _by_token(self, chosen, kind, name):
         arrays = [getattr(feature, kind)[name] for feature in chosen]
-        found = np.zeros((*self.mould.shape, *arrays[0].shape[1:]), arrays[0].dtype)
-        for array, row, start, place in zip(arrays, *self.mould[1:], strict=False):
+        found = np.zeros((*self.layout.shape, *arrays[0].shape[1:]), arrays[0].dtype)
+        for array, row, start, place in zip(arrays, *self.layout[1:], strict=False):
             # The mask's numbers keep the features of a row apart.
             number = place + 1 if name == "padding_mask" else 1
             found[row, start : start + len(array)] = array * number
@@ -105,11 +105,11 @@ class PackedBatches(EpochBatches):
     def _by_feature(self, chosen, kind, name, slots):
         arrays = np.stack([getattr(feature, kind)[name] for feature in chosen])
         found = np.zeros((*slots, *arrays.shape[1:]), arrays.dtype)
-        found[self.mould.row[: len(arrays)], self.mould.place[: len(arrays)]] = arrays
+        found[self.layout.row[: len(arrays)], self.layout.place[: len(arrays)]] = arrays
         return found
 
 
-def _mould(longest: np.ndarray, limit: int, parts: int) -> Mould:
+def _layout(longest: np.ndarray, limit: int, parts: int) -> Layout:
     """Room for features of these lengths, of which the first is the longest: (features,)."""
     positions = min(-(-int(longest[0]) // MULTIPLE) * MULTIPLE, limit)
     row = pack(longest, positions, len(longest))
@@ -119,4 +119,4 @@ def _mould(longest: np.ndarray, limit: int, parts: int) -> Mould:
         start[here] = np.cumsum(longest[here]) - longest[here]
         place[here] = np.arange(len(here))
     rows = -(-(int(row.max()) + 1) // parts) * parts
-    return Mould((rows, positions), row, start, place)
+    return Layout((rows, positions), row, start, place)

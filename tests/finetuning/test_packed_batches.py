@@ -60,7 +60,7 @@ def test_every_feature_stands_once_an_epoch(lengths, batch_size, parts, epoch):
 def test_batches_are_nearly_full():
     lengths = np.random.default_rng(0).gamma(4, 14, 2000).astype(int).clip(8, 128)
     batches = PackedBatches([feature(n, 1) for n in lengths], 32, 0, 128)
-    rows, positions = batches.mould.shape
+    rows, positions = batches.layout.shape
     assert lengths.sum() / (len(batches) * rows * positions) > 0.9
 
 
@@ -125,7 +125,7 @@ def test_a_packed_batch_learns_what_its_features_teach_alone(name):
     given = features, 6, 0, 16, task.token_targets
     alone = losses_and_gradients(task, model, TrainingBatches(*given)(0))
     batches = PackedBatches(*given, of_texts=name != "tagging")
-    assert batches.mould.place.max() > 0
+    assert batches.layout.place.max() > 0
     together = losses_and_gradients(task, packed, batches(0))
     assert together[0] == pytest.approx(alone[0], rel=1e-5)
     assert set(together[1]) == set(alone[1])
