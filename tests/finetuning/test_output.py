@@ -147,6 +147,7 @@ def test_killed_again_and_again_within_epochs_it_ends_the_same(
     assert_same_bits(folder / output, folder / "whole")
 
 
+@pytest.mark.slow
 def test_killed_with_shared_rows_it_ends_bit_for_bit_the_same(folder, monkeypatch):
     monkeypatch.setattr(training, "_PAYS", 0)
     run(folder, "whole, packed")

@@ -71,6 +71,9 @@ class Pool:
         self._starter.shutdown()
         if error is not None and self._lifeline is not None:
             self._lifeline.close()  # Ends them at once, even those that still import TensorFlow.
+            # Python before 3.11.5 would wait for ever for an item to be written to processes that
+            # have ended (https://github.com/python/cpython/issues/94777).
+            self._pool._call_queue._reader.close()
         self._pool.shutdown(wait=True, cancel_futures=error is not None)
         if self._lifeline is not None:
             self._lifeline.close()
