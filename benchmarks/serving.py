@@ -13,8 +13,8 @@ its own with all cores; every label is compared with the offline answer.
 Each load runs once before it is measured: a server compiles and keeps a kernel for each shape of a
 batch, which it meets in the first seconds. Closed loop: each connection sends one text, waits for
 the answer, and sends the next. Open loop (`--rates`): so many texts a second, whoever waits.
-Overload: three times what the server can do,
-against a short queue. Writes benchmarks/results/serving.json.
+Overload: three times what the server can do, against a short queue. Writes
+benchmarks/results/serving.json.
 """
 
 import argparse

@@ -112,8 +112,8 @@ def masked_lm_alone(model: keras.Model) -> Tensor:
 def pooled_alone(encoder: keras.Model) -> Tensor:
     """`pooled_output` of an encoder, symbolic as there, with less work where it is [CLS]'s: the
     last block computes no other token."""
-    pooler = next((layer for layer in encoder.layers if isinstance(layer, Pooler)), None)
-    if pooler is None or isinstance(pooler, SequencePooler):
+    pooler = _cls_pooler(encoder)
+    if pooler is None:
         return encoder.output["pooled_output"]
     first = ops.zeros_like(encoder.input["padding_mask"][:, :1])
     return pooler(_last_block_at(encoder, first))
@@ -125,10 +125,14 @@ def pooled_at(encoder: keras.Model, cls_positions: Tensor) -> Tensor | None:
     Integers (batch, sequences a row) -> (batch, sequences a row, hidden); None for an encoder
     without a pooler of [CLS].
     """
+    pooler = _cls_pooler(encoder)
+    return None if pooler is None else pooler.dense(_last_block_at(encoder, cls_positions))
+
+
+def _cls_pooler(encoder):
+    """The pooler of an encoder that looks at [CLS] alone; None where there is none."""
     pooler = next((layer for layer in encoder.layers if isinstance(layer, Pooler)), None)
-    if pooler is None or isinstance(pooler, SequencePooler):
-        return None
-    return pooler.dense(_last_block_at(encoder, cls_positions))
+    return None if isinstance(pooler, SequencePooler) else pooler
 
 
 def _last_block_at(model, positions):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kbert.finetuning.batches import EpochBatches
-from kbert.tasks.features import MULTIPLE, Arrays, Feature
+from kbert.tasks.features import MULTIPLE, Arrays, Feature, summing_to_one
 from kbert.text.packing import pack
 
 # Attention computes a row's length of scores for each token. Up to here that costs less than what
@@ -88,10 +88,7 @@ class PackedBatches(EpochBatches):
             }
             for kind in ("targets", "weights")
         )
-        for name, weight in weights.items():
-            # A batch may hold nothing to count (no labelled word, say): its weights stay zero.
-            weights[name] = (weight / (weight.sum() or 1)).astype("float32")
-        return inputs, targets, weights
+        return inputs, targets, summing_to_one(weights)
 
     def _by_token(self, chosen, kind, name):
         arrays = [getattr(feature, kind)[name] for feature in chosen]

@@ -5,7 +5,7 @@ batch, so that little is computed for padding: the sequence axis of a batch is a
 longest text, rounded up to a multiple of `MULTIPLE`, so that there are few different shapes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,10 +91,13 @@ def pad_batch(
         {name: column(part, name) for name in getattr(features[0], part)}
         for part in ("inputs", "targets", "weights")
     )
-    for name, weight in weights.items():
-        # A batch may hold nothing to count (no labelled word, say): its weights stay zero.
-        weights[name] = (weight / (weight.sum() or 1)).astype("float32")
-    return inputs, targets, weights
+    return inputs, targets, summing_to_one(weights)
+
+
+def summing_to_one(weights: Mapping[str, np.ndarray]) -> Arrays:
+    """Each name's weights divided by their sum, float32."""
+    # A batch may hold nothing to count (no labelled word, say): its weights stay zero.
+    return {name: (w / (w.sum() or 1)).astype("float32") for name, w in weights.items()}
 
 
 def stack(

@@ -24,8 +24,6 @@ _LARGE_BYTES = 2**16
 # English.
 _MOST_VALUES = 2**18
 _Result = TypeVar("_Result")
-OVERLOADED = "Too many texts are waiting."
-RETRY_AFTER = str(Overloaded.retry_after_seconds)
 
 
 class RequestError(Exception):
@@ -35,6 +33,12 @@ class RequestError(Exception):
         super().__init__(sentence)
         self.status = status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def queue_is_full() -> RequestError:
+    """What a request gets for which there is no room."""
+    seconds = str(Overloaded.retry_after_seconds)
+    return RequestError(503, "Too many texts are waiting.", Retry_After=seconds)
 
 
 class Gone(Exception):
@@ -92,7 +96,7 @@ class Answering:
                 request, self.batcher.answer(answerer, examples, timeout, characters)
             )
         except Overloaded as error:
-            raise RequestError(503, OVERLOADED, Retry_After=RETRY_AFTER) from error
+            raise queue_is_full() from error
         except DeadlineExceeded as error:
             raise RequestError(504, f"There was no answer within {timeout:g} s.") from error
         self.metrics.count_answers(answers, len(examples))

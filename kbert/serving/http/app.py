@@ -17,13 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kbert.serving.batching import Batcher
 from kbert.serving.http import open_inference, openai, page, tensorflow_serving
-from kbert.serving.http.answering import (
-    OVERLOADED,
-    RETRY_AFTER,
-    Answering,
-    Gone,
-    RequestError,
-)
+from kbert.serving.http.answering import Answering, Gone, RequestError, queue_is_full
 from kbert.serving.http.openapi import description
 from kbert.serving.http.responses import json_response
 from kbert.serving.models import Models
@@ -184,8 +178,8 @@ class _Room:
         if scope["type"] != "http" or scope["method"] != "POST" or not self.batcher.is_full:
             await self.app(scope, receive, send)
             return
-        error = RequestError(503, OVERLOADED, Retry_After=RETRY_AFTER)
-        await _error(Request(scope), error.status, str(error), error.headers)(scope, receive, send)
+        response = await _refused(Request(scope), queue_is_full())
+        await response(scope, receive, send)
 
 
 def _hostname(given: str) -> str | None:
