@@ -37,7 +37,7 @@ COMMANDS = {
     "playground": "try models on a page in the browser",
 }
 # They compute nothing, or import what a model needs when they know the model.
-WITHOUT_KERAS = ("vocabulary", "plan", "score", "predict", "fill-mask")
+WITHOUT_KERAS = ("vocabulary", "plan", "score", "predict", "fill-mask", "serve")
 
 
 def module_of(command: str):

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from kbert.files import read_object
 from kbert.serving.settings import ServerSettings
 from kbert.serving.versions import is_onnx, newest_version
+from kbert.tensorflow_start import start_backend
 
 # Weights in the encoder's layers. A text of 40 tokens takes two operations a weight and token:
 # 1.3 billion, or some 15 milliseconds of one core.
@@ -42,6 +43,7 @@ def limit_threads(settings: ServerSettings, folders: Iterable[pathlib.Path]) -> 
     """
     if all(map(is_onnx, folders)):
         return
+    start_backend()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.threads_per_batch)

@@ -88,19 +88,36 @@ def test_it_answers_without_tensorflow_and_keras(single, tmp_path, capsys):
     assert run_command("export", list(map(str, arguments))) == 0
     assert "text -> logits" in capsys.readouterr().out
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
     predict = ["predict", str(tmp_path / "onnx"), str(tmp_path / "texts.txt")]
-    command = f"from apps.cli import main; sys.exit(main({predict}))"
-    result = subprocess.run(
-        [sys.executable, "-c", blocked + command], capture_output=True, text=True, cwd=ROOT
-    )
-    assert result.returncode == 0, result.stderr
-    found = [json.loads(line) for line in result.stdout.splitlines()]
+    answers = without_tensorflow_and_keras(f"sys.exit(main({predict}))")
+    found = [json.loads(line) for line in answers.splitlines()]
     expected = Answerer(single.task, single.tokenizer, single.model).predict(TEXTS)
     assert same(found, expected)
     assert run_command("inspect", [str(tmp_path / "onnx")]) == 0
     shown = capsys.readouterr().out
     assert "signature onnx" in shown and "int32 (?, ?)" in shown
+
+
+def test_it_is_served_without_tensorflow_and_keras(single, tmp_path):
+    serve = ["serve", str(export_onnx(tmp_path / "films", single).parent), "--port", "0"]
+    invitation = without_tensorflow_and_keras(
+        "from kbert.serving.http import server\n"
+        "server.serve = lambda models, *_: print(models.get('films').predict(['good']))\n"
+        f"sys.exit(main({serve}))"
+    )
+    assert "Try: curl" in invitation
+    assert "probabilities" in invitation.splitlines()[-1]
+
+
+def without_tensorflow_and_keras(program):
+    """What a program prints in a process that has neither."""
+    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+    program = f"{blocked}from apps.cli import main\n{program}"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_the_open_inference_protocol_names_its_platform(single, tmp_path):
