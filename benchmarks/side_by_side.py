@@ -34,11 +34,17 @@ class Worker:
         self.about = self._answer()
 
     def run(self, steps: int) -> list[float]:
-        return self._ask(steps)
+        return self.ask(steps)
+
+    def ask(self, line: object):
+        """What the process answers to a line."""
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self._answer()
 
     def step_memory_mb(self) -> int:
         """The most that the process has in memory during a step."""
-        return self._ask("memory")
+        return self.ask("memory")
 
     def close(self) -> dict:
         """Ends the process; returns what it says at the end: its peak memory."""
@@ -46,11 +52,6 @@ class Worker:
         answer = self._answer()
         self.process.wait()
         return answer
-
-    def _ask(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        return self._answer()
 
     def _answer(self):
         for line in self.process.stdout:
