@@ -51,15 +51,13 @@ class _Dropping(logging.handlers.QueueHandler):
 
 
 class _Writer(logging.Handler):
-    """Writes to standard error past Python's buffer, without a lock: a process that ends would wait
-    for both where the reader is stuck."""
+    """Writes to standard error past Python's buffer, and without the handler's lock: a process that
+    ends would wait for both where the reader is stuck. One thread writes all lines."""
 
-    def createLock(self) -> None:
-        self.lock = None
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
         with contextlib.suppress(OSError):  # A line that cannot be written is lost.
             os.write(sys.stderr.fileno(), f"{self.format(record)}\n".encode())
+        return True
 
 
 class _Text(logging.Formatter):
