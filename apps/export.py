@@ -32,21 +32,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    import keras
-
-    from kbert.checkpoints.formats import load_any, pooling_of
-    from kbert.serving.assets import check_version
     from kbert.serving.export_any import export
     from kbert.serving.settings import ExportSettings
     from kbert.settings import from_options
 
     settings = from_options(ExportSettings, args)
-    # Before the model is loaded, which takes seconds.
-    check_version(args.output, settings.version)
-    # Weights have the type that they are computed in: nothing is cast at a call.
-    keras.config.set_dtype_policy(settings.dtype)
-    checkpoint, pooling = load_any(args.checkpoint), pooling_of(args.checkpoint)
-    folder = export(args.output, checkpoint, settings, pooling)
+    folder = export(args.output, args.checkpoint, settings)
     _report(folder, args.output, settings)
 
 

@@ -33,8 +33,8 @@ FORMS = {
 }
 
 
-def export_all(checkpoint, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Each form's folder."""
+def export_all(checkpoint: str | pathlib.Path, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Each form's folder, of a checkpoint's."""
     from kbert.serving.export_any import export
     from kbert.serving.settings import ExportSettings
 
@@ -49,9 +49,9 @@ def megabytes(folder: pathlib.Path) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def random_checkpoint(size: str):
+def write_random(size: str, folder: pathlib.Path) -> pathlib.Path:
     """A classifier of two labels with random weights."""
-    from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder
+    from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_encoder, save
     from kbert.tasks.classification import ClassificationTask
     from kbert.text.vocabulary import SPECIAL_TOKENS
 
@@ -59,14 +59,15 @@ def random_checkpoint(size: str):
     config = BertConfig.preset(size, len(pieces), activation="gelu_erf")
     task = ClassificationTask(labels=("0", "1"))
     model = task.build_model(build_encoder(config))
-    return Checkpoint(model, WordPieceTokenizer(pieces), config, task)
+    save(folder / "checkpoint", Checkpoint(model, WordPieceTokenizer(pieces), config, task))
+    return folder / "checkpoint"
 
 
 def time_calls(size: str, rounds: int, peer_python: str) -> None:
     from kbert import Predictor
 
-    with tempfile.TemporaryDirectory() as folder:
-        folders = export_all(random_checkpoint(size), pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folders = export_all(write_random(size, pathlib.Path(name)), pathlib.Path(name))
         sizes = {name: megabytes(folder) for name, folder in folders.items()}
         models = {name: Predictor(folder).answerer.model for name, folder in folders.items()}
         peers = start_peers(peer_python) if size == "base" else {}
@@ -109,8 +110,8 @@ def start_peers(python: str) -> dict[str, Worker]:
 
 def time_first_answers(size: str, rounds: int) -> None:
     """Seconds from the start of `kbert predict` with one text to its first answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        folders = export_all(random_checkpoint(size), pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folders = export_all(write_random(size, pathlib.Path(name)), pathlib.Path(name))
         calls = {name: functools.partial(first_answer, path) for name, path in folders.items()}
         values = summary(interleave(calls, rounds), "SavedModel")
     print("first answer", values)
@@ -141,7 +142,7 @@ def compare_scores(checkpoint_path: str, rows: str) -> None:
 
     checkpoint = load_finetuned(checkpoint_path)
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in export_all(checkpoint, pathlib.Path(folder)).items():
+        for name, path in export_all(checkpoint_path, pathlib.Path(folder)).items():
             answerer = Predictor(path).answerer
             exported = checkpoint._replace(model=answerer.model, tokenizer=answerer.tokenizer)
             found = evaluate(checkpoint.task, exported, rows)

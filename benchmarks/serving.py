@@ -61,16 +61,16 @@ def write_models(folder: pathlib.Path, args) -> None:
     """The checkpoint in each server's format, unless the folder has it."""
     from kbert.checkpoints.formats import load_finetuned
     from kbert.checkpoints.huggingface.directory import to_huggingface
-    from kbert.serving.export_any import export
-    from kbert.serving.settings import ExportSettings
+    from kbert.serving.export import export_saved_model
+    from kbert.serving.onnx.export import export_onnx
 
     if (folder / "huggingface").exists():
         return
     checkpoint = load_finetuned(args.checkpoint)
     if args.size:
         checkpoint = random_weights(checkpoint, args.size)
-    export(folder / "saved_model", checkpoint, ExportSettings())
-    export(folder / "onnx", checkpoint, ExportSettings(format="onnx"))
+    export_saved_model(folder / "saved_model", checkpoint)
+    export_onnx(folder / "onnx", checkpoint)
     to_huggingface(folder / "huggingface", checkpoint)
 
 
