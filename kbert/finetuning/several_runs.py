@@ -152,16 +152,16 @@ def _claim_runs(output: pathlib.Path, request: dict, overwrite: bool) -> None:
     work = unfinished(output)
     if work.exists() and overwrite and not _is_asked_for(work, request):
         shutil.rmtree(work)
-    if not work.exists() and not overwrite and _is_report(output):
-        _check_request(output, request)
-        # Without the best run's checkpoint, which stays in the output until there is a better one.
-        with replacing_folder(work) as folder:
-            shutil.copytree(output / RUNS, folder / RUNS)
-            write_json(folder / REPORT, {"request": request})
     if work.exists():
         _check_request(work, request)
-    else:
-        write_json(work / REPORT, {"request": request})
+        return
+    # Whole or not at all: a folder without what was asked for would be another call's.
+    with replacing_folder(work) as folder:
+        if not overwrite and _is_report(output):
+            _check_request(output, request)
+            # Without the best run's checkpoint, which stays in the output until there is a better.
+            shutil.copytree(output / RUNS, folder / RUNS)
+        write_json(folder / REPORT, {"request": request})
 
 
 def _is_asked_for(folder: pathlib.Path, request: dict) -> bool:

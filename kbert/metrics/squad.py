@@ -5,6 +5,7 @@ Version 1.1 (Rajpurkar et al., 2016, arXiv:1606.05250) has an answer for every q
 All scores are percentages.
 """
 
+import bisect
 import collections
 import itertools
 import math
@@ -133,8 +134,10 @@ def tune_threshold(
 ) -> float:
     """The threshold that gives the highest sum of scores; of equal ones the lowest.
 
-    Unlike the official script's, it gives just that sum: questions of equal odds are answered
-    together, and below all odds nothing is. Raises DataError for odds that are NaN.
+    It stands midway between the odds of the last question that is answered and of the next one: at
+    the odds themselves an export, whose last digit is another, would decide otherwise. Unlike the
+    official script's, it gives just that sum: questions of equal odds are answered together, and
+    below all odds nothing is. Raises DataError for odds that are NaN.
 
     Args:
         answered: the score of each question's prediction, by any rules.
@@ -142,14 +145,23 @@ def tune_threshold(
         null_odds: of each question; greater than the threshold they make "" the answer.
     """
     _check_null_odds(null_odds)
-    threshold = min(null_odds.values()) - 1.0
+    levels = sorted(set(null_odds.values()))
+    threshold = levels[0] - 1.0
     now = best = 0.0  # more than without any answer
     ordered = sorted(answered, key=null_odds.__getitem__)
     for odds, keys in itertools.groupby(ordered, null_odds.__getitem__):
         now += sum(answered[key] - unanswered[key] for key in keys)
         if now > best:
-            best, threshold = now, odds
+            best, threshold = now, _above(odds, levels)
     return threshold
+
+
+def _above(odds: float, levels: Sequence[float]) -> float:
+    """Midway from odds to the next higher of some levels, or 1 above the highest."""
+    place = bisect.bisect_right(levels, odds)
+    following = levels[place] if place < len(levels) else odds + 2.0
+    middle = odds / 2 + following / 2
+    return middle if odds <= middle < following else odds  # Not between infinities.
 
 
 def _check_null_odds(null_odds: Mapping[Key, float]) -> None:

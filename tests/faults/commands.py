@@ -62,7 +62,11 @@ COMMANDS = {
         "export {inputs}/tuned --output {output} --version 1", ("*/variables/*", "*/assets/*.txt")
     ),
     "export-onnx": Command("export {inputs}/tuned --output {output} --version 1 --format onnx"),
-    "convert": Command("convert {inputs}/start --to huggingface --output {output}"),
+    # But for the card, whose title is the folder's name.
+    "convert": Command(
+        "convert {inputs}/start --to huggingface --output {output}",
+        ("*.json", "*.safetensors", "vocab.txt"),
+    ),
     "embed": Command("embed {inputs}/start {inputs}/few.txt --output {output}"),
     "predict": Command("predict {inputs}/tuned {inputs}/unlabelled.tsv --output {output}"),
 }

@@ -75,7 +75,7 @@ def test_reading_on_equals_reading_all(variant):
     memories, read = empty_memories(model, 2, 16), 0
     for end in (3, *range(4, 17)):
         scores, memories = read_on(model, ops.array(token_ids[:, read:end]), memories)
-        np.testing.assert_allclose(numpy(scores), expected[:, end - 1], atol=1e-5)
+        np.testing.assert_allclose(numpy(scores), expected[:, end - 1], rtol=1e-5, atol=1e-5)
         read = end
 
 

@@ -11,7 +11,11 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch):
+def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch, tmp_path):
+    for name in ("general", "general_zh", "reviews", "reviews_zh"):
+        (tmp_path / name).symlink_to(ROOT / "saved_models/kbert-mini-en/checkpoint")
+    (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
+    monkeypatch.setenv("KBERT_DOMAINS", str(tmp_path))
     monkeypatch.setenv("KBERT_STORE", str(tiny_store))
     monkeypatch.setenv("KBERT_DATA", str(shared_data("glue").parent))
     recipe = read_recipe(path)

@@ -97,7 +97,7 @@ class Campaign:
                 group.create_task(self._disturb())
                 for _ in range(self.clients):
                     group.create_task(self._client())
-            self.figures.version = await self._version()
+            await self._wait_for_newest()
         finally:
             self.process.kill()
             self.process.wait()
@@ -126,6 +126,14 @@ class Campaign:
             return False
         writer.close()
         return True
+
+    async def _wait_for_newest(self, seconds: float = 60.0) -> None:
+        """A version takes seconds to load beside so many requests."""
+        newest = max(int(path.name) for path in self.folder.iterdir())
+        give_up = time.monotonic() + seconds
+        while (version := await self._version()) < newest and time.monotonic() < give_up:
+            await asyncio.sleep(0.2)
+        self.figures.version = version
 
     async def _version(self) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
