@@ -1,11 +1,13 @@
 """TensorFlow's first import, with what can be said to it only before."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from kbert.errors import DataError
 
@@ -59,6 +61,28 @@ def start_backend() -> None:
         )
     if backend == "tensorflow":
         import_tensorflow_quietly()
+
+
+def import_tensorflow_alone() -> None:
+    """TensorFlow for what was exported: quietly, and without Keras, a third of the import."""
+    if "tensorflow" not in sys.modules:
+        with _without_keras():
+            import_tensorflow_quietly()
+            importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow imports Keras for its optimizers in SavedModels, of which an export has none, and
+    goes on where there is no Keras. `import keras` and `tf.keras` find it after the block."""
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.modules["keras"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["keras"]
 
 
 def import_tensorflow_quietly() -> None:

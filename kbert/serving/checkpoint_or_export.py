@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import mask_filler
 from kbert.serving.versions import is_export, is_onnx
-from kbert.tensorflow_start import start_backend
+from kbert.tensorflow_start import import_tensorflow_alone, start_backend
 
 if TYPE_CHECKING:
     from kbert.serving.served import Served
@@ -85,8 +85,12 @@ def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
 
 
 def _start_backend(folder: pathlib.Path) -> None:
-    """Import what Keras computes with, which takes seconds, unless the folder does not need it."""
-    if not is_onnx(folder):
+    """Import what computes the model in a folder, which takes seconds."""
+    if is_onnx(folder):
+        return
+    if is_export(folder):
+        import_tensorflow_alone()
+    else:
         start_backend()
 
 

@@ -1,18 +1,19 @@
-"""An exported SavedModel, ready to compute: TensorFlow and tensorflow-text, without Keras.
+"""An exported SavedModel, ready to compute: TensorFlow, without Keras and tensorflow-text.
 
-Only what older versions exported needs Keras (kbert/serving/older_export.py).
+Only what older versions exported needs both (kbert/serving/older_export.py).
 """
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
-# For the tokenizer's operations in the graph, which TensorFlow alone does not know.
-import kbert.text.tokenizer  # noqa: F401
 from kbert.errors import DataError
 from kbert.inference.forward import Forward
 from kbert.serving.exported import Exported, read_description
@@ -53,15 +54,19 @@ def _forward(folder: pathlib.Path, meta: MetaGraphDef) -> Forward:
         inter_op_parallelism_threads=-1,
         intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
     )
+    signature = meta.signature_def[MODEL_OUTPUTS]
+    inputs, outputs = list(signature.inputs), list(signature.outputs)
     with _loading(folder):
+        wanted = [
+            info.name for part in (signature.inputs, signature.outputs) for info in part.values()
+        ]
+        wanted += [meta.saver_def.restore_op_name, meta.saver_def.filename_tensor_name]
         with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(meta.graph_def, name="")
+            tf.graph_util.import_graph_def(_part_of(meta.graph_def, wanted), name="")
         session = tf.compat.v1.Session(graph=graph, config=config)
         # What else a SavedModel starts with sets the paths of its assets, which no signature reads.
         weights = {meta.saver_def.filename_tensor_name: str(folder / "variables" / "variables")}
         session.run(meta.saver_def.restore_op_name, weights)
-    signature = meta.signature_def[MODEL_OUTPUTS]
-    inputs, outputs = list(signature.inputs), list(signature.outputs)
     call = session.make_callable(
         [signature.outputs[name].name for name in outputs],
         feed_list=[signature.inputs[name].name for name in inputs],
@@ -73,7 +78,49 @@ def _forward(folder: pathlib.Path, meta: MetaGraphDef) -> Forward:
     return Forward(run)
 
 
+def _part_of(graph: GraphDef, wanted: Iterable[str]) -> GraphDef:
+    """What computes some tensors. The rest has the tokenizer's operations, which TensorFlow alone
+    does not know.
+
+    Raises `KeyError` for a name that is not in the graph.
+    """
+    nodes = {node.name: node for node in graph.node}
+    functions = {function.signature.name: function for function in graph.library.function}
+    kept: dict[str, NodeDef] = {}
+    called: dict[str, FunctionDef] = {}
+    names = [_node_of(name) for name in wanted]
+    while names:
+        name = names.pop()
+        if name not in kept:
+            kept[name] = nodes[name]
+            names += map(_node_of, nodes[name].input)
+    calls = list(_calls(kept.values()))
+    while calls:
+        name = calls.pop()
+        if name in functions and name not in called:
+            called[name] = functions[name]
+            calls += _calls(functions[name].node_def)
+    found = GraphDef(node=kept.values(), versions=graph.versions)
+    found.library.function.extend(called.values())
+    return found
+
+
+def _node_of(tensor: str) -> str:
+    """The node in a name such as node:0, or ^node of an input that only has to come before."""
+    return tensor.removeprefix("^").split(":")[0]
+
+
+def _calls(nodes: Iterable[NodeDef]) -> Iterator[str]:
+    """Names of the functions that nodes call, among names of operations."""
+    for node in nodes:
+        yield node.op
+        for value in node.attr.values():
+            yield from (function.name for function in (value.func, *value.list.func))
+
+
 def _older_weights(folder: pathlib.Path) -> Mapping:
+    import kbert.text.tokenizer  # noqa: F401  Its operations, which TensorFlow alone does not know.
+
     with _loading(folder):
         loaded = tf.saved_model.load(str(folder))
     weights = getattr(loaded, "weights", None)
@@ -89,6 +136,6 @@ def _loading(folder: pathlib.Path) -> Iterator[None]:
     """What TensorFlow finds wrong with a SavedModel is a `DataError`."""
     try:
         yield
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{folder} is not a SavedModel that can be loaded: {reason}") from error

@@ -1,7 +1,10 @@
 """The predictor: which folder it loads, what it takes, what it refuses."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.serving import export
 from kbert.serving.versions import newest_version
+from tests.conftest import ROOT
 from tests.serving.conftest import CONFIG, exported
 
 
@@ -36,6 +40,30 @@ def test_long_lists_are_answered_in_order(predictor):
         assert answer["label"] == alone["label"]
         assert answer["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-6)
     json.dumps(answers)
+
+
+WITHOUT_KERAS = """
+import json, sys
+sys.modules["tensorflow_text"] = None
+from kbert import predict
+print(json.dumps(predict(sys.argv[1], ["a good film", ""])))
+assert "keras" not in sys.modules
+import keras, tensorflow
+assert tensorflow.keras.layers.Dense is keras.layers.Dense
+"""
+
+
+def test_a_process_answers_without_keras_and_tensorflow_text(single, predictor):
+    """Which would take as long to import as TensorFlow; whoever wants Keras then finds it."""
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_KERAS, single[1]],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    found, expected = json.loads(finished.stdout), predictor.predict(["a good film", ""])
+    assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
 
 
 def test_answers_are_plain_values(predictor):
