@@ -5,11 +5,10 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 
 from kbert.errors import DataError
-from kbert.files import as_json, locked, naming, read_object, write_json
+from kbert.files import as_json, locked, naming, read_object, remove_folder, write_json
 
 FILE = "run.json"
 
@@ -35,9 +34,9 @@ def claimed(output: str | os.PathLike, wanted: Mapping[str, Mapping]) -> Iterato
         try:
             yield work
         except DataError:
-            shutil.rmtree(work)
+            remove_folder(work)
             raise
-        shutil.rmtree(work)
+        remove_folder(work)
 
 
 def stamp(paths: Iterable[str | os.PathLike]) -> str:

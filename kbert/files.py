@@ -104,6 +104,14 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         _synchronize(path.parent)
 
 
+def remove_folder(path: str | os.PathLike) -> None:
+    """Remove a folder whose files belong together: a process that is killed meanwhile leaves all of
+    them under the folder's name, or none. Raises OSError where it is not there."""
+    path = pathlib.Path(path).resolve()
+    with _temporary(path.parent, f".{path.name}") as temporary, naming(path):
+        os.rename(path, temporary)
+
+
 @contextlib.contextmanager
 def replacing_together(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A new folder whose files take their places in `folder`, all of them or none.

@@ -15,6 +15,7 @@ from kbert.files import (
     is_there,
     locked,
     read_object,
+    remove_folder,
     replacing,
     replacing_folder,
     replacing_together,
@@ -154,6 +155,25 @@ with globals()[kind](path) as temporary:
     temporary.write_text("x") if kind == "replacing" else (temporary / "x").write_text("x")
     os._exit(9)
 """
+
+
+def test_a_folder_goes_whole(tmp_path, monkeypatch):
+    """Where its removal is cut short, too."""
+
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    (tmp_path / "run" / "steps").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    remove_folder(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match="run"):
+        remove_folder(tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", ["replacing", "replacing_folder", "replacing_together"])

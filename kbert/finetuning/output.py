@@ -20,7 +20,7 @@ from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import claim, unfinished
 from kbert.engine.workers import by_chief
 from kbert.errors import DataError
-from kbert.files import read_object, replacing_folder, write_json
+from kbert.files import read_object, remove_folder, replacing_folder, write_json
 from kbert.finetuning.best_epoch import Best
 
 LOGS = "logs"
@@ -61,7 +61,7 @@ def claim_run(output: pathlib.Path, request: Mapping[str, Mapping], overwrite: b
     except DataError:
         if not overwrite:
             raise
-        shutil.rmtree(work)
+        remove_folder(work)
         claim(work, request)
 
 
@@ -99,4 +99,4 @@ def finish(
         write_json(folder / SUMMARY, summary)
         if source:
             write_json(folder / SOURCE, source)
-    shutil.rmtree(work)
+    remove_folder(work)

@@ -23,7 +23,7 @@ from kbert.claim import unfinished
 from kbert.engine.backend import engine
 from kbert.engine.cluster import VARIABLE, cluster
 from kbert.errors import DataError, TrainingError
-from kbert.files import locked, read_object, replacing_folder, write_json
+from kbert.files import locked, read_object, remove_folder, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
 from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import RUNS, check_output, finish
@@ -151,7 +151,7 @@ def _claim_runs(output: pathlib.Path, request: dict, overwrite: bool) -> None:
     """
     work = unfinished(output)
     if work.exists() and overwrite and not _is_asked_for(work, request):
-        shutil.rmtree(work)
+        remove_folder(work)
     if work.exists():
         _check_request(work, request)
         return
@@ -219,7 +219,7 @@ def _finish(output: pathlib.Path, request: dict, rows: FinetuningRows, metric: s
         shutil.copytree(work / RUNS, folder / RUNS, ignore=ignored)
         write_json(folder / SUMMARY, found[best])
         write_json(folder / REPORT, report)
-    shutil.rmtree(work)
+    remove_folder(work)
     return report
 
 
