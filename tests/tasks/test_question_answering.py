@@ -113,10 +113,10 @@ def test_the_threshold_is_tuned():
     examples = [question(answer="one"), question(answer=""), question(answer="two")]
     answers = [answer("one", 2.0), answer("six", 6.0), answer("two", 5.0)]
     tuned = OPEN.tune(answers, examples)
-    assert tuned.null_threshold == 5.0
+    assert tuned.null_threshold == 5.5  # midway to the next
     scores = tuned.metrics(answers, examples)
     assert (scores["exact"], scores["HasAns_total"], scores["NoAns_f1"]) == (100, 2, 100)
-    assert scores["best_f1_thresh"] == scores["null_threshold"] == 5.0
+    assert (scores["best_f1_thresh"], scores["null_threshold"]) == (5.0, 5.5)
     assert OPEN.metrics(answers, examples)["exact"] == pytest.approx(100 / 3)
     assert "HasAns_f1         100.0000" in tuned.report(scores)
 
@@ -135,7 +135,7 @@ def test_the_threshold_is_tuned_by_the_rules_that_score():
     examples = [question(context="他住在山上的房子里", answer="山上的房子"), question(answer="")]
     answers = [answer("住在山上的房子", -2.0), answer("他", 3.0)]
     tuned = chinese.tune(answers, examples)
-    assert tuned.null_threshold == -2.0
+    assert tuned.null_threshold == 0.5
     assert tuned.metrics(answers, examples)["f1"] == pytest.approx((100 * 10 / 12 + 100) / 2)
     nothing = chinese.tune([answer("他", -2.0), answer("他", -2.0)], examples)
     assert nothing.metrics(answers, examples)["f1"] == chinese.trivial_score(examples) == 50
