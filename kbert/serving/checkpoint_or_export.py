@@ -106,7 +106,7 @@ def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> A
 
 
 def _load_export(folder: pathlib.Path, batch_size: int) -> Answerer:
-    # Needs TensorFlow or ONNX Runtime, but not Keras.
+    # Needs TensorFlow or ONNX Runtime, but neither Keras nor tensorflow-text.
     from kbert.serving.predictor import Predictor
     from kbert.tasks import TASKS
 

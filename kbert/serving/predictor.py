@@ -1,4 +1,4 @@
-"""Answers from an export, without Keras: a SavedModel needs TensorFlow and tensorflow-text, an ONNX
+"""Answers from an export, without Keras: a SavedModel needs TensorFlow, an ONNX
 export ONNX Runtime.
 
 The graph computes the model's outputs, and the task in the export's assets reads texts and decodes
