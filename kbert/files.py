@@ -216,6 +216,14 @@ def check_folder_writable(path: str | os.PathLike) -> None:
         raise DataError(f"The folder {there} cannot be written to.")
 
 
+def check_folder_new(path: str | os.PathLike) -> None:
+    """Raise DataError for a folder that holds something, too."""
+    path = pathlib.Path(path)
+    if path.is_dir() and any(path.iterdir()):
+        raise DataError(f"{path} is not empty: it must be a new or an empty folder.")
+    check_folder_writable(path)
+
+
 def depth_exceeds(value, limit: int) -> bool:
     """Whether lists and objects of JSON lie in one another more than so often."""
     level = [value]

@@ -16,7 +16,7 @@ from kbert.checkpoints.formats import (
 )
 from kbert.checkpoints.hubs import folder_of, push, title, write_source
 from kbert.errors import DataError
-from kbert.files import check_folder_writable, locked, replacing_folder
+from kbert.files import check_folder_new, locked, replacing_folder
 from kbert.settings import Settings, setting
 
 
@@ -80,9 +80,7 @@ def convert(
 def _convert(
     source: str | os.PathLike, output: pathlib.Path, settings: ConversionSettings
 ) -> Conversion:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise DataError(f"{output} must be a new or an empty folder.")
-    check_folder_writable(output)
+    check_folder_new(output)
     found = format_of(source)
     pooling, notes = pooling_of(source), []
     if pooling is not None and settings.encoder_only:

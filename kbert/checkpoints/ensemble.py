@@ -17,7 +17,7 @@ from kbert.checkpoints.directory import Checkpoint, load, save
 from kbert.checkpoints.formats import load_finetuned
 from kbert.checkpoints.hubs import write_source
 from kbert.errors import DataError
-from kbert.files import current, locked, read_object, replacing_folder, write_json
+from kbert.files import check_folder_new, current, locked, read_object, replacing_folder, write_json
 from kbert.layers.averaging import MeanOfOutputs
 
 INDEX = "ensemble.json"
@@ -29,8 +29,7 @@ def write_ensemble(output: str | os.PathLike, paths: Sequence[str | os.PathLike]
     Raises `DataError` for an output that holds something, and for models that have no mean.
     """
     output = pathlib.Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise DataError(f"{output} must be a new or an empty folder.")
+    check_folder_new(output)
     members = [load_finetuned(path) for path in paths]
     ensemble = _ensemble(members, [str(path) for path in paths])
     with locked(output), replacing_folder(output) as folder:

@@ -20,7 +20,7 @@ from kbert.corpus.documents import TextReader
 from kbert.corpus.settings import ExtensionSettings, VocabularySettings
 from kbert.corpus.word_counts import count_words, parts_to_count
 from kbert.errors import DataError
-from kbert.files import check_folder_writable, locked
+from kbert.files import check_folder_new, locked
 from kbert.models import build_encoder, objective_of
 from kbert.text.words import WordTable
 
@@ -88,9 +88,7 @@ def write_extended(
     settings: VocabularySettings | None = None,
 ) -> NewPieces:
     """Write a checkpoint with the pieces that text files add to it. Raises `DataError` as both."""
-    if os.path.exists(output) and os.listdir(output):
-        raise DataError(f"{output} must be a new or an empty folder.")
-    check_folder_writable(output)
+    check_folder_new(output)
     found = find_pieces(files, checkpoint.tokenizer, add, settings)
     with locked(output):
         save(output, extended(checkpoint, found.pieces))

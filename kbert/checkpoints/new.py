@@ -9,7 +9,7 @@ import numpy as np
 
 from kbert.config import ACTIVATIONS, PRESETS, BertConfig, Variants
 from kbert.errors import DataError
-from kbert.files import check_folder_writable, locked
+from kbert.files import check_folder_new, locked
 from kbert.settings import Settings, setting
 from kbert.text.tokenizer_options import TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary
@@ -71,9 +71,7 @@ def write_new(
     from kbert.checkpoints.directory import Checkpoint, save
     from kbert.models import build_encoder
 
-    check_folder_writable(output)
-    if os.path.exists(output) and os.listdir(output):
-        raise DataError(f"{output} must be a new or an empty folder.")
+    check_folder_new(output)
     pieces = load_vocabulary(vocabulary)
     config = settings.config(len(pieces))
     vectors = {}

@@ -62,11 +62,8 @@ COMMANDS = {
         "export {inputs}/tuned --output {output} --version 1", ("*/variables/*", "*/assets/*.txt")
     ),
     "export-onnx": Command("export {inputs}/tuned --output {output} --version 1 --format onnx"),
-    # But for the card, whose title is the folder's name.
-    "convert": Command(
-        "convert {inputs}/start --to huggingface --output {output}",
-        ("*.json", "*.safetensors", "vocab.txt"),
-    ),
+    # One name for every output: it is the title of the card.
+    "convert": Command("convert {inputs}/start --to huggingface --output {output}/model"),
     "embed": Command("embed {inputs}/start {inputs}/few.txt --output {output}"),
     "predict": Command("predict {inputs}/tuned {inputs}/unlabelled.tsv --output {output}"),
 }
