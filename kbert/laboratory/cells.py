@@ -12,7 +12,6 @@ import hashlib
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from kbert.checkpoints.ensemble import INDEX as ENSEMBLE
@@ -20,7 +19,7 @@ from kbert.checkpoints.formats import load_any, load_finetuned
 from kbert.checkpoints.model_card import SUMMARY
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
-from kbert.engine.precision import set_precision
+from kbert.engine.precision import PRECISIONS, dtype_policy, set_precision
 from kbert.errors import TrainingError
 from kbert.files import as_json, read_object, write_json
 from kbert.finetuning.output import LOGS
@@ -258,7 +257,7 @@ def _run(cell: Cell, output: pathlib.Path) -> dict:
             return {"error": before["error"], "scores": {}}
         start = start.checkpoint(output)
     run = _judge if isinstance(cell.what, Judging) else _finetune
-    with in_precision("float32"):
+    with dtype_policy("float32"):
         return run(cell, start, cell.folder(output))
 
 
@@ -267,7 +266,7 @@ def _pretrain(cell: Cell, output: pathlib.Path) -> dict:
     settings = dataclasses.replace(what.settings, seed=cell.seed)
     schedule = dataclasses.replace(what.schedule, keep=1)
     config = BertConfig(**cell.inputs["config"])
-    with in_precision(settings.precision):
+    with dtype_policy(PRECISIONS[settings.precision]):
         found = pretrain(TokenStore(what.store), run, config, settings, schedule)
     return {
         "scores": found["held_out"],
@@ -337,16 +336,3 @@ def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
         "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
         "drawn": resampled(lambda rows: right[rows].mean(), len(pairs), cell.resamples).tolist(),
     }
-
-
-@contextlib.contextmanager
-def in_precision(name: str) -> Iterator[None]:
-    """Within the block Keras computes in this precision."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    set_precision(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from kbert.corpus.store import TokenStore
+from kbert.engine.precision import PRECISIONS, dtype_policy
 from kbert.errors import DataError, TrainingError
-from kbert.laboratory.cells import in_precision, pretraining_cell
+from kbert.laboratory.cells import pretraining_cell
 from kbert.laboratory.grid import Found, Search
 from kbert.pretraining.run import pretrain
 
@@ -208,7 +209,7 @@ def _run(trial: "optuna.Trial", code: str, what: Search, run: pathlib.Path) -> f
     log = run.parent / _LOG
     with open(log, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
         print(f"placement {code}")
-        with in_precision(start.settings.precision):
+        with dtype_policy(PRECISIONS[start.settings.precision]):
             summary = pretrain(
                 TokenStore(start.store),
                 run,

@@ -1,13 +1,10 @@
 """A checkpoint in the exported form that is asked for."""
 
-import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
-
-import keras
 
 from kbert.checkpoints.formats import load_any, pooling_of
+from kbert.engine.precision import dtype_policy
 from kbert.serving.assets import check_version
 from kbert.serving.settings import ExportSettings
 
@@ -23,7 +20,8 @@ def export(
     Raises `DataError` as `load_any`, `export_saved_model` and `export_onnx`.
     """
     check_version(output, settings.version)  # Before the model is loaded, which takes seconds.
-    with _computing_in(settings.dtype):
+    # Weights have the type that they are computed in: nothing is cast at a call.
+    with dtype_policy(settings.dtype):
         loaded, pooling = load_any(checkpoint), pooling_of(checkpoint)
         common = (settings.version, settings.answers, settings.top, pooling)
         if settings.format == "onnx":
@@ -33,14 +31,3 @@ def export(
         from kbert.serving.export import export_saved_model
 
         return export_saved_model(output, loaded, *common)
-
-
-@contextlib.contextmanager
-def _computing_in(dtype: str) -> Iterator[None]:
-    """Models built in the block compute in a type and keep their weights in it: no call casts."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
