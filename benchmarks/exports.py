@@ -20,10 +20,9 @@ import sys
 import tempfile
 
 import numpy as np
-from side_by_side import Worker
-from timing import interleave, summary, versions, write_results
+from side_by_side import HERE, Worker
+from timing import has_transformers, interleave, summary, versions, write_results
 
-ROOT = pathlib.Path(__file__).parents[1]
 SHAPES = ((1, 32), (1, 128), (32, 128))
 FORMS = {
     "SavedModel": {"format": "saved-model"},
@@ -66,13 +65,15 @@ def write_random(size: str, folder: pathlib.Path) -> pathlib.Path:
 def time_calls(size: str, rounds: int, peer_python: str) -> None:
     from kbert import Predictor
 
-    with tempfile.TemporaryDirectory() as name:
-        folders = export_all(write_random(size, pathlib.Path(name)), pathlib.Path(name))
+    with tempfile.TemporaryDirectory() as temporary:
+        work = pathlib.Path(temporary)
+        folders = export_all(write_random(size, work), work)
         sizes = {name: megabytes(folder) for name, folder in folders.items()}
         models = {name: Predictor(folder).answerer.model for name, folder in folders.items()}
         peers = start_peers(peer_python) if size == "base" else {}
-        about = versions("kbert", "tensorflow", "onnx", "onnxruntime")
-        about |= versions("torch", "transformers", python=peer_python)
+        packages = versions("kbert", "tensorflow", "onnx", "onnxruntime")
+        packages |= versions("torch", "transformers", python=peer_python)
+        about = {"model": size, "versions": packages, "sizes": sizes}
         for batch, length in SHAPES:
             ids = np.random.default_rng(0).integers(5, 30000, (batch, length)).astype("int32")
             inputs = {
@@ -86,8 +87,7 @@ def time_calls(size: str, rounds: int, peer_python: str) -> None:
             # The first rounds trace and allocate what stays.
             values = summary(interleave(calls, rounds, warmup=3), "SavedModel", batch)
             print(f"{batch} x {length}", values, flush=True)
-            about_all = {"model": size, "versions": about, "sizes": sizes}
-            write_results("exports", about_all, {f"{batch} x {length}": values})
+            write_results("exports", about, {f"{batch} x {length}": values})
         print(sizes)
         for worker in peers.values():
             worker.process.stdin.close()
@@ -95,8 +95,7 @@ def time_calls(size: str, rounds: int, peer_python: str) -> None:
 
 def start_peers(python: str) -> dict[str, Worker]:
     """Hugging Face's model in each precision, where the interpreter has it."""
-    if not versions("torch", "transformers", python=python):
-        print("without Hugging Face: give --peer-python of an environment with transformers")
+    if not has_transformers(python):
         return {}
     script = "inference_workers/huggingface_calls.py"
     found = {
@@ -110,8 +109,9 @@ def start_peers(python: str) -> dict[str, Worker]:
 
 def time_first_answers(size: str, rounds: int) -> None:
     """Seconds from the start of `kbert predict` with one text to its first answer."""
-    with tempfile.TemporaryDirectory() as name:
-        folders = export_all(write_random(size, pathlib.Path(name)), pathlib.Path(name))
+    with tempfile.TemporaryDirectory() as temporary:
+        work = pathlib.Path(temporary)
+        folders = export_all(write_random(size, work), work)
         calls = {name: functools.partial(first_answer, path) for name, path in folders.items()}
         values = summary(interleave(calls, rounds), "SavedModel")
     print("first answer", values)
@@ -124,7 +124,7 @@ def first_answer(folder: pathlib.Path) -> None:
         [sys.executable, "-m", "apps.cli", "predict", folder],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
         text=True,
     )
     process.stdin.write("piece1 piece2 piece3\n")

@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 import numpy as np
-from timing import draw_bars, interleave, summary, versions, write_results
+from timing import draw_bars, has_transformers, interleave, summary, versions, write_results
 
 HERE = pathlib.Path(__file__).parent
 # The longest sequence of all, and what keras-hub pads every row to. SST-2's longest sentence has 55
@@ -125,8 +125,7 @@ def measure(workers: dict, texts: list[str], name: str, precision: str, rounds: 
 def start_workers(folder: pathlib.Path, peer_python: str | None) -> dict:
     scripts = {name: f"{name.replace('-', '_')}_worker.py" for name in ("kbert", "keras-hub")}
     workers = {name: Worker(sys.executable, script, folder) for name, script in scripts.items()}
-    if not versions("torch", "transformers", python=peer_python):
-        print("without Hugging Face: give --peer-python of an environment with transformers")
+    if not has_transformers(peer_python):
         return workers
     script = "huggingface_worker.py"
     workers["HF pipeline"] = Worker(peer_python, script, folder)

@@ -95,6 +95,14 @@ def versions(*packages: str, python: str | os.PathLike | None = None) -> dict[st
     return found
 
 
+def has_transformers(python: str | os.PathLike | None) -> bool:
+    """Whether Hugging Face can take part; prints what is missing where it cannot."""
+    if versions("torch", "transformers", python=python):
+        return True
+    print("without Hugging Face: give --peer-python of an environment with transformers")
+    return False
+
+
 def write_results(name: str, about: Mapping, results: Mapping) -> dict:
     """Write `benchmarks/results/NAME.json`: the machine, `about`, `results` by title.
 

@@ -5,11 +5,10 @@ Only what older versions exported needs both (kbert/serving/older_export.py).
 
 import contextlib
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -86,22 +85,25 @@ def _part_of(graph: GraphDef, wanted: Iterable[str]) -> GraphDef:
     """
     nodes = {node.name: node for node in graph.node}
     functions = {function.signature.name: function for function in graph.library.function}
-    kept: dict[str, NodeDef] = {}
-    called: dict[str, FunctionDef] = {}
-    names = [_node_of(name) for name in wanted]
-    while names:
-        name = names.pop()
-        if name not in kept:
-            kept[name] = nodes[name]
-            names += map(_node_of, nodes[name].input)
-    calls = list(_calls(kept.values()))
-    while calls:
-        name = calls.pop()
-        if name in functions and name not in called:
-            called[name] = functions[name]
-            calls += _calls(functions[name].node_def)
-    found = GraphDef(node=kept.values(), versions=graph.versions)
-    found.library.function.extend(called.values())
+    kept = _reached(map(_node_of, wanted), lambda name: map(_node_of, nodes[name].input))
+    found = GraphDef(node=(nodes[name] for name in kept), versions=graph.versions)
+    called = _reached(
+        _calls(found.node),
+        lambda name: _calls(functions[name].node_def) if name in functions else (),
+    )
+    found.library.function.extend(functions[name] for name in called if name in functions)
+    return found
+
+
+def _reached(names: Iterable[str], following: Callable[[str], Iterable[str]]) -> Iterable[str]:
+    """The names, those that follow them, those that follow these, and so on."""
+    found: dict[str, None] = {}  # In order, unlike a set.
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = None
+            waiting += following(name)
     return found
 
 
