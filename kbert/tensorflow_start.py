@@ -54,21 +54,28 @@ def start_backend() -> None:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in _BACKENDS:
         raise DataError(f"KERAS_BACKEND must be {' or '.join(_BACKENDS)}. Received: {backend}.")
-    if importlib.util.find_spec(backend) is None:
-        raise DataError(
-            f"Keras is to compute with {backend}, which is not installed: pip install {backend}, "
-            "or set KERAS_BACKEND to another."
-        )
+    _check_installed(backend, "Keras is to compute with", ", or set KERAS_BACKEND to another")
     if backend == "tensorflow":
         import_tensorflow_quietly()
 
 
 def import_tensorflow_alone() -> None:
-    """TensorFlow for what was exported: quietly, and without Keras, a third of the import."""
+    """TensorFlow for what was exported: quietly, and without Keras, a third of the import.
+
+    Raises `DataError` where it is not installed.
+    """
+    _check_installed("tensorflow", "A SavedModel needs")
     if "tensorflow" not in sys.modules:
         with _without_keras():
             import_tensorflow_quietly()
             importlib.import_module("tensorflow")
+
+
+def _check_installed(package: str, who: str, otherwise: str = "") -> None:
+    if importlib.util.find_spec(package) is None:
+        raise DataError(
+            f"{who} {package}, which is not installed: pip install {package}{otherwise}."
+        )
 
 
 @contextlib.contextmanager
