@@ -23,6 +23,11 @@ CPU_CLUSTERS = "--tf_xla_cpu_global_jit"
 CLUSTER_FLAGS = f"{CPU_CLUSTERS} --tf_xla_min_cluster_size=2 --tf_xla_ops_to_cluster={_CLUSTERED}"
 # LLVM by itself takes 256 bits of a register that has 512, lest the clock go down.
 WIDE_VECTORS = "--xla_cpu_prefer_vector_width=512"
+# oneDNN keeps the products that it has made ready, and takes two for the same whose matrices lie
+# otherwise where a side has the length 1, as in the gradient of the one query that the last block
+# may have. Made ready by two threads at once, the one then writes beyond its scratch memory: the
+# heap is broken. TensorFlow keeps them by thread itself, and correctly.
+NO_SHARED_PRODUCTS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
 # 3: of C++ only FATAL. Its ERROR lines are notes ("failed call to cuInit" on a machine without a
 # GPU, "oneDNN supports DT_INT64 only on ..."); what stops a program comes as a Python exception.
 _LOG_LEVEL = "3"
@@ -36,10 +41,12 @@ _BACKENDS = ("tensorflow", "jax")
 
 
 def set_flags() -> None:
-    """What TensorFlow and XLA look up in the environment, unless it is set there.
+    """What TensorFlow, XLA and oneDNN look up in the environment, unless it is set there.
 
-    `import kbert` does it. Nothing happens where TensorFlow is there already: it would not look.
+    `import kbert` does it. TensorFlow and XLA look when TensorFlow is imported: where it is there
+    already, nothing is said to them. oneDNN looks before its first product.
     """
+    os.environ.setdefault(*NO_SHARED_PRODUCTS)
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
         os.environ.setdefault("XLA_FLAGS", WIDE_VECTORS)

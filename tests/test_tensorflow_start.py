@@ -59,6 +59,34 @@ def test_xla_is_told_before_tensorflow_is_imported(program, own, printed):
     assert result.stdout.split() == printed
 
 
+# The gradients of the keys and of the values where there is one query, and the tokens are as many
+# as a head is wide: the same sizes, the one on its side.
+GRADIENTS = """
+{imports}
+attention, query = tf.ones((2, 2, 1, 16)), tf.ones((2, 2, 1, 16))
+tf.matmul(attention, query, transpose_a=True)
+tf.matmul(tf.reshape(query, (2, 2, 16, 1)), attention)
+"""
+
+
+@pytest.mark.parametrize("imports", ["import kbert", "import tensorflow as tf; import kbert"])
+def test_onednn_takes_no_product_for_another(imports):
+    """Else one may be given the scratch memory of the other, which is shorter."""
+    program = GRADIENTS.format(imports=f"{imports}; import tensorflow as tf")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN", "DNNL"))}
+    environment |= {"ONEDNN_VERBOSE": "2", "KERAS_BACKEND": "tensorflow"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    made = [line for line in result.stdout.splitlines() if ",create:" in line and "16x1:" in line]
+    if not made:
+        pytest.skip("this TensorFlow multiplies without oneDNN")
+    assert len(made) == 2 and all("create:cache_miss" in line for line in made)
+    layouts = [line.split("src:")[1].split()[0] for line in made]
+    assert layouts[0] != layouts[1]
+
+
 NOISY = """
 import os, sys
 for line in (

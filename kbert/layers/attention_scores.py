@@ -63,7 +63,9 @@ class MultiplicativeScore(DotScore):
         self.kernel = self._weight("kernel", heads, head_dim, head_dim)
 
     def call(self, query, key):
-        return super().call(ops.matmul(query, self.kernel), key)
+        # Not matmul: with one head TensorFlow 2.21 multiplies beyond the kernel's end on a CPU
+        # (tensorflow issue 123109).
+        return super().call(ops.einsum("bhsd,hde->bhse", query, self.kernel), key)
 
 
 @keras.saving.register_keras_serializable("kbert")
