@@ -11,24 +11,24 @@ runs whole models, with its share of the cores. At the sizes that a laboratory o
 pay, one process after another would spend more on starting than a tiny run on training.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
 from kbert.corpus.workers.pool import Pool, usable_cores
 from kbert.errors import DataError
 from kbert.files import locked
-from kbert.laboratory.cells import Chain, chains_of, run_cell
+from kbert.laboratory.cells import Chain, chains_of, run_chain
 from kbert.laboratory.grid import FOUND, Recipe
 from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
 from kbert.laboratory.recipe import check_rows, read_recipe
 from kbert.laboratory.report import report_of, write_report
 from kbert.laboratory.search import check_optuna, found, search, steps_left
+from kbert.laboratory.worker import worker
 
 _BAR = "{desc} {percentage:.0f}% {elapsed}<{remaining}{postfix}"
 
@@ -123,7 +123,7 @@ def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterat
     """Runs chains, and gives each when it is done."""
     if workers == 1:
         for chain in chains:
-            _run_chain(chain, output)
+            run_chain(chain, output)
             yield chain
         return
     # Variants may share a cell, which two workers must not run at once.
@@ -133,26 +133,7 @@ def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterat
         keys = {cell.key for cell in distinct([chain])}
         apart[bool(keys & taken)].append(chain)
         taken |= keys
-    make = functools.partial(_worker, output, max(1, usable_cores() // workers))
+    make = functools.partial(worker, output, max(1, usable_cores() // workers))
     for part in filter(None, apart):
         with Pool(workers, make, processes=True) as pool:
             yield from pool.map((chain,) for chain in part)
-
-
-def _worker(output: pathlib.Path, threads: int) -> Callable[[Chain], Chain]:
-    """What a worker's process runs; TensorFlow reads the numbers of threads when it starts."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(threads)
-
-    def run(chain):
-        with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):
-            _run_chain(chain, output)
-        return chain
-
-    return run
-
-
-def _run_chain(chain: Chain, output: pathlib.Path) -> None:
-    for cell in chain.cells:
-        if cell.result(output) is None:
-            run_cell(cell, output)

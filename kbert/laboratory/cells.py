@@ -112,6 +112,13 @@ def chains_of(recipe: Recipe) -> list[Chain]:
     ]
 
 
+def run_chain(chain: Chain, output: pathlib.Path) -> None:
+    """Run the cells of a chain that are not done."""
+    for cell in chain.cells:
+        if cell.result(output) is None:
+            run_cell(cell, output)
+
+
 def run_cell(cell: Cell, output: pathlib.Path) -> dict:
     """Run a cell, or go on with it where it stopped; returns its result.
 
