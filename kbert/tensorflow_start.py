@@ -27,7 +27,7 @@ WIDE_VECTORS = "--xla_cpu_prefer_vector_width=512"
 # otherwise where a side has the length 1, as in the gradient of the one query that the last block
 # may have. Made ready by two threads at once, the one then writes beyond its scratch memory: the
 # heap is broken. TensorFlow keeps them by thread itself, and correctly.
-NO_SHARED_PRODUCTS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+_NO_SHARED_PRODUCTS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
 # 3: of C++ only FATAL. Its ERROR lines are notes ("failed call to cuInit" on a machine without a
 # GPU, "oneDNN supports DT_INT64 only on ..."); what stops a program comes as a Python exception.
 _LOG_LEVEL = "3"
@@ -46,11 +46,17 @@ def set_flags() -> None:
     `import kbert` does it. TensorFlow and XLA look when TensorFlow is imported: where it is there
     already, nothing is said to them. oneDNN looks before its first product.
     """
-    os.environ.setdefault(*NO_SHARED_PRODUCTS)
+    os.environ.setdefault(*_NO_SHARED_PRODUCTS)
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_XLA_FLAGS", CLUSTER_FLAGS)
         os.environ.setdefault("XLA_FLAGS", WIDE_VECTORS)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LOG_LEVEL)
+
+
+def set_threads(count: int) -> None:
+    """How many threads TensorFlow may take, which it looks up before its first operation."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = str(count)
 
 
 def start_backend() -> None:

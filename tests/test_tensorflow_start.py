@@ -32,6 +32,15 @@ print(os.environ["XLA_FLAGS"])
 OWN = "--xla_cpu_enable_fast_math=false"
 
 
+def output_of(program, environment):
+    """What a program of Python prints in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout
+
+
 @pytest.mark.parametrize(
     ("program", "own", "printed"),
     [
@@ -52,11 +61,7 @@ def test_xla_is_told_before_tensorflow_is_imported(program, own, printed):
     environment["CUDA_VISIBLE_DEVICES"] = "-1"
     if own:
         environment["XLA_FLAGS"] = own
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.split() == printed
+    assert output_of(program, environment).split() == printed
 
 
 # The gradients of the keys and of the values where there is one query, and the tokens are as many
@@ -75,11 +80,8 @@ def test_onednn_takes_no_product_for_another(imports):
     program = GRADIENTS.format(imports=f"{imports}; import tensorflow as tf")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN", "DNNL"))}
     environment |= {"ONEDNN_VERBOSE": "2", "KERAS_BACKEND": "tensorflow"}
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    made = [line for line in result.stdout.splitlines() if ",create:" in line and "16x1:" in line]
+    lines = output_of(program, environment).splitlines()
+    made = [line for line in lines if ",create:" in line and "16x1:" in line]
     if not made:
         pytest.skip("this TensorFlow multiplies without oneDNN")
     assert len(made) == 2 and all("create:cache_miss" in line for line in made)

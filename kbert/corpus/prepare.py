@@ -39,6 +39,7 @@ from kbert.corpus.workers.results import info_of
 from kbert.corpus.workers.runner import work
 from kbert.errors import DataError
 from kbert.files import DISK_FULL
+from kbert.tensorflow_start import set_threads
 from kbert.text.available import tokenizer_class
 from kbert.text.vocabulary import load_vocabulary
 
@@ -214,8 +215,8 @@ def _shard_writer(make: Callable[[], ShardEncoder], alone: bool) -> Callable:
     """What a worker of this machine calls; `alone`: it has a process of its own."""
     if alone:
         # TensorFlow, not imported yet, must not take a GPU's memory, nor all cores.
-        threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-        os.environ.update({"CUDA_VISIBLE_DEVICES": "-1"} | dict.fromkeys(threads, "1"))
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        set_threads(1)
     return make().write
 
 

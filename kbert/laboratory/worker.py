@@ -1,18 +1,18 @@
-"""A process of its own that runs cells. What it needs is imported when it starts, not with this
-file, which a new process reads first: TensorFlow is told something before."""
+"""A process that runs cells. A new process imports this file before it calls `worker`, so that
+nothing here imports TensorFlow: it is told first how many threads it has, and to be quiet."""
 
 import contextlib
 import os
 import pathlib
 from collections.abc import Callable
 
-from kbert.tensorflow_start import start_backend
+from kbert.tensorflow_start import set_threads, start_backend
 
 
 def worker(output: pathlib.Path, threads: int) -> Callable:
     """What runs a `Chain` with so many threads, and returns it."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    set_threads(threads)
     start_backend()
     from kbert.laboratory.cells import run_chain
 

@@ -1,5 +1,5 @@
-"""Answers from an export, without Keras: a SavedModel needs TensorFlow, an ONNX
-export ONNX Runtime.
+"""Answers from an export, without Keras: a SavedModel needs TensorFlow, an ONNX export
+ONNX Runtime.
 
 The graph computes the model's outputs, and the task in the export's assets reads texts and decodes
 outputs as everywhere else: the answers are those of the checkpoint that was exported.
