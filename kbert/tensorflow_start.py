@@ -4,9 +4,11 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import pathlib
 import re
 import sys
 import tempfile
+import types
 from collections.abc import Iterator
 
 from kbert.errors import DataError
@@ -38,6 +40,12 @@ _NOTES = re.compile(
     r"To enable the following instructions: .*"
 )
 _BACKENDS = ("tensorflow", "jax")
+# What the modules of an export import of TensorFlow.
+_SESSION = (
+    "tensorflow.core.protobuf.saved_model_pb2",
+    "tensorflow.python.client.session",
+    "tensorflow.python.framework.importer",
+)
 
 
 def set_flags() -> None:
@@ -72,16 +80,23 @@ def start_backend() -> None:
         import_tensorflow_quietly()
 
 
-def import_tensorflow_alone() -> None:
-    """TensorFlow for what was exported: quietly, and without Keras, a third of the import.
+def import_session() -> None:
+    """Of TensorFlow what runs the graph of an export: messages, graphs, sessions and the C++ below
+    them, a fifth of the import.
 
-    Raises `DataError` where it is not installed.
+    They are under `tensorflow.python` and `tensorflow.core`, where TensorFlow's own programs take
+    them from. The rest is imported when something of it is asked for. Plug-ins for other devices
+    come with the rest: where there are some, all is imported.
+
+    Raises `DataError` where TensorFlow is not installed.
     """
     _check_installed("tensorflow", "A SavedModel needs")
-    if "tensorflow" not in sys.modules:
-        with _without_keras():
-            import_tensorflow_quietly()
-            importlib.import_module("tensorflow")
+    if all(name in sys.modules for name in _SESSION):
+        return
+    takes_all = _is_whole() or _has_plugins()
+    with _without_notes(), contextlib.nullcontext() if takes_all else _api_put_off():
+        for name in _SESSION:
+            importlib.import_module(name)
 
 
 def _check_installed(package: str, who: str, otherwise: str = "") -> None:
@@ -91,42 +106,78 @@ def _check_installed(package: str, who: str, otherwise: str = "") -> None:
         )
 
 
+def _is_whole() -> bool:
+    return type(sys.modules.get("tensorflow")) is types.ModuleType
+
+
+def _has_plugins() -> bool:
+    folders = (pathlib.Path(folder, "tensorflow-plugins") for folder in sys.path)
+    return any(folder.exists() for folder in folders)
+
+
+class _Package(types.ModuleType):
+    """TensorFlow's package, whose own file is run when something that it lacks is asked of it: that
+    file imports thousands of modules, Keras among them."""
+
+    def __getattr__(self, name):
+        with _without_notes():
+            self.__class__ = types.ModuleType
+            self.__path__ = self.__spec__.submodule_search_locations
+            self.__spec__.loader.exec_module(self)
+        return getattr(self, name)
+
+
 @contextlib.contextmanager
-def _without_keras() -> Iterator[None]:
-    """TensorFlow imports Keras for its optimizers in SavedModels, of which an export has none, and
-    goes on where there is no Keras. `import keras` and `tf.keras` find it after the block."""
-    if "keras" in sys.modules:
-        yield
-        return
-    sys.modules["keras"] = None
+def _api_put_off() -> Iterator[None]:
+    """TensorFlow's modules are imported alone in the block. Behind it `import tensorflow` gives a
+    package that imports all when it is used, or when another module of it is imported."""
+    package = importlib.util.module_from_spec(importlib.util.find_spec("tensorflow"))
+    package.__class__ = _Package
+    sys.modules["tensorflow"] = package
     try:
+        # What its own file does first: modules look which version they are for.
+        importlib.import_module("tensorflow.python.tf2").enable()
         yield
     finally:
-        del sys.modules["keras"]
+        del package.__path__
 
 
 def import_tensorflow_quietly() -> None:
     """TensorFlow without the notes that C++ writes while it is imported.
 
-    C++ writes to descriptor 2 itself, so that no setting of Python's stops it: for the import the
-    descriptor leads to a file, of which then all but the notes is written to where it led. Does
-    nothing where TensorFlow is there already or not at all, where Keras has another backend, where
-    the user has asked for TensorFlow's log, and where nothing is open under 2.
+    Does nothing where Keras has another backend, where the user has asked for TensorFlow's log, and
+    where there is no TensorFlow.
     """
-    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _LOG_LEVEL:
-        return
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow" or importlib.util.find_spec("tensorflow") is None:
+    if backend != "tensorflow" or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _LOG_LEVEL:
+        return
+    if importlib.util.find_spec("tensorflow") is not None:
+        with _without_notes():
+            importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Of what is written to standard error in the block, all but TensorFlow's notes.
+
+    C++ writes to descriptor 2 itself, so that no setting of Python's stops it: in the block the
+    descriptor leads to a file, of which then all but the notes is written to where it led. Does
+    nothing where TensorFlow is there already, where the user has asked for its log, and where
+    nothing is open under 2.
+    """
+    if _is_whole() or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _LOG_LEVEL:
+        yield
         return
     try:
         shown = os.dup(2)
     except OSError:
+        yield
         return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            yield
         finally:
             sys.stderr.flush()
             os.dup2(shown, 2)

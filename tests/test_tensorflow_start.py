@@ -136,3 +136,62 @@ def test_the_imports_notes_are_dropped_and_all_else_is_shown(tmp_path, fault):
         command, cwd=tmp_path, env=environment | {"TF_CPP_MIN_LOG_LEVEL": "0"}, capture_output=True
     )
     assert b"port.cc" in asked.stderr and b"cuInit" in asked.stderr
+
+
+SESSION = """
+import sys
+import kbert.tensorflow_start as start
+start.set_flags()
+start.import_session()
+start.import_session()
+print(len(sys.modules))
+from tensorflow.python.client.session import Session
+assert len(sys.modules) < 1000
+{first}
+import tensorflow as tf
+import keras
+start.import_session()
+assert Session is tf.compat.v1.Session
+assert tf.executing_eagerly() and tf.function(lambda x: x + 1)(tf.ones(())) == 2
+assert keras.layers.Dense(3)(tf.ones((1, 2))).shape == (1, 3)
+assert tf.keras.layers.Dense is keras.layers.Dense
+print(len(sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "",
+        "import keras",
+        "import tensorflow_text",
+        "from tensorflow.keras import layers",
+    ],
+)
+def test_a_session_takes_a_part_of_tensorflow_and_the_rest_comes_when_it_is_used(first):
+    environment = {
+        name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+    }
+    program = SESSION.format(first=first)
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert not result.stderr
+    part, whole = map(int, result.stdout.split())
+    assert part < 1000 < 3000 < whole
+
+
+PLUGINS = """
+import sys
+import kbert.tensorflow_start as start
+start.import_session()
+print(len(sys.modules) > 3000)
+"""
+
+
+def test_plug_ins_for_devices_come_with_the_whole(tmp_path):
+    """TensorFlow loads them when its package is imported, of each folder of packages."""
+    (tmp_path / "tensorflow-plugins").mkdir()
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    assert output_of(PLUGINS, environment).split() == ["True"]

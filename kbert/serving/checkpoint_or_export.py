@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import mask_filler
 from kbert.serving.versions import is_export, is_onnx
-from kbert.tensorflow_start import import_tensorflow_alone, start_backend
+from kbert.tensorflow_start import import_session, start_backend
 
 if TYPE_CHECKING:
     from kbert.serving.served import Served
@@ -89,7 +89,7 @@ def _start_backend(folder: pathlib.Path) -> None:
     if is_onnx(folder):
         return
     if is_export(folder):
-        import_tensorflow_alone()
+        import_session()
     else:
         start_backend()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from kbert.files import read_object
 from kbert.serving.settings import ServerSettings
 from kbert.serving.versions import is_onnx, newest_version
-from kbert.tensorflow_start import import_tensorflow_alone
+from kbert.tensorflow_start import import_session
 
 # Weights in the encoder's layers. A text of 40 tokens takes two operations a weight and token:
 # 1.3 billion, or some 15 milliseconds of one core.
@@ -43,10 +43,10 @@ def limit_threads(settings: ServerSettings, folders: Iterable[pathlib.Path]) -> 
     """
     if all(map(is_onnx, folders)):
         return
-    import_tensorflow_alone()
-    import tensorflow as tf
+    import_session()
+    from tensorflow.python.eager.context import context
 
-    tf.config.threading.set_intra_op_parallelism_threads(settings.threads_per_batch)
+    context().intra_op_parallelism_threads = settings.threads_per_batch
 
 
 def _layer_weights(folder: pathlib.Path) -> int:

@@ -1,6 +1,7 @@
-"""An exported SavedModel, ready to compute: TensorFlow, without Keras and tensorflow-text.
+"""An exported SavedModel, ready to compute: TensorFlow's graphs and sessions, without the rest of
+TensorFlow, Keras and tensorflow-text, whose imports take seconds.
 
-Only what older versions exported needs both (kbert/serving/older_export.py).
+Only what older versions exported needs them (kbert/serving/older_export.py).
 """
 
 import contextlib
@@ -8,17 +9,25 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework.graph_pb2 import GraphDef
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 from kbert.errors import DataError
 from kbert.inference.forward import Forward
 from kbert.serving.exported import Exported, read_description
 from kbert.serving.older_export import model_of
 from kbert.serving.signature_defs import MODEL_OUTPUTS, SIGNATURE, read_meta_graph
+from kbert.tensorflow_start import import_session
 from kbert.text.python_tokenizer import PythonTokenizer
+
+import_session()
+from tensorflow.core.framework.graph_pb2 import GraphDef  # noqa: E402
+from tensorflow.core.framework.node_def_pb2 import NodeDef  # noqa: E402
+from tensorflow.core.protobuf.config_pb2 import ConfigProto  # noqa: E402
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef  # noqa: E402
+from tensorflow.python.client.session import Session  # noqa: E402
+from tensorflow.python.eager.context import context  # noqa: E402
+from tensorflow.python.framework.errors import OpError  # noqa: E402
+from tensorflow.python.framework.importer import import_graph_def  # noqa: E402
+from tensorflow.python.framework.ops import Graph  # noqa: E402
 
 
 def load_saved_model(folder: pathlib.Path) -> Exported:
@@ -47,11 +56,11 @@ def _forward(folder: pathlib.Path, meta: MetaGraphDef) -> Forward:
     What `tf.saved_model.load` once loaded never leaves memory whole: TensorFlow keeps its gradients
     and their functions. All of a session goes with it.
     """
-    config = tf.compat.v1.ConfigProto(
+    config = ConfigProto(
         # A call is computed in its caller's thread: most operations are shorter than it takes to
         # wake another. Large ones are divided all the same.
         inter_op_parallelism_threads=-1,
-        intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        intra_op_parallelism_threads=context().intra_op_parallelism_threads,
     )
     signature = meta.signature_def[MODEL_OUTPUTS]
     inputs, outputs = list(signature.inputs), list(signature.outputs)
@@ -60,9 +69,9 @@ def _forward(folder: pathlib.Path, meta: MetaGraphDef) -> Forward:
             info.name for part in (signature.inputs, signature.outputs) for info in part.values()
         ]
         wanted += [meta.saver_def.restore_op_name, meta.saver_def.filename_tensor_name]
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(_part_of(meta.graph_def, wanted), name="")
-        session = tf.compat.v1.Session(graph=graph, config=config)
+        with Graph().as_default() as graph:
+            import_graph_def(_part_of(meta.graph_def, wanted), name="")
+        session = Session(graph=graph, config=config)
         # What else a SavedModel starts with sets the paths of its assets, which no signature reads.
         weights = {meta.saver_def.filename_tensor_name: str(folder / "variables" / "variables")}
         session.run(meta.saver_def.restore_op_name, weights)
@@ -121,6 +130,8 @@ def _calls(nodes: Iterable[NodeDef]) -> Iterator[str]:
 
 
 def _older_weights(folder: pathlib.Path) -> Mapping:
+    import tensorflow as tf
+
     import kbert.text.tokenizer  # noqa: F401  Its operations, which TensorFlow alone does not know.
 
     with _loading(folder):
@@ -138,6 +149,6 @@ def _loading(folder: pathlib.Path) -> Iterator[None]:
     """What TensorFlow finds wrong with a SavedModel is a `DataError`."""
     try:
         yield
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+    except (OSError, KeyError, ValueError, OpError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{folder} is not a SavedModel that can be loaded: {reason}") from error

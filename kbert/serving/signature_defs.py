@@ -95,7 +95,7 @@ def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
     if (folder / "assets" / "task.json").is_file():
         sections["task"] = read_object(folder / "assets" / "task.json")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    parts = [folder / ONNX_MODEL] if is_onnx else (folder / "variables").iterdir()
+    parts = folder.glob(f"{ONNX_MODEL}*") if is_onnx else (folder / "variables").iterdir()
     weights = sum(file.stat().st_size for file in parts)
     sections["size"] = {"files": f"{size:,} bytes", "weights": f"{weights:,} bytes"}
     return sections
@@ -104,7 +104,7 @@ def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
 def _read_onnx(folder: pathlib.Path) -> dict[str, Signature]:
     import onnx
 
-    graph = onnx.load(folder / ONNX_MODEL).graph
+    graph = onnx.load(folder / ONNX_MODEL, load_external_data=False).graph
     inputs, outputs = (
         {value.name: _onnx_tensor(value) for value in values}
         for values in (graph.input, graph.output)
@@ -121,11 +121,11 @@ def _onnx_tensor(value) -> Tensor:
 
 
 def _tensors(infos: Mapping) -> dict[str, Tensor]:
-    import tensorflow as tf
+    from tensorflow.python.framework.dtypes import as_dtype
 
     return {
         name: Tensor(
-            tf.as_dtype(info.dtype).name,
+            as_dtype(info.dtype).name,
             tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
         )
         for name, info in sorted(infos.items())

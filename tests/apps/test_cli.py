@@ -12,7 +12,7 @@ import pytest
 
 from apps import cli
 from kbert.errors import DataError, TrainingError, UsageError
-from kbert.tensorflow_start import import_tensorflow_alone
+from kbert.tensorflow_start import import_session
 from tests.conftest import ROOT
 from tests.tiny_checkpoint import write_checkpoint
 
@@ -163,7 +163,7 @@ def test_a_backend_that_is_not_there_is_one_sentence(monkeypatch, capsys):
 def test_a_saved_model_without_tensorflow_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(DataError, match="SavedModel needs tensorflow, which is not installed: pip"):
-        import_tensorflow_alone()
+        import_session()
 
 
 def test_success_and_defaults(monkeypatch):

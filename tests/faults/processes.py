@@ -3,6 +3,7 @@
 So a command takes a second where its imports alone take several, and more of them can be killed.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -53,8 +54,9 @@ class Started:
         return Ended(self._process.exitcode, error)
 
     def send(self, number: int) -> None:
-        """Send a signal."""
-        os.kill(self._process.pid, number)
+        """Send a signal, unless the process has just ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
 
 def run(line: list[str], before: Callable[[], None] | None = None) -> Ended:

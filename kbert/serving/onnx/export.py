@@ -1,8 +1,9 @@
 """A checkpoint as an ONNX file, with what ONNX Runtime and kbert need to answer texts with it.
 
-    PATH/VERSION/model.onnx         the graph and its weights: token_ids, segment_ids, padding_mask
-                                    int32 (batch, sequence), or (batch, choices, sequence), in; the
+    PATH/VERSION/model.onnx         the graph: token_ids, segment_ids, padding_mask int32
+                                    (batch, sequence), or (batch, choices, sequence), in; the
                                     model's outputs, float32, out
+    PATH/VERSION/model.onnx.data    its weights
     PATH/VERSION/assets/            vocab.txt, task.json, config.json with all files' checksums
 
 A masked LM also takes mask_positions (batch, masks), and gives the logits of the pieces there.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -86,7 +87,9 @@ class Graph:
         return self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def save(self, path: str | os.PathLike, name: str) -> None:
-        """Write the model, after the checker of the standard has passed it."""
+        """Write the model, after the checker of the standard has passed it: the graph under the
+        path, its weights into a file beside it, PATH.data, which ONNX Runtime maps into memory
+        instead of reading it."""
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, list(self._constants.values())
         )
@@ -95,4 +98,4 @@ class Graph:
             graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="kbert"
         )
         onnx.checker.check_model(model)
-        onnx.save(model, path)
+        onnx.save(model, path, save_as_external_data=True, location=f"{Path(path).name}.data")

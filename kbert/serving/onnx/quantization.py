@@ -36,6 +36,7 @@ def quantize(source: pathlib.Path, target: str | os.PathLike) -> None:
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_QUANTIZED,
             nodes_to_exclude=kept,
+            use_external_data_format=True,  # As `Graph.save`.
         )
 
 

@@ -216,10 +216,15 @@ def test_what_does_not_go_together_is_refused(single, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_changed_file_is_refused(single, tmp_path):
-    folder = export_onnx(tmp_path, single)
-    content = bytearray((folder / ONNX_MODEL).read_bytes())
+@pytest.mark.parametrize(
+    ("name", "int8"),
+    # Weights of less than 1,024 bytes stay in the graph: here all in 8 bits.
+    [(ONNX_MODEL, False), (f"{ONNX_MODEL}.data", False), (ONNX_MODEL, True)],
+)
+def test_a_changed_file_is_refused(name, int8, single, tmp_path):
+    folder = export_onnx(tmp_path, single, int8=int8)
+    content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / ONNX_MODEL).write_bytes(content)
-    with pytest.raises(DataError, match=ONNX_MODEL):
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=name):
         Predictor(tmp_path)
