@@ -216,6 +216,12 @@ def test_what_does_not_go_together_is_refused(single, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_who_may_read_the_graph_may_read_its_weights(single, tmp_path):
+    folder = export_onnx(tmp_path, single)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1 and len(files) > 4
+
+
 @pytest.mark.parametrize(
     ("name", "int8"),
     # Weights of less than 1,024 bytes stay in the graph: here all in 8 bits.
