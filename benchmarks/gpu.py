@@ -34,7 +34,7 @@ def measure(cell: Cell, peer: str | None, args) -> dict:
     more = ["rematerialize"] if args.rematerialize else []
     runs = [
         ("matrix products", sys.executable, "gpu_matmul_worker.py", []),
-        ("kbert", sys.executable, "gpu_worker.py", more),
+        ("kbert", sys.executable, "jax_worker.py", more),
         (PEER, peer, "huggingface_worker.py", ["gather", "compile"]),
     ]
     figures, rate = {}, None

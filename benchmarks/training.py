@@ -1,4 +1,4 @@
-"""A pre-training step side by side: kbert, keras-hub, Hugging Face and tf-models-official.
+"""A pre-training step side by side: kbert, on JAX too, keras-hub, Hugging Face, tf-models-official.
 
     python benchmarks/training.py --environments ~/bert-peers --install
 
@@ -8,6 +8,7 @@ less. Writes benchmarks/results/training.json and docs/images/training.png.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import statistics
@@ -19,9 +20,9 @@ from timing import machine
 sys.path.insert(0, str(HERE / "training_workers"))
 from worker import Cell  # noqa: E402
 
-KBERT = "kbert"
+KBERT, JAX = "kbert", "kbert on JAX"
 FOLDER = "training_workers"
-# name -> environment, packages, script, further arguments
+# name -> environment (None: this one), packages, script, further arguments
 PEERS = {
     "keras-hub": ("keras-hub", ["keras-hub", "tensorflow"], "keras_hub_worker.py", []),
     "Hugging Face": ("torch", ["torch", "transformers"], "huggingface_worker.py", []),
@@ -32,6 +33,7 @@ PEERS = {
         ["gather"],
     ),
     "tf-models-official": ("tf-models", ["tf-models-official"], "tf_models_worker.py", []),
+    JAX: (None, [], "jax_worker.py", []),
 }
 PREDICTIONS = {128: 20, 512: 76}
 TOKENS = 1024  # of a step
@@ -117,7 +119,10 @@ def find_peers(args) -> dict[str, str]:
     for name, (environment, packages, _, _) in PEERS.items():
         if args.only and name not in args.only:
             continue
-        python = find_python(args.environments, environment, packages, args.install)
+        if environment is not None:
+            python = find_python(args.environments, environment, packages, args.install)
+        else:
+            python = sys.executable if importlib.util.find_spec("jax") else None
         if python is not None:
             found[name] = python
     return found

@@ -1,4 +1,5 @@
-"""Every link between pages of this project leads to a file, and to a heading where it names one."""
+"""Every link between pages of this project leads to a file, and to a heading where it names one; no
+page holds both sides of a merge."""
 
 import re
 
@@ -32,3 +33,9 @@ def test_links_lead_somewhere(page):
         assert target.exists(), f"{page}: {link}"
         if anchor:
             assert anchor in anchors_of(target), f"{page}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_no_merge_is_left_half_done(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", text, re.M)
