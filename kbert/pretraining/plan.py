@@ -49,7 +49,7 @@ CHIPS = {
     "l4": Chip(121e12),
     "t4": Chip(65e12),
     "tpu-v2": Chip(45e12),
-    "cpu": Chip(242e9, 1.0, 91e-9, 10e-9),
+    "cpu": Chip(217e9, 1.0, 43e-9, 9e-9),
 }
 _FLOAT32, _FLOAT16 = 4, 2  # Bytes.
 # A weight, its gradient, Adam's mean and square; and its copy in 16 bits.
