@@ -107,7 +107,7 @@ def _check_installed(package: str, who: str, otherwise: str = "") -> None:
 
 
 def _is_whole() -> bool:
-    return type(sys.modules.get("tensorflow")) is types.ModuleType
+    return not isinstance(sys.modules.get("tensorflow"), _Package | None)
 
 
 def _has_plugins() -> bool:
