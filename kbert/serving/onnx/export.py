@@ -11,7 +11,6 @@ A masked LM also takes mask_positions (batch, masks), and gives the logits of th
 
 import os
 import pathlib
-import shutil
 import tempfile
 from typing import Any
 
@@ -60,8 +59,6 @@ def export_onnx(
             save_onnx(model, whole)
             if int8:
                 quantize(whole, temporary / ONNX_MODEL)
-            for weights in temporary.glob("*.data"):  # Which onnx lets only their owner read.
-                shutil.copymode(temporary / ONNX_MODEL, weights)
             (temporary / "assets").mkdir()
             write_assets(temporary / "assets", checkpoint, task)
             write_index(temporary)

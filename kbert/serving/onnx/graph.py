@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 # The first version with Gelu (20). ONNX Runtime fuses what stands here into fewer kernels: GELU and
 # its bias, a residual sum and its LayerNorm, a scale and its product.
 _OPSET = 20
 _IR_VERSION = 10
+# Bytes: arrays that stay in the graph have fewer; what is mapped into memory begins with a page.
+_SMALL, _PAGE = 1024, 4096
 
 
 class Graph:
@@ -87,9 +90,7 @@ class Graph:
         return self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def save(self, path: str | os.PathLike, name: str) -> None:
-        """Write the model, after the checker of the standard has passed it: the graph under the
-        path, its weights into a file beside it, PATH.data, which ONNX Runtime maps into memory
-        instead of reading it."""
+        """Write the model, after the checker of the standard has passed it. As `save_model`."""
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, list(self._constants.values())
         )
@@ -98,4 +99,24 @@ class Graph:
             graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="kbert"
         )
         onnx.checker.check_model(model)
-        onnx.save(model, path, save_as_external_data=True, location=f"{Path(path).name}.data")
+        save_model(model, path)
+
+
+def save_model(model: onnx.ModelProto, path: str | os.PathLike) -> None:
+    """Write the graph under the path, and its weights into a file beside it, PATH.data, which ONNX
+    Runtime maps into memory instead of reading it. The model loses its weights.
+
+    Written here, since onnx gives its file of weights to its owner alone, and says of a full disk
+    that the model is not valid.
+    """
+    data = Path(f"{path}.data")
+    with open(data, "wb") as file:
+        for array in model.graph.initializer:
+            values = array.raw_data
+            if len(values) < _SMALL:
+                continue
+            file.write(bytes(-file.tell() % _PAGE))
+            set_external_data(array, data.name, offset=file.tell(), length=len(values))
+            file.write(values)
+            array.ClearField("raw_data")
+    onnx.save(model, path)

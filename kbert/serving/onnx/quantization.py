@@ -4,10 +4,13 @@ import contextlib
 import logging
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from kbert.serving.onnx.graph import save_model
 
 # Products of tokens with weights, and the tables that tokens are looked up in. What is left in
 # float32 is small: the products of attention, norms, softmax.
@@ -28,16 +31,18 @@ def quantize(source: pathlib.Path, target: str | os.PathLike) -> None:
         for node in model.graph.node
         if node.op_type == "MatMul" and node.input[1].split("/")[0] in _OUTPUT_LAYERS
     ]
-    with _without_advice():
-        quantize_dynamic(
-            model,
-            target,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=_QUANTIZED,
-            nodes_to_exclude=kept,
-            use_external_data_format=True,  # As `Graph.save`.
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        quantized = pathlib.Path(folder, "quantized.onnx")
+        with _without_advice():
+            quantize_dynamic(
+                model,
+                quantized,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=_QUANTIZED,
+                nodes_to_exclude=kept,
+            )
+        save_model(onnx.load(quantized), target)
 
 
 @contextlib.contextmanager
