@@ -9,8 +9,8 @@ from kbert.checkpoints.hubs import folder_of
 from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import mask_filler
-from kbert.serving.versions import is_export, is_onnx
-from kbert.tensorflow_start import import_session, start_backend
+from kbert.serving.versions import is_export
+from kbert.tensorflow_start import start_backend
 
 if TYPE_CHECKING:
     from kbert.serving.served import Served
@@ -48,11 +48,11 @@ def load_answerer(
         precision: "float32" or "bfloat16", of a checkpoint; what was exported has its own.
     """
     folder = folder_of(path)
-    _start_backend(folder)
     if is_export(folder):
         if precision != "float32":
             raise DataError(f"{folder} was exported: it computes in the precision that it has.")
         return _load_export(folder, batch_size)
+    start_backend()
     return _load_checkpoint(folder, batch_size, precision)
 
 
@@ -74,24 +74,14 @@ def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
     `top` is how many pieces a checkpoint gives for each; an export gives as many as it was told.
     """
     folder = folder_of(path)
-    _start_backend(folder)
     if is_export(folder):
         from kbert.serving.predictor import Predictor
 
         return Predictor(folder).answerer
+    start_backend()
     from kbert.checkpoints.formats import load_any
 
     return mask_filler(load_any(folder), top)
-
-
-def _start_backend(folder: pathlib.Path) -> None:
-    """Import what computes the model in a folder, which takes seconds."""
-    if is_onnx(folder):
-        return
-    if is_export(folder):
-        import_session()
-    else:
-        start_backend()
 
 
 def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:
