@@ -29,7 +29,7 @@ from kbert.finetuning.settings import FinetuningSettings
 from kbert.inference.answering import answer_features
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
-from kbert.laboratory.statistics import resampled
+from kbert.laboratory.statistics import resampled, resampled_tally
 from kbert.pretraining.run import pretrain
 from kbert.pretraining.settings import PretrainingSettings
 from kbert.tasks.readers.bad_rows import BadRows
@@ -325,12 +325,16 @@ def _scored(model: pathlib.Path, what: Finetuning, resamples: int) -> dict:
         found = task.metrics([answers[row] for row in rows], [examples[row] for row in rows])
         return found[metric]
 
-    scores = task.metrics(answers, examples)
+    scores, tally = task.metrics(answers, examples), task.tally(metric, answers, examples)
+    if tally is None:
+        drawn = resampled(score, len(examples), resamples)
+    else:
+        drawn = resampled_tally(tally, resamples)
     return {
         "scores": {name: scores[name] for name in task.metric_names},
         "test_rows": len(examples),
         "trivial_score": task.trivial_score(examples),
-        "drawn": resampled(score, len(examples), resamples).tolist(),
+        "drawn": drawn.tolist(),
     }
 
 

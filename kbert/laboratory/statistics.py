@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from kbert.metrics.tally import Tally
+
 CONFIDENCE, POWER = 0.95, 0.8
 _DRAWS = 10_000
 # No mean of drawn seeds lies outside of their range, which holds the truth in 50 % of all cases for
@@ -47,6 +49,12 @@ def drawn_rows(num_rows: int, resamples: int) -> Iterator[np.ndarray]:
     """Numbers of rows, (rows,) each: the same for every model that is scored on them."""
     rng = np.random.default_rng(0)
     return (rng.integers(num_rows, size=num_rows) for _ in range(resamples))
+
+
+def resampled_tally(tally: Tally, resamples: int) -> np.ndarray:
+    """`resampled` of a score that has a tally."""
+    draws = drawn_rows(len(tally.counts), resamples)
+    return np.array([tally.score(tally.counts[rows].sum(0)) for rows in draws])
 
 
 def resampled(score: Callable[[np.ndarray], float], num_rows: int, resamples: int) -> np.ndarray:

@@ -50,23 +50,28 @@ class Counts:
         self.found = collections.Counter()
         self.correct = collections.Counter()
 
-    def scores(self, name: str | None = None) -> dict:
-        """Of one type, or of all: phrases, found, correct; precision, recall, FB1 in percent."""
-        phrases, found, correct = (
-            counter.total() if name is None else counter[name]
-            for counter in (self.phrases, self.found, self.correct)
-        )
-        precision = 100.0 * correct / found if found else 0.0
-        recall = 100.0 * correct / phrases if phrases else 0.0
-        both = precision + recall
-        return {
-            "phrases": phrases,
-            "found": found,
-            "correct": correct,
-            "precision": precision,
-            "recall": recall,
-            "FB1": 2 * precision * recall / both if both else 0.0,
-        }
+    def scores(self, name: str) -> dict:
+        """`entity_scores` of one type."""
+        return entity_scores(self.phrases[name], self.found[name], self.correct[name])
+
+    def totals(self) -> tuple[int, int, int]:
+        """Of all types: in the data, in the prediction, in both."""
+        return self.phrases.total(), self.found.total(), self.correct.total()
+
+
+def entity_scores(phrases: int, found: int, correct: int) -> dict:
+    """phrases, found, correct as they are; precision, recall, FB1 in percent."""
+    precision = 100.0 * correct / found if found else 0.0
+    recall = 100.0 * correct / phrases if phrases else 0.0
+    both = precision + recall
+    return {
+        "phrases": phrases,
+        "found": found,
+        "correct": correct,
+        "precision": precision,
+        "recall": recall,
+        "FB1": 2 * precision * recall / both if both else 0.0,
+    }
 
 
 def conll_scores(sentences: Iterable[Sentence]) -> dict:
@@ -87,16 +92,18 @@ def conll_scores(sentences: Iterable[Sentence]) -> dict:
             )
         tokens += len(gold)
         right += sum(map(str.__eq__, gold, predicted))
-        _count_entities(list(map(_split_tag, gold)), list(map(_split_tag, predicted)), counts)
+        count_entities(gold, predicted, counts)
     if not tokens:
         raise DataError("Expected one word at least. Received none.")
     types = sorted(counts.phrases.keys() | counts.found.keys())
-    overall = {"tokens": tokens, "accuracy": 100.0 * right / tokens, **counts.scores()}
+    overall = entity_scores(*counts.totals())
+    overall = {"tokens": tokens, "accuracy": 100.0 * right / tokens, **overall}
     return overall | {"types": {name: counts.scores(name) for name in types}}
 
 
-def _count_entities(gold: Sequence[Tag], predicted: Sequence[Tag], counts: Counts) -> None:
+def count_entities(gold: Sequence[str], predicted: Sequence[str], counts: Counts) -> None:
     """Add the entities of one sentence to `counts`."""
+    gold, predicted = map(_split_tag, gold), map(_split_tag, predicted)
     outside = Tag(OUTSIDE, "")
     last_gold = last_predicted = outside
     alike = False  # Whether an entity is open that has been the same in both so far.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kbert.errors import DataError
+from kbert.metrics.tally import Tally
 from kbert.settings import Settings
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows
@@ -251,6 +252,15 @@ class Task(Settings, abc.ABC):
 
         Holds at least the numbers of `metric_names`.
         """
+
+    def tally(
+        self, metric: str, answers: Sequence[Mapping], examples: Sequence[Example]
+    ) -> Tally | None:
+        """A score of `metrics` from counts of each row, where it has that form, or None.
+
+        So it costs little on thousands of draws of the rows.
+        """
+        return None
 
     def label_probabilities(
         self, answers: Sequence[Mapping], examples: Sequence[Example]

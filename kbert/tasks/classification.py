@@ -12,6 +12,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
+from kbert.metrics.tally import Tally, share_of
 from kbert.settings import setting
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
@@ -127,6 +128,14 @@ class ClassificationTask(TextTask):
         ]
         scores = classification_scores(gold, [answer["label"] for answer in answers], self.labels)
         return scores | {"loss": log_loss(right)}
+
+    def tally(
+        self, metric: str, answers: Sequence[Mapping], examples: Sequence[TextExample]
+    ) -> Tally | None:
+        if metric != "accuracy":
+            return None
+        pairs = zip(answers, examples, strict=True)
+        return share_of([answer["label"] == example.label for answer, example in pairs])
 
     def label_probabilities(
         self, answers: Sequence[Mapping], examples: Sequence[TextExample]

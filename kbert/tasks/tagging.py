@@ -19,7 +19,8 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics import conll
-from kbert.metrics.layout import aligned
+from kbert.metrics.tagging import format_types, tagging_scores, tagging_tally
+from kbert.metrics.tally import Tally
 from kbert.settings import setting
 from kbert.tasks.base import Part, Task
 from kbert.tasks.features import Feature, single_segment
@@ -336,40 +337,25 @@ class TaggingTask(Task):
         return best_sequences(emissions, transitions)
 
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
-        """conlleval's, as _shares of 1; "types" holds those of each type.
+        """Of plain tags every word is a phrase of its own: F1 is the accuracy where none is O."""
+        return tagging_scores(self._scored_tags(answers, examples))
 
-        Of plain tags every word is a phrase of its own: F1 is the accuracy where none is O.
-        """
+    def tally(
+        self, metric: str, answers: Sequence[Mapping], examples: Sequence[TaggedExample]
+    ) -> Tally | None:
+        return tagging_tally(metric, self._scored_tags(answers, examples))
+
+    def _scored_tags(
+        self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]
+    ) -> Iterable[conll.Sentence]:
         gold = [example.sentence.tags for example in examples]
         predicted = [answer["tags"] for answer in answers]
         if self.plain:
             gold, predicted = map(as_phrases, gold), map(as_phrases, predicted)
-        found = conll.conll_scores(map(conll.Sentence, gold, predicted))
-        types = {name: _shares(scores) for name, scores in found["types"].items()}
-        return _shares(found) | {"accuracy": found["accuracy"] / 100, "types": types}
+        return map(conll.Sentence, gold, predicted)
 
     def report(self, metrics: Mapping) -> str:
-        header = ("", "precision", "recall", "f1", "in the data", "found")
-        rows = [
-            (
-                name,
-                *(f"{scores[part]:.4f}" for part in header[1:4]),
-                scores["phrases"],
-                scores["found"],
-            )
-            for name, scores in metrics["types"].items()
-        ]
-        return f"{super().report(metrics)}\n\n{aligned([header, *rows])}"
-
-
-def _shares(scores: Mapping) -> dict:
-    """conlleval's percentages as every other score of kbert is given."""
-    return {
-        "f1": scores["FB1"] / 100,
-        "precision": scores["precision"] / 100,
-        "recall": scores["recall"] / 100,
-        **{name: scores[name] for name in ("phrases", "found", "correct")},
-    }
+        return f"{super().report(metrics)}\n\n{format_types(metrics)}"
 
 
 def _plain_tags_of(example: TaggedExample) -> list[str]:

@@ -10,7 +10,9 @@ from kbert.laboratory.statistics import (
     difference,
     noncentrality,
     resampled,
+    resampled_tally,
 )
+from kbert.metrics.tally import share_of
 
 
 def test_the_bootstrap_over_seeds_is_scipys():
@@ -59,6 +61,12 @@ def test_a_mean_of_rows_is_resampled_without_its_scorer():
     assert sorted(set(rows_seen)) == [1, 4] and rows_seen.count(4) == 1
     again = resampled(lambda rows: right[rows].mean() ** 1.0000001, 4, 50)  # No mean of rows.
     np.testing.assert_allclose(drawn, again, atol=1e-5)
+
+
+def test_a_tally_is_resampled_as_its_scorer():
+    right = np.random.default_rng(5).random(40) < 0.7
+    drawn = resampled_tally(share_of(right), 50)
+    np.testing.assert_array_equal(drawn, resampled(lambda rows: right[rows].mean(), 40, 50))
 
 
 def test_intervals_of_five_seeds_hold_the_truth_as_often_as_they_say():

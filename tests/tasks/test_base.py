@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
@@ -19,6 +21,49 @@ def test_trivial_scores():
     answer = SimpleNamespace(text="here")
     questions = [SimpleNamespace(answers=answers) for answers in ([answer], [], [answer], [answer])]
     assert QuestionAnsweringTask().trivial_score(questions) == 25
+
+
+LABELS = ("no", "yes")
+WORD_TAGS = ("O", "B-x", "I-x", "B-y")
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from(LABELS)] * 2), min_size=1, max_size=8),
+    st.lists(
+        st.lists(st.tuples(*[st.sampled_from(WORD_TAGS)] * 2), min_size=1, max_size=6),
+        min_size=1,
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_a_tally_gives_the_score_of_any_rows(answered, tagged, random):
+    """`metrics` on rows drawn with replacement, as a bootstrap draws them."""
+    rows = [random.randrange(len(answered)) for _ in answered]
+    task = ClassificationTask(labels=LABELS)
+    examples = [SimpleNamespace(label=label) for label, _ in answered]
+    answers = [
+        {"label": label, "probabilities": dict.fromkeys(LABELS, 0.5)} for _, label in answered
+    ]
+    check_tally(task, "accuracy", answers, examples, rows)
+
+    rows = [random.randrange(len(tagged)) for _ in tagged]
+    examples = [SimpleNamespace(sentence=SimpleNamespace(tags=[a for a, _ in s])) for s in tagged]
+    answers = [{"tags": [found for _, found in sentence]} for sentence in tagged]
+    for task in (TaggingTask(labels=("x", "y")), TaggingTask(labels=WORD_TAGS, plain=True)):
+        for metric in ("f1", "precision", "recall"):
+            check_tally(task, metric, answers, examples, rows)
+
+
+def check_tally(task, metric, answers, examples, rows):
+    tally = task.tally(metric, answers, examples)
+    expected = task.metrics([answers[row] for row in rows], [examples[row] for row in rows])
+    assert tally.score(tally.counts[rows].sum(0)) == pytest.approx(expected[metric], abs=1e-12)
+
+
+def test_a_score_that_is_no_function_of_counts_has_no_tally():
+    assert ClassificationTask(labels=LABELS).tally("loss", [], []) is None
+    assert TaggingTask(labels=("x",)).tally("accuracy", [], []) is None
+    assert MultipleChoiceTask().tally("accuracy", [], []) is None
 
 
 SAME = np.full((3, 4), 1.5, "float32")
