@@ -41,6 +41,7 @@ from kbert.laboratory.grid import (
 from kbert.laboratory.settings import JudgeSettings, SearchSettings
 from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
 from kbert.pretraining.first_model import first_model
+from kbert.pretraining.initialization import check_initialization
 from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
@@ -194,6 +195,9 @@ class _Reader:
         start = self._pretraining(baseline.store, values, keys)
         if start.config.architecture != "transformer":
             raise self.file.error(keys, "only a transformer has LayerNorms to be placed.")
+        if start.settings.initialization == "corpus":
+            message = "its placements without scaling cannot start from the corpus."
+            raise self.file.error(keys, message)
         if settings.first_steps > start.settings.num_steps:
             raise self.file.error(keys, "first_steps must be at most num_steps of its runs.")
         return Search(settings, start)
@@ -263,6 +267,7 @@ class _Reader:
             direction = OBJECTIVES[settings.objective].direction
             config, _ = first_model(store, new, direction=direction, **changes)
             settings.built(store).check(config)
+            check_initialization(settings.initialization, config)
         except (ValueError, DataError) as error:
             raise self.file.error(keys, str(error)) from error
         longest = max(phase.sequence_length for phase in settings.phases())

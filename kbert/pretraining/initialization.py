@@ -14,8 +14,14 @@ _SPREAD = 0.05
 _DISTANCES = (-1, 1, -2, 2, -3, 3, -4, 4)
 
 
-def check_starts_from_corpus(config: BertConfig) -> None:
-    """Raise `DataError` for a model whose first block cannot begin by looking at neighbours."""
+def check_initialization(name: str, config: BertConfig) -> None:
+    """Raise `DataError` for a model whose first block would have to look at neighbours and cannot.
+
+    Args:
+        name: one of `settings.INITIALIZATIONS`.
+    """
+    if name != "corpus":
+        return
     _, score = next(config.block_variants())
     found = {"architecture": config.architecture, "attention_score": score}
     found |= {"position": config.position, "position_at": config.position_at}
@@ -27,7 +33,7 @@ def check_starts_from_corpus(config: BertConfig) -> None:
         )
 
 
-def start_from_corpus(model: keras.Model, tokens: np.ndarray) -> None:
+def initialize(model: keras.Model, name: str, tokens: np.ndarray) -> None:
     """Give a new model what can be counted: which pieces are alike, and where neighbours stand.
 
     From BERT's initialisation a masked LM spends its first millions of tokens on a plateau where it
@@ -37,12 +43,17 @@ def start_from_corpus(model: keras.Model, tokens: np.ndarray) -> None:
     Args:
         model: a new encoder or pre-training model, whose layers have the names that `kbert.models`
             gives them.
+        name: "token-vectors": which pieces are alike, of any architecture; "corpus": both; "bert":
+            nothing of it.
         tokens: ids of the training text, (tokens,).
     """
+    if name == "bert":
+        return
     embedding = model.get_layer("embedding")
     vectors = token_vectors(tokens, embedding.vocabulary_size, embedding.hidden_dim)
     embedding.token_table.assign(vectors * _SPREAD * np.sqrt(embedding.hidden_dim))
-    attend_to_neighbours(model)
+    if name == "corpus":
+        attend_to_neighbours(model)
 
 
 def attend_to_neighbours(model: keras.Model) -> None:

@@ -23,7 +23,7 @@ from kbert.engine.saving import resume, save_step, saved_steps, steps_done
 from kbert.engine.training_model import check_divides
 from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError, TrainingError
-from kbert.pretraining.initialization import check_starts_from_corpus, start_from_corpus
+from kbert.pretraining.initialization import check_initialization, initialize
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.base import Objective
 from kbert.pretraining.objectives.distillation import distilled
@@ -124,8 +124,7 @@ def _check(store, config, settings):
             f"The model must have the {len(store.vocabulary)} pieces of the store {store.path}. "
             f"Received: vocabulary_size={config.vocabulary_size}."
         )
-    if settings.initialization == "corpus":
-        check_starts_from_corpus(config)
+    check_initialization(settings.initialization, config)
     longest = max(phase.sequence_length for phase in settings.phases())
     if longest > config.max_sequence_length:
         raise DataError(
@@ -183,8 +182,7 @@ def _scored_batches(rows, num_batches):
 def _begin(model, start, store, settings):
     """Give a new run's model the weights that it starts with, and say which it does not keep."""
     if start is None:
-        if settings.initialization == "corpus":
-            start_from_corpus(model, store["train"].tokens)
+        initialize(model, settings.initialization, store["train"].tokens)
         return
     copy_weights(start, model)
     had, has = ({path.split("/")[0] for path in model_weights(each)} for each in (start, model))

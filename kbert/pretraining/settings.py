@@ -16,7 +16,7 @@ from kbert.pretraining.objectives.base import Objective
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 from kbert.settings import Settings, setting
 
-INITIALIZATIONS = ("bert", "corpus")
+INITIALIZATIONS = ("bert", "token-vectors", "corpus")
 OPTIMIZERS = ("adam", "lamb")
 _MOST_WARMUP = 10_000  # of the paper's 1,000,000 steps
 _DISTILLATION = "distillation"
@@ -158,7 +158,10 @@ class PretrainingSettings(ObjectiveSettings):
     packing: bool = setting(True, "several examples in a row, so that little of it is padding")
     precision: str = setting("float32", "of the computation", choices=PRECISIONS)
     initialization: str = setting(
-        "bert", "corpus: begin with what can be counted", choices=INITIALIZATIONS
+        "bert",
+        "token-vectors: begin with counts of what stands beside what; corpus: also with heads that "
+        "look at neighbours",
+        choices=INITIALIZATIONS,
     )
     seed: int = setting(0, "of the weights, the rows and dropout", at_least=0, at_most=2**32 - 1)
     teacher: str | None = setting(

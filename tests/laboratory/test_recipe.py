@@ -80,6 +80,12 @@ def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
         ("num_steps = 6", "num_steps = 0", "num_steps = 6", "num_steps must be at least 1"),
         ("num_steps = 6", "seed = 6", "num_steps = 6", "seed is set by the recipe itself"),
         ("masking_rate = 0.5", "masking_rate = 1", "masking_rate = 0.5", r"in \[0, 1\)"),
+        (
+            "masking_rate = 0.5",
+            'position = "rotary"\ninitialization = "corpus"',
+            "[variants.many.pretraining]",
+            "learned positions at the embedding. .* position rotary",
+        ),
         ("epochs = 1", "epoch = 1", "epochs = 1", "epoch is unknown"),
         ('kind = "judge"', 'kind = "jury"', 'kind = "judge"', "kind must be one of classification"),
         ('"pairs.jsonl"', '"pair.jsonl"', 'pairs = "pairs.jsonl"', "there is no file .*pair.jsonl"),

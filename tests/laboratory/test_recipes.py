@@ -12,10 +12,17 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch, tmp_path):
-    for name in ("general", "general_zh", "reviews", "reviews_zh"):
+    encoders = ["general", "general_zh", "reviews", "reviews_zh"]
+    teachers = [f"{task}{seed}" for task in ("sst2", "ag_news", "sick") for seed in ("", ".10")]
+    for name in encoders + teachers:
         (tmp_path / name).symlink_to(ROOT / "saved_models/kbert-mini-en/checkpoint")
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
-    monkeypatch.setenv("KBERT_DOMAINS", str(tmp_path))
+    for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
+        (tmp_path / name).write_text("text\tlabel\ngood\tSports\n")
+    for name in ("wikigold.train.conll", "wikigold.test.conll"):
+        (tmp_path / name).write_text("Ann I-PER\n")
+    for name in ("KBERT_DOMAINS", "KBERT_SETS", "KBERT_TEACHERS"):
+        monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("KBERT_STORE", str(tiny_store))
     monkeypatch.setenv("KBERT_DATA", str(shared_data("glue").parent))
     recipe = read_recipe(path)

@@ -176,6 +176,7 @@ def test_a_real_search(tmp_path, tiny_store):
         ("trials = 12", "seed = 1", "its seed must be none of seeds. Received: 1"),
         ("first_steps = 2", "first_steps = 9", "first_steps must be at most num_steps"),
         ("num_steps = 8", 'architecture = "bag"', "only a transformer has LayerNorms"),
+        ("num_steps = 8", 'initialization = "corpus"', "without scaling cannot start from the"),
     ],
 )
 def test_a_mistake_is_named(tmp_path, tiny_store, old, new, message):

@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from kbert.config import BertConfig
+from kbert.config import ARCHITECTURES, BertConfig
 from kbert.errors import DataError
 from kbert.models import build_encoder
 from kbert.pretraining.initialization import (
     attend_to_neighbours,
-    check_starts_from_corpus,
-    start_from_corpus,
+    check_initialization,
+    initialize,
 )
+from kbert.pretraining.settings import INITIALIZATIONS
 from tests.layers.contract import numpy
 
 DISTANCES = (-1, 1, -2, 2)
@@ -58,8 +59,9 @@ def share_at(attention, distance):
 )
 def test_what_cannot_look_at_neighbours_is_refused(changes, said):
     with pytest.raises(DataError, match=f"scaled dot products and learned .*{said}"):
-        check_starts_from_corpus(BertConfig(9, **changes))
-    check_starts_from_corpus(BertConfig(9, norm_placement="pre", direction="left"))
+        check_initialization("corpus", BertConfig(9, **changes))
+    check_initialization("token-vectors", BertConfig(9, **changes))
+    check_initialization("corpus", BertConfig(9, norm_placement="pre", direction="left"))
 
 
 def test_each_head_looks_at_its_distance(encoders):
@@ -114,13 +116,29 @@ def test_unusual_sizes(width, heads):
     assert all(np.isfinite(numpy(weight)).all() for weight in encoder.weights)
 
 
-def test_token_vectors_have_one_length():
+@pytest.mark.parametrize("name", INITIALIZATIONS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_each_start_changes(name, architecture):
     config = BertConfig(
-        40, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=8, max_sequence_length=9
+        40,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=8,
+        max_sequence_length=9,
+        architecture=architecture,
     )
+    if name == "corpus" and architecture != "transformer":
+        return
     encoder = build_encoder(config)
-    before = numpy(encoder.get_layer("embedding").token_table).copy()
-    start_from_corpus(encoder, np.random.default_rng(0).integers(0, 40, 5000).astype("uint16"))
-    table = numpy(encoder.get_layer("embedding").token_table)
-    assert not np.array_equal(table, before)
-    np.testing.assert_allclose(np.sqrt((table**2).mean(axis=1)), 0.05, rtol=1e-4)
+    before = {weight.path: numpy(weight).copy() for weight in encoder.weights}
+    tokens = np.random.default_rng(0).integers(0, 40, 5000).astype("uint16")
+    initialize(encoder, name, tokens)
+    changed = {w.path for w in encoder.weights if not np.array_equal(numpy(w), before[w.path])}
+    table, heads = "token_table", ("position_table", "query_key_value/kernel")
+    expected = {"bert": (), "token-vectors": (table,), "corpus": (table, *heads)}[name]
+    assert {path for path in changed if path.endswith(expected)} == changed
+    assert len(changed) == len(expected)
+    if expected:
+        vectors = numpy(encoder.get_layer("embedding").token_table)
+        np.testing.assert_allclose(np.sqrt((vectors**2).mean(axis=1)), 0.05, rtol=1e-4)
