@@ -62,6 +62,7 @@ def format_report(report: Mapping) -> str:
         "",
         *_table(_budget(report)),
         *_search(report["search"]),
+        *_overview(report),
     ]
     for task, found in report["tasks"].items():
         lines += ["", f"## {task}", "", _introduction(found), "", *_table(_scores(report, found))]
@@ -79,6 +80,28 @@ def _search(found: Mapping | None) -> list[str]:
         "the best of the others, by a seed that is none of those above:"
     )
     return ["", "## Search", "", sentence, "", *_table(rows)]
+
+
+def _overview(report: Mapping) -> list[str]:
+    """Of several tasks: the baseline's scores, and how far the others are from them."""
+    if len(report["tasks"]) < 2:
+        return []
+    rows = [["variant", *report["tasks"]]]
+    for name in report["variants"]:
+        row = []
+        for found in report["tasks"].values():
+            own = found["variants"][name]
+            compared, text = own["difference"], _score(own, found)
+            if name != report["baseline"]:
+                text, _ = _difference(compared, found)
+            seen = compared is not None and compared["sign"] != "0"
+            row.append(f"**{text}**" if seen else text)
+        rows.append([name, *row])
+    sentence = (
+        f"Scores of {report['baseline']}, and differences to them, bold where the interval does "
+        "not hold 0:"
+    )
+    return ["", "## All tasks", "", sentence, "", *_table(rows)]
 
 
 def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:

@@ -122,6 +122,9 @@ def test_the_report(tmp_path, tiny_store, pretend):
     assert loss["difference"]["mean"] == pytest.approx(1.0)
     page = (output / "report.md").read_text()
     assert "| many | 72.0 ± 1.6 (5) | +20.0 [+20.0, +20.0] |" in page
+    overview = page[page.index("## All tasks") : page.index("## words")]
+    assert re.search(r"\| few \| 52.0 ± 1.6 \(5\) \| .* \| 4.200 ± 0.158 \(5\) \|", overview)
+    assert "| many | **+20.0 [+20.0, +20.0]** | +0.0 [+0.0, +0.0] | **+1.000 [" in overview
     assert re.search(r"\| 78.5 \| -1.5 \| - \| contradicts \|", page)
     assert "| many | 5.200 ± 0.158 (5) | +1.000 [+1.000, +1.000] |" in page
     assert "| order | 50.0 | 50.0 |" in page
