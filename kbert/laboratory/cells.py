@@ -30,6 +30,7 @@ from kbert.inference.answering import answer_features
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
 from kbert.laboratory.statistics import resampled, resampled_tally
+from kbert.metrics.tally import share_of
 from kbert.pretraining.run import pretrain
 from kbert.pretraining.settings import PretrainingSettings
 from kbert.tasks.readers.bad_rows import BadRows
@@ -345,5 +346,5 @@ def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
         "scores": {"accuracy": float(right.mean())},
         "test_rows": len(pairs),
         "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
-        "drawn": resampled(lambda rows: right[rows].mean(), len(pairs), cell.resamples).tolist(),
+        "drawn": resampled_tally(share_of(right), cell.resamples).tolist(),
     }

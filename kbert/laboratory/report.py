@@ -91,9 +91,11 @@ def _overview(report: Mapping) -> list[str]:
         row = []
         for found in report["tasks"].values():
             own = found["variants"][name]
-            compared, text = own["difference"], _score(own, found)
-            if name != report["baseline"]:
-                text, _ = _difference(compared, found)
+            if name == report["baseline"]:
+                row.append(_score(own, found))
+                continue
+            compared = own["difference"]
+            text, _ = _difference(compared, found)
             seen = compared is not None and compared["sign"] != "0"
             row.append(f"**{text}**" if seen else text)
         rows.append([name, *row])

@@ -96,8 +96,8 @@ def conll_scores(sentences: Iterable[Sentence]) -> dict:
     if not tokens:
         raise DataError("Expected one word at least. Received none.")
     types = sorted(counts.phrases.keys() | counts.found.keys())
-    overall = entity_scores(*counts.totals())
-    overall = {"tokens": tokens, "accuracy": 100.0 * right / tokens, **overall}
+    overall = {"tokens": tokens, "accuracy": 100.0 * right / tokens}
+    overall |= entity_scores(*counts.totals())
     return overall | {"types": {name: counts.scores(name) for name in types}}
 
 
