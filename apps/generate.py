@@ -17,13 +17,13 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.inference.settings import ComputeSettings, GenerationSettings
+    from kbert.inference.settings import GenerationSettings, PrecisionSettings
     from kbert.settings import add_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a left-to-right LM")
     parser.add_argument("texts", metavar="TEXT", nargs="+", help="what to go on with; may be ''")
     add_options(parser, GenerationSettings)
-    add_options(parser, ComputeSettings, without=["batch_size"])
+    add_options(parser, PrecisionSettings)
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
@@ -34,11 +34,11 @@ def run(args: Namespace) -> None:
     from kbert.checkpoints.formats import load_any
     from kbert.files import as_json
     from kbert.inference.generation import generate
-    from kbert.inference.settings import ComputeSettings, GenerationSettings
+    from kbert.inference.settings import GenerationSettings, PrecisionSettings
     from kbert.settings import from_options
 
     settings = from_options(GenerationSettings, args)
-    keras.config.set_dtype_policy(from_options(ComputeSettings, args).precision)
+    keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
     found = generate(load_any(args.checkpoint), args.texts, settings)
     for prompt, text in zip(args.texts, found, strict=True):
         print(as_json({"prompt": prompt, "text": text}) if args.json else text)

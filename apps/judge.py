@@ -17,7 +17,7 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.inference.settings import ComputeSettings
+    from kbert.inference.settings import PrecisionSettings
     from kbert.laboratory.settings import JudgeSettings
     from kbert.settings import add_options
 
@@ -25,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("pairs", metavar="PAIRS", help="the pairs, as JSON lines")
     parser.add_argument("--output", metavar="FILE", help="where to write the scores as JSON")
     add_options(parser, JudgeSettings)
-    add_options(parser, ComputeSettings, without=["batch_size"])
+    add_options(parser, PrecisionSettings)
 
 
 def run(args: Namespace) -> None:
@@ -34,7 +34,7 @@ def run(args: Namespace) -> None:
 
     from kbert.checkpoints.formats import load_any
     from kbert.files import check_writable, write_json
-    from kbert.inference.settings import ComputeSettings
+    from kbert.inference.settings import PrecisionSettings
     from kbert.laboratory.minimal_pairs import format_judgement, judge, read_pairs
     from kbert.laboratory.settings import JudgeSettings
     from kbert.settings import from_options
@@ -42,7 +42,7 @@ def run(args: Namespace) -> None:
     if args.output is not None:
         check_writable(args.output)
     pairs = read_pairs(args.pairs, from_options(JudgeSettings, args).limit)
-    keras.config.set_dtype_policy(from_options(ComputeSettings, args).precision)
+    keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
     report = judge(load_any(args.checkpoint), pairs, progress=True)
     print(format_judgement(report))
     if args.output is not None:

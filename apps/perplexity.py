@@ -17,14 +17,14 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.inference.settings import ComputeSettings
+    from kbert.inference.settings import PrecisionSettings
     from kbert.settings import add_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a pre-trained model")
     parser.add_argument("file", metavar="FILE", help="the texts")
     parser.add_argument("--text-column", default="text", help="of a file that is not .txt")
     parser.add_argument("--output", metavar="FILE", help="where to write the numbers as JSON")
-    add_options(parser, ComputeSettings, without=["batch_size"])
+    add_options(parser, PrecisionSettings)
 
 
 def run(args: Namespace) -> None:
@@ -34,14 +34,14 @@ def run(args: Namespace) -> None:
     from kbert.checkpoints.formats import load_any
     from kbert.files import check_writable, write_json
     from kbert.inference.likelihood import perplexity
-    from kbert.inference.settings import ComputeSettings
+    from kbert.inference.settings import PrecisionSettings
     from kbert.inference.vectors import read_texts
     from kbert.settings import from_options
 
     if args.output is not None:
         check_writable(args.output)
     texts = read_texts(args.file, args.text_column)
-    keras.config.set_dtype_policy(from_options(ComputeSettings, args).precision)
+    keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
     found = perplexity(load_any(args.checkpoint), texts, progress="perplexity")
     print(
         f"{found['measure']} {found['value']:.2f}: {found['loss']:.4f} nats a piece, "

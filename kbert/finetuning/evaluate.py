@@ -37,7 +37,7 @@ def evaluate(
     Raises DataError for a file that does not fit, for answers that training did not have, and for
     a picture of another task or without matplotlib.
     """
-    ComputeSettings(batch_size)  # Checks it.
+    ComputeSettings(batch_size=batch_size)  # Checks it.
     if plot is not None:
         if not task.has_plot:
             raise DataError(f"The task {task.name} has no picture: expected one of labels.")

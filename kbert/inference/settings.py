@@ -9,15 +9,21 @@ _FOLDERS = "as the folder says, else"
 
 
 @dataclasses.dataclass(frozen=True)
-class ComputeSettings(Settings):
-    """What changes the speed of an answer, and hardly its value."""
+class PrecisionSettings(Settings):
+    """In which numbers an answer is computed."""
 
-    batch_size: int = setting(64, "rows or texts computed together", at_least=1)
     precision: str = setting(
         "float32",
         "bfloat16: weights too; faster where the processor multiplies in it, three digits",
         choices=("float32", "bfloat16"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ComputeSettings(PrecisionSettings):
+    """What changes the speed of an answer, and hardly its value."""
+
+    batch_size: int = setting(64, "rows or texts computed together", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,11 @@ class ServerSettings(Settings):
         0.0, "how long a batch that is not full waits for more texts", group=_BATCHES, at_least=0
     )
     batches_at_once: int | None = setting(
-        None, "each in a thread", unset="cores / threads a batch", group=_BATCHES, at_least=1
+        None,
+        "each in a thread",
+        unset="cores / threads a batch, two at least; 1 on one core",
+        group=_BATCHES,
+        at_least=1,
     )
     threads_per_batch: int | None = setting(
         None,

@@ -25,6 +25,7 @@ from kbert.inference.settings import (
     ComputeSettings,
     FillMaskSettings,
     GenerationSettings,
+    PrecisionSettings,
     VectorSettings,
 )
 from kbert.laboratory.settings import AblationSettings, JudgeSettings
@@ -41,8 +42,8 @@ from tests.conftest import ROOT
 PAGE = ROOT / "docs" / "options.md"
 BEGINNING = """# Options
 
-Every option of the commands with its default, which is the default in Python too. Files, folders
-and texts that a command is given are in `kbert COMMAND --help`. This page is written from the
+The settings of the commands with their defaults, which are the defaults in Python too. Files,
+folders, texts and a few switches are in `kbert COMMAND --help`. This page is written from the
 settings' fields; a test compares them.
 """
 TABLES = {
@@ -63,11 +64,12 @@ TABLES = {
     **{f"kbert finetune {name}": (task,) for name, task in TASKS.items()},
     "kbert sweep, instead of finetune's": (Grid,),
     "kbert ablate": (AblationSettings,),
-    "kbert judge": (JudgeSettings,),
+    "kbert judge": (JudgeSettings, PrecisionSettings),
+    "kbert perplexity": (PrecisionSettings,),
     "kbert evaluate, predict": (ComputeSettings, BadRowSettings, GlueFile),
     "kbert embed, similarity": (VectorSettings, ComputeSettings),
     "kbert fill-mask": (FillMaskSettings,),
-    "kbert generate": (GenerationSettings, ComputeSettings),
+    "kbert generate": (GenerationSettings, PrecisionSettings),
     "kbert convert": (ConversionSettings,),
     "kbert inspect": (PublishedSize,),
     "kbert export": (ExportSettings,),

@@ -2,7 +2,7 @@
 
 - `.jsonl`, `.ndjson`: an object a line.
 - `.json`: objects one after another, over as many lines as they like, or in one list.
-- `.parquet`: a row each; needs pyarrow (`pip install kbert[parquet]`).
+- `.parquet`: a row each; needs pyarrow (`pip install pyarrow`).
 """
 
 import json
