@@ -51,7 +51,7 @@ def run(args: Namespace) -> None:
     columns = from_options(GlueFile, args).columns("labelled")
     columns |= given_options(reading_fields(), args)
     if args.output is not None:
-        check_writable(args.output)  # Before minutes of work.
+        check_writable(args.output, inputs=[args.file])  # Before minutes of work.
     keras.config.set_dtype_policy(compute.precision)
     checkpoint = load_finetuned(args.checkpoint)
     task = checkpoint.task.with_options(**columns)

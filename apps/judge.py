@@ -40,7 +40,7 @@ def run(args: Namespace) -> None:
     from kbert.settings import from_options
 
     if args.output is not None:
-        check_writable(args.output)
+        check_writable(args.output, inputs=[args.pairs])
     pairs = read_pairs(args.pairs, from_options(JudgeSettings, args).limit)
     keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
     report = judge(load_any(args.checkpoint), pairs, progress=True)

@@ -39,7 +39,7 @@ def run(args: Namespace) -> None:
     from kbert.settings import from_options
 
     if args.output is not None:
-        check_writable(args.output)
+        check_writable(args.output, inputs=[args.file])
     texts = read_texts(args.file, args.text_column)
     keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
     found = perplexity(load_any(args.checkpoint), texts, progress="perplexity")

@@ -18,8 +18,9 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
+    from kbert.config import NewModel
     from kbert.pretraining.plan import Machine
-    from kbert.pretraining.settings import NewModel, PretrainingSettings
+    from kbert.pretraining.settings import PretrainingSettings
     from kbert.settings import add_options
 
     for settings in (Machine, NewModel, PretrainingSettings):
@@ -28,18 +29,17 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.config import BertConfig
+    from kbert.config import NewModel
     from kbert.pretraining.objectives import OBJECTIVES
     from kbert.pretraining.plan import MEASURED_INPUT, Machine, beside, plan
-    from kbert.pretraining.settings import NewModel, PretrainingSettings
+    from kbert.pretraining.settings import PretrainingSettings
     from kbert.settings import from_options
 
     machine, new = from_options(Machine, args), from_options(NewModel, args)
     settings = from_options(PretrainingSettings, args)
-    changes = {**new.changes(), "activation": new.activation}
-    if direction := OBJECTIVES[settings.objective].direction:
-        changes["direction"] = direction
-    config = BertConfig.preset(new.preset, machine.vocabulary_size, **changes)
+    direction = OBJECTIVES[settings.objective].direction
+    needed = {} if direction is None else {"direction": direction}
+    config = new.config(machine.vocabulary_size, **needed)
     found = plan(config, settings, machine)
     without, with_ = (f"{size / 1e9:.1f} GB" for size in found.memory)
     seconds = ", ".join(f"{value:.3f}" for value in found.step_seconds)

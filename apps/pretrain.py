@@ -22,7 +22,8 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+    from kbert.config import NewModel
+    from kbert.pretraining.settings import PretrainingSettings, Schedule
     from kbert.settings import add_options
 
     parser.add_argument("store", help="token store that kbert prepare wrote")
@@ -36,7 +37,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+    from kbert.config import NewModel
+    from kbert.pretraining.settings import PretrainingSettings, Schedule
     from kbert.settings import from_options, given_options, option_name
 
     settings, schedule = from_options(PretrainingSettings, args), from_options(Schedule, args)

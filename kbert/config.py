@@ -363,6 +363,24 @@ def _activation(fields: dict) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
+class NewModel(Variants, Settings):
+    """A model of random weights; everything else of its `BertConfig` is the preset's."""
+
+    preset: str = setting("base", "size of a new model", choices=PRESETS)
+    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
+    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
+
+    def config(self, vocabulary_size: int, **changes) -> BertConfig:
+        """`changes` replace fields. Raises `DataError` for what does not go together."""
+        own = {"dropout": self.dropout, "attention_dropout": self.dropout}
+        own |= {"activation": self.activation, **self.changes()}
+        try:
+            return BertConfig.preset(self.preset, vocabulary_size, **{**own, **changes})
+        except ValueError as error:
+            raise DataError(str(error)) from error
+
+
+@dataclasses.dataclass(frozen=True)
 class PublishedSize(Variants, Settings):
     """A preset with its vocabulary, to be looked at without a checkpoint; None for no preset."""
 

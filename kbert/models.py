@@ -101,8 +101,10 @@ def build_pretraining_model(
 
 
 def masked_lm_alone(model: keras.Model) -> Tensor:
-    """`masked_lm` of a pre-training model, symbolic as there, with less work: the last block
-    computes the positions that are asked for and no others."""
+    """`masked_lm` of a pre-training model, symbolic as there, with less work where the last block
+    has attention: it computes the positions that are asked for and no others."""
+    if not is_transformer(model):
+        return model.output["masked_lm"]
     vectors = _last_block_at(model, model.input["mask_positions"])
     transformed = model.get_layer("masked_lm_head")(vectors)
     scores = model.get_layer("embedding")(transformed, reverse=True)

@@ -14,13 +14,11 @@ from collections.abc import Sequence
 import keras
 
 from kbert.checkpoints.directory import Checkpoint, load, save
-from kbert.checkpoints.formats import load_finetuned
+from kbert.checkpoints.formats import ENSEMBLE_INDEX, load_finetuned
 from kbert.checkpoints.hubs import write_source
 from kbert.errors import DataError
 from kbert.files import check_folder_new, current, locked, read_object, replacing_folder, write_json
 from kbert.layers.averaging import MeanOfOutputs
-
-INDEX = "ensemble.json"
 
 
 def write_ensemble(output: str | os.PathLike, paths: Sequence[str | os.PathLike]) -> Checkpoint:
@@ -37,13 +35,13 @@ def write_ensemble(output: str | os.PathLike, paths: Sequence[str | os.PathLike]
         for name, member, path in zip(names, members, paths, strict=True):
             save(folder / name, member)
             write_source(folder / name, path)
-        write_json(folder / INDEX, {"members": names})
+        write_json(folder / ENSEMBLE_INDEX, {"members": names})
     return ensemble
 
 
 def load_ensemble(path: str | os.PathLike) -> Checkpoint:
     """Read what `write_ensemble` wrote. Raises `DataError` naming what does not fit."""
-    index = current(path, INDEX)
+    index = current(path, ENSEMBLE_INDEX)
     names = read_object(index).get("members")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise DataError(f"{index} must name the folders of its members. Received: {names!r}.")

@@ -28,6 +28,7 @@ FORMATS = tuple(_CHECKPOINTS)
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # Read as one model, which has its members' formats.
 _ENSEMBLE = "ensemble"
+ENSEMBLE_INDEX = "ensemble.json"  # In the folder of one.
 _READ_ONLY = {_ENSEMBLE: ("ensemble", "load_ensemble")}
 # The same of those that say how a text's vector is made.
 _POOLINGS = {
@@ -47,7 +48,7 @@ def format_of(path: str | os.PathLike) -> str:
     """
     path = folder_of(path)
     _check_folder(path)
-    if current(path, "ensemble.json").is_file():
+    if current(path, ENSEMBLE_INDEX).is_file():
         return _ENSEMBLE
     config = current(path, "config.json")
     # Some folders of Hugging Face hold Google's description beside their own.

@@ -3,15 +3,15 @@ file if there is one."""
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kbert.config import ACTIVATIONS, PRESETS, BertConfig, Variants
+from kbert.config import BertConfig, NewModel
 from kbert.errors import DataError
 from kbert.files import check_folder_new, locked
-from kbert.settings import Settings, setting
-from kbert.text.tokenizer_options import TokenizerOptions
+from kbert.settings import setting
+from kbert.text.tokenizer_options import TokenizerDescription, TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary
 from kbert.text.word_vectors import read_word_vectors
 
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class NewEncoder(Variants, Settings):
+class NewEncoder(NewModel):
     """What a new encoder is."""
 
-    preset: str = setting("base", "its size", choices=PRESETS)
     hidden_dim: int | None = setting(
         None, "width, where it is not the preset's", unset="the preset's", at_least=1
     )
-    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
-    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
     lowercase: bool = setting(True, "read text in lower case, without accents")
     seed: int = setting(0, "of the weights", at_least=0, at_most=2**32 - 1)
     word_vectors: str | None = setting(
@@ -38,23 +35,11 @@ class NewEncoder(Variants, Settings):
         metavar="FILE",
     )
 
-    def config(self, vocabulary_size: int) -> BertConfig:
-        """Raises `DataError` for what does not go together."""
-        changes = {"dropout": self.dropout, "attention_dropout": self.dropout}
-        changes |= {"activation": self.activation, **self.changes()}
+    def config(self, vocabulary_size: int, **changes) -> BertConfig:
+        width = {}
         if self.hidden_dim is not None:
-            changes |= {"hidden_dim": self.hidden_dim, "intermediate_dim": 4 * self.hidden_dim}
-        try:
-            return BertConfig.preset(self.preset, vocabulary_size, **changes)
-        except ValueError as error:
-            raise DataError(str(error)) from error
-
-
-class _Tokenizer(NamedTuple):
-    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
-
-    vocabulary: list[str]
-    options: dict
+            width = {"hidden_dim": self.hidden_dim, "intermediate_dim": 4 * self.hidden_dim}
+        return super().config(vocabulary_size, **width, **changes)
 
 
 def write_new(
@@ -85,7 +70,7 @@ def write_new(
         table = model.get_layer("embedding").token_table
         table.assign(_filled(keras.ops.convert_to_numpy(table), pieces, vectors))
     options = TokenizerOptions(lowercase=settings.lowercase).arguments()
-    checkpoint = Checkpoint(model, _Tokenizer(pieces, options), config)
+    checkpoint = Checkpoint(model, TokenizerDescription(pieces, options), config)
     with locked(output):
         save(output, checkpoint)
     return checkpoint, len(vectors)

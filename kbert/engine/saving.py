@@ -5,7 +5,6 @@ RUN/steps/00000500/     a kbert checkpoint (loadable by itself), and
 """
 
 import pathlib
-import shutil
 
 import keras
 
@@ -19,7 +18,7 @@ from kbert.checkpoints.weights import (
 )
 from kbert.engine.workers import array_of_chief, by_chief
 from kbert.errors import DataError
-from kbert.files import replacing_folder
+from kbert.files import remove_folder, replacing_folder
 
 STEPS = "steps"
 STATE = "training.safetensors"
@@ -27,17 +26,22 @@ STATE = "training.safetensors"
 
 @by_chief
 def save_step(run: pathlib.Path, training_model, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
-    """Write the state after the current step and drop all but the newest `keep`."""
+    """Write the state after the current step and drop all before it but the newest `keep - 1`.
+
+    Later saves, which were found damaged, stay until a save of their step takes their place.
+    """
     training_model.synchronise()
-    folder = run / STEPS / f"{steps_done(training_model):08d}"
+    step = steps_done(training_model)
+    folder = run / STEPS / f"{step:08d}"
     arrays = {
         name: keras.ops.convert_to_numpy(value) for name, value in _state(training_model).items()
     }
     with replacing_folder(folder) as temporary:
         write_arrays(temporary / STATE, arrays)
         write(temporary, checkpoint, others=[STATE])
-    for old in saved_steps(run)[:-keep]:
-        shutil.rmtree(old)
+    good = [path for path in saved_steps(run) if int(path.name) <= step]
+    for old in good[:-keep]:
+        remove_folder(old)
     return folder
 
 
@@ -49,6 +53,11 @@ def steps_done(training_model) -> int:
 def saved_steps(run: pathlib.Path) -> list[pathlib.Path]:
     """The folders of finished saves, oldest first."""
     return sorted(path for path in (run / STEPS).glob("[0-9]*") if path.is_dir())
+
+
+def last_save(run: pathlib.Path) -> str:
+    """Where the newest save is, for messages."""
+    return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
 
 
 def resume(run: pathlib.Path, training_model) -> tuple[int, list[str]]:

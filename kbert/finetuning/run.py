@@ -16,7 +16,7 @@ from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.cluster import cluster
 from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
-from kbert.engine.saving import resume, save_step, saved_steps, steps_done
+from kbert.engine.saving import last_save, resume, save_step, steps_done
 from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError
 from kbert.finetuning.best_epoch import Best, BestEpoch
@@ -282,8 +282,7 @@ class _Model:
 
     def last_save(self) -> str:
         """Where the last save is, for messages."""
-        saves = saved_steps(unfinished(self.output))
-        return str(saves[-1]) if saves else "none: the run had not saved yet"
+        return last_save(unfinished(self.output))
 
     def _checkpoint(self, model):
         return self.run.models.start._replace(model=model, task=self.task)

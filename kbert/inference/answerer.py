@@ -10,6 +10,7 @@ from kbert.errors import DataError
 from kbert.inference.answering import answer_features
 from kbert.inference.forward import Forward
 from kbert.inference.pieces import Piece
+from kbert.inference.settings import ComputeSettings
 from kbert.tasks.base import Example, Task
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Answerer:
     task: Task
     tokenizer: Any
     model: "keras.Model | Forward"
-    batch_size: int = 64
+    batch_size: int = ComputeSettings.batch_size
     with_input: bool = False
     cut: int = 0
 

@@ -1,6 +1,7 @@
 """What a pre-trained model puts in the place of [MASK] (arXiv 1810.04805, section 3.1)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from kbert.tasks.texts import parse_texts, tokenize
 
 if TYPE_CHECKING:
     # An export is answered without Keras, which takes seconds to import.
+    import keras
+
     from kbert.checkpoints.directory import Checkpoint
 
 MASK = "[MASK]"
@@ -119,15 +122,29 @@ def mask_filler(checkpoint: "Checkpoint", top: int = FillMaskSettings.top) -> An
     model, tokenizer, config, _ = checkpoint
     check_top(top, tokenizer.vocabulary_size)
 
-    def logits(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        from keras import ops
-
-        first = {"cls_positions": np.zeros((len(inputs["token_ids"]), 1), "int32")}
-        given = {name: {**inputs, **first}[name] for name in model.input}
-        return ops.convert_to_numpy(model(given, training=False)["masked_lm"])
-
     task = FillMask(config.max_sequence_length, top)
-    return Answerer(task, tokenizer, best_pieces(logits, tokenizer, top), BATCH_SIZE)
+    forward = best_pieces(functools.partial(mask_logits, model), tokenizer, top)
+    return Answerer(task, tokenizer, forward, BATCH_SIZE)
+
+
+def mask_logits(model: "keras.Model", inputs: Arrays) -> np.ndarray:
+    """What a masked LM says of every piece at `mask_positions`, float32 (batch, masks,
+    vocabulary)."""
+    from keras import ops
+
+    given = {**inputs, "cls_positions": np.zeros((len(inputs["token_ids"]), 1), "int32")}
+    outputs = model({name: given[name] for name in model.input}, training=False)
+    return ops.convert_to_numpy(outputs["masked_lm"]).astype("float32")
+
+
+def mask_positions(is_mask: np.ndarray) -> np.ndarray:
+    """Where the masks of each row stand, int32 (batch, masks of the row with most, one at least).
+
+    They come in their order; rows with fewer are filled up with positions of other tokens, whose
+    scores are not looked at.
+    """
+    most = max(1, int(is_mask.sum(axis=1).max()))
+    return np.argsort(~is_mask, axis=1, kind="stable")[:, :most].astype("int32")
 
 
 def best_pieces(logits: Callable[[Arrays], np.ndarray], tokenizer, top: int) -> Forward:
@@ -143,11 +160,7 @@ def best_pieces(logits: Callable[[Arrays], np.ndarray], tokenizer, top: int) -> 
     vocabulary = np.array([piece.encode("utf-8") for piece in tokenizer.vocabulary], object)
 
     def run(inputs: Arrays) -> dict[str, np.ndarray]:
-        is_mask = inputs["token_ids"] == tokenizer.mask_id  # (batch, sequence)
-        # The positions of the masks come first, in their order; rows with fewer are filled up with
-        # positions of other tokens, whose scores are not looked at.
-        order = np.argsort(~is_mask, axis=1, kind="stable")
-        masks = order[:, : is_mask.sum(axis=1).max()].astype("int32")
+        masks = mask_positions(inputs["token_ids"] == tokenizer.mask_id)
         scores = softmax(logits({**inputs, "mask_positions": masks}), axis=-1)
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :, :top]
         return {"token": vocabulary[best], "score": np.take_along_axis(scores, best, axis=-1)}

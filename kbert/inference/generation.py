@@ -17,7 +17,7 @@ from kbert.inference.batches import bucket_length
 from kbert.inference.forward import Arrays, compiles_shapes, forward_of
 from kbert.inference.settings import GenerationSettings
 from kbert.layers import IMPOSSIBLE, Tensor
-from kbert.models import empty_memories, read_on
+from kbert.models import empty_memories, is_transformer, read_on
 from kbert.text.joining import join_pieces
 
 # Texts that grow together.
@@ -157,8 +157,7 @@ class GenerationLoop(keras.layers.Layer):
         vocabulary = np.arange(model.get_layer("embedding").vocabulary_size)
         self.penalty = np.where(np.isin(vocabulary, forbidden), IMPOSSIBLE, 0.0).astype("float32")
         self.is_stop = np.isin(vocabulary, stop_ids)
-        blocks = [layer for layer in model.layers if layer.name.startswith("block_")]
-        self.has_memory = all(hasattr(block, "after") for block in blocks)
+        self.has_memory = is_transformer(model)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs["token_ids"].shape, "int32")

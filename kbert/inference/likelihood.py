@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
+from kbert.inference.batches import MOST_TOKENS
 from kbert.inference.forward import forward_of
 from kbert.models import masked_lm_alone
 
-# Tokens computed together: see kbert/inference/answering.py. A left-to-right LM scores the whole
-# vocabulary at each of them.
-_MOST_TOKENS = {"masked_lm": 4096, "next_token": 1024}
+# Tokens computed together. A left-to-right LM scores the whole vocabulary at each of them.
+_MOST_TOKENS = {"masked_lm": MOST_TOKENS, "next_token": MOST_TOKENS // 4}
 # Texts tokenized and grouped together: enough to find many of one length, few enough for memory.
 _AT_ONCE = 8192
 

@@ -27,20 +27,24 @@ def read_texts(path: str, column: str) -> list[str]:
     return texts
 
 
-def vectors_writer(output: str) -> Callable[[Sequence[str], np.ndarray], None]:
+def vectors_writer(
+    output: str, source: str | None = None
+) -> Callable[[Sequence[str], np.ndarray], None]:
     """The function that writes texts and their vectors (texts, width) to `output`.
 
     It is chosen by the name: .npy holds float32 (texts, width), .jsonl a line
     {"text": ..., "embedding": [...]} for each text, and a folder (a name without an ending) what
-    `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending, and
-    for a place that cannot be written to.
+    `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending, for
+    a place that cannot be written to, and for `source`, the file of the texts.
     """
     writers = {".npy": _write_npy, ".jsonl": _write_jsonl, "": _write_projector}
     path = pathlib.Path(output)
     if path.suffix not in writers:
         raise DataError(f"The output must end in .npy or .jsonl, or be a folder. Received: {path}.")
-    check = check_writable if path.suffix else check_folder_writable
-    check(path)
+    if path.suffix:
+        check_writable(path, inputs=() if source is None else [source])
+    else:
+        check_folder_writable(path)
     return lambda texts, vectors: writers[path.suffix](path, texts, vectors)
 
 

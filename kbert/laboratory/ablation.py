@@ -126,14 +126,22 @@ def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterat
             run_chain(chain, output)
             yield chain
         return
-    # Variants may share a cell, which two workers must not run at once.
-    taken: set[str] = set()
-    apart: list[list[Chain]] = [[], []]
-    for chain in chains:
-        keys = {cell.key for cell in distinct([chain])}
-        apart[bool(keys & taken)].append(chain)
-        taken |= keys
     make = functools.partial(worker, output, max(1, usable_cores() // workers))
-    for part in filter(None, apart):
+    for part in _apart(chains):
         with Pool(workers, make, processes=True) as pool:
             yield from pool.map((chain,) for chain in part)
+
+
+def _apart(chains: Sequence[Chain]) -> list[list[Chain]]:
+    """The chains in parts, to be run one after another: no two chains of a part share a cell,
+    which two workers must not run at once."""
+    parts: list[list[Chain]] = []
+    part_of: dict[str, int] = {}  # The last one so far with this cell.
+    for chain in chains:
+        keys = {cell.key for cell in distinct([chain])}
+        number = 1 + max((part_of[key] for key in keys if key in part_of), default=-1)
+        part_of |= dict.fromkeys(keys, number)
+        if number == len(parts):
+            parts.append([])
+        parts[number].append(chain)
+    return parts

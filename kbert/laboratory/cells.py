@@ -14,8 +14,7 @@ import shutil
 import time
 from typing import Any, NamedTuple
 
-from kbert.checkpoints.ensemble import INDEX as ENSEMBLE
-from kbert.checkpoints.formats import load_any, load_finetuned
+from kbert.checkpoints.formats import ENSEMBLE_INDEX, load_any, load_finetuned
 from kbert.checkpoints.model_card import SUMMARY
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
@@ -241,7 +240,7 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
     """A file, or those in a folder; of an ensemble its members', too."""
     if not path.is_dir():
         return [path]
-    return sorted(path.rglob("*") if (path / ENSEMBLE).exists() else path.iterdir())
+    return sorted(path.rglob("*") if (path / ENSEMBLE_INDEX).exists() else path.iterdir())
 
 
 def _digest_of(values: dict) -> str:

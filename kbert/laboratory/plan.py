@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kbert.errors import TrainingError
 from kbert.files import read_object, write_json
 from kbert.laboratory.cells import Cell, Chain, run_cell
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining
@@ -159,7 +160,5 @@ def _later_scores(what: Finetuning, result: Mapping) -> float:
 
 
 def _raise_error(result: Mapping) -> None:
-    from kbert.errors import TrainingError
-
     if result["error"] is not None:
         raise TrainingError(result["error"])

@@ -23,7 +23,7 @@ import pathlib
 from collections.abc import Iterable
 
 from kbert.checkpoints.directory import load_config
-from kbert.config import BertConfig
+from kbert.config import BertConfig, NewModel
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.finetuning.run import checked_metric
@@ -43,7 +43,7 @@ from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
 from kbert.pretraining.first_model import first_model
 from kbert.pretraining.initialization import check_initialization
 from kbert.pretraining.objectives import OBJECTIVES
-from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
 from kbert.tasks.readers.glue import GlueFile, trainable

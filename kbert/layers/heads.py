@@ -1,4 +1,4 @@
-"""What stands on the encoder: the pooler and the two pre-training heads."""
+"""What stands on the encoder: the poolers, and the head over the vocabulary."""
 
 import keras
 from keras import ops

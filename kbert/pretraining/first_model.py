@@ -5,11 +5,10 @@ import os
 from typing import TYPE_CHECKING
 
 from kbert.checkpoints.formats import load_any
-from kbert.config import BertConfig
+from kbert.config import BertConfig, NewModel
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.errors import DataError
-from kbert.pretraining.settings import NewModel
 
 if TYPE_CHECKING:
     import keras
@@ -29,19 +28,17 @@ def first_model(
 
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
-    changes = {"dropout": new.dropout, "attention_dropout": new.dropout}
-    if direction is not None:
-        changes["direction"] = direction
+    needed = {} if direction is None else {"direction": direction}
+    if start is None:
+        return new.config(len(store.vocabulary), **needed, **sizes), None
+    engine().devices()  # Before anything is computed.
+    model, tokenizer, config, _ = load_any(start)
+    if list(tokenizer.vocabulary) != list(store.vocabulary):
+        raise DataError(f"{start} and {store.path} must have the same vocabulary.")
+    _tell_of_direction(start, config.direction, direction)
+    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
     try:
-        if start is None:
-            changes = {**new.changes(), "activation": new.activation, **changes, **sizes}
-            return BertConfig.preset(new.preset, len(store.vocabulary), **changes), None
-        engine().devices()  # Before anything is computed.
-        model, tokenizer, config, _ = load_any(start)
-        if list(tokenizer.vocabulary) != list(store.vocabulary):
-            raise DataError(f"{start} and {store.path} must have the same vocabulary.")
-        _tell_of_direction(start, config.direction, direction)
-        return dataclasses.replace(config, **changes), model
+        return dataclasses.replace(config, **dropout, **needed), model
     except ValueError as error:
         raise DataError(str(error)) from error
 
@@ -54,4 +51,4 @@ def _tell_of_direction(start: str | os.PathLike, has: str, needed: str | None) -
             "from what stands before it."
         )
     elif needed is not None and needed != has:
-        print(f"{start} has learned to see both sides; from now on it sees to the left only.")
+        print(f"{start} has learned with the direction {has}; from now on it is {needed}.")

@@ -16,6 +16,7 @@ import dataclasses
 from typing import NamedTuple
 
 from kbert.config import BertConfig
+from kbert.errors import DataError
 from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.settings import Phase, PretrainingSettings
 from kbert.settings import Settings, setting
@@ -158,8 +159,13 @@ PUBLISHED = (
 
 
 def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) -> Plan:
-    """What a run of these settings takes on a machine."""
+    """What a run of these settings takes on a machine. Raises `DataError` for no Transformer."""
     phases = settings.phases()
+    if config.architecture != "transformer":
+        raise DataError(
+            "The estimate is of a Transformer's products. "
+            f"Received: the architecture {config.architecture}."
+        )
     again = _AGAIN if settings.rematerialize else 1
     seconds = [again * _step_seconds(config, settings, machine, phase) for phase in phases]
     hours = (
@@ -174,8 +180,8 @@ def plan(config: BertConfig, settings: PretrainingSettings, machine: Machine) ->
         hours=hours,
         step_seconds=seconds,
         memory=tuple(
-            max(_device_bytes(config, settings, machine, phase, again) for phase in phases)
-            for again in (False, True)
+            max(_device_bytes(config, settings, machine, phase, each) for phase in phases)
+            for each in (False, True)
         ),
         store_bytes=_store_bytes(machine.corpus_tokens or tokens // _EPOCHS, config),
         input_rate=max(_tokens(p) / s for p, s in zip(phases, seconds, strict=True)),
@@ -231,11 +237,11 @@ def _parameters(config):
     return config.num_parameters() + heads
 
 
-def _device_bytes(config, settings, machine, phase, again):
+def _device_bytes(config, settings, machine, phase, rematerialize):
     rows = phase.batch_size / settings.accumulate / machine.devices
     copy = 0 if settings.precision == "float32" else _COPY_BYTES
     return _parameters(config) * (_STATE_BYTES + copy) + rows * row_bytes(
-        config, phase.sequence_length, again, _predicted(settings)
+        config, phase.sequence_length, rematerialize, _predicted(settings)
     )
 
 
@@ -282,7 +288,6 @@ def beside(machine: Machine) -> list[Beside]:
         if run.settings is None:
             found.append(Beside(run, None, None))
             continue
-        flop, peak = run_flop(config, run.settings), run.devices * CHIPS[run.chip].peak
-        hours = flop / machine.rate() / 3600
-        found.append(Beside(run, hours, flop / peak / run.hours / 3600))
+        here, peak = plan(config, run.settings, machine), run.devices * CHIPS[run.chip].peak
+        found.append(Beside(run, here.hours, here.flop / peak / run.hours / 3600))
     return found

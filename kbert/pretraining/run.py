@@ -1,6 +1,7 @@
 """Pre-training with one of several objectives on a token store, resumable at every step."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
 from kbert.engine.optimizers import BertLamb, WarmupLinearDecay
 from kbert.engine.precision import set_precision
-from kbert.engine.saving import resume, save_step, saved_steps, steps_done
+from kbert.engine.saving import last_save, resume, save_step, saved_steps, steps_done
 from kbert.engine.training_model import check_divides
 from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError, TrainingError
@@ -31,6 +32,7 @@ from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
 from kbert.pretraining.watched import Watched, WatchSentences, watched_sentences
+from kbert.text.tokenizer_options import TokenizerDescription
 
 OnScores = Callable[[int, Mapping[str, float]], None]
 
@@ -64,6 +66,11 @@ def pretrain(
     """
     run, schedule = pathlib.Path(output), schedule or Schedule()
     _check(store, config, settings)
+    if start is not None and settings.initialization != PretrainingSettings.initialization:
+        raise DataError(
+            "initialization is of a new model. "
+            f"Received: {settings.initialization}, and a model to start from."
+        )
     objective = distilled(settings.built(store), settings, store)
     objective.check(config)
     with together(run), engine().gradients_forgotten():
@@ -82,7 +89,7 @@ def pretrain(
             if not saved_steps(run):
                 _begin(model, start, store, settings)
             training_model = _training_model(model, objective, settings)
-        tokenizer = _Tokenizer(store.vocabulary, store.tokenizer_options)
+        tokenizer = TokenizerDescription(store.vocabulary, store.tokenizer_options)
         checkpoint = Checkpoint(model, tokenizer, config)
         first_step, complaints = resume(run, training_model)
         for complaint in complaints:
@@ -90,13 +97,6 @@ def pretrain(
         held_out = _train(run, parts, settings, schedule, training_model, checkpoint, first_step)
         by_chief(save)(run, checkpoint)
     return {"first_step": first_step, "steps": steps_done(training_model), "held_out": held_out}
-
-
-class _Tokenizer(NamedTuple):
-    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
-
-    vocabulary: list[str]
-    options: dict
 
 
 class _Part(NamedTuple):
@@ -250,9 +250,6 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
     """For one phase; it is scored and saved at its end, too."""
     counter = Counter(first_step, part.phase.end_step)
 
-    def last_save():
-        return str(next(reversed(saved_steps(run)), "none: the run had not saved yet"))
-
     def write_save():
         try:
             writer.flush()
@@ -260,7 +257,7 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
         except OSError as error:
             raise TrainingError(
                 f"Step {counter.step} cannot be saved: {error.strerror or error}. The last good "
-                f"checkpoint is {last_save()}. Make room, and give the same command again."
+                f"checkpoint is {last_save(run)}. Make room, and give the same command again."
             ) from error
 
     held_out, watching = None, None
@@ -272,7 +269,7 @@ def _callbacks(run, part, settings, schedule, training_model, checkpoint, writer
     saves = Saves(write_save, counter, schedule.save_every)
     callbacks = [
         counter,
-        StopAtNaN(counter, last_save),
+        StopAtNaN(counter, functools.partial(last_save, run)),
         Progress(counter, "pretrain", settings.num_steps, part.phase.batch_size, part.tokens_of),
         Curves(writer, counter, schedule.log_every, part.tokens_of),
         held_out,

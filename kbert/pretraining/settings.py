@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import re
 
-from kbert.config import ACTIVATIONS, PRESETS, Variants
 from kbert.corpus.marks import WORD_RULES, WORDS_OF_PIECES
 from kbert.corpus.store import TokenStore
 from kbert.engine.precision import PRECISIONS
@@ -37,15 +36,6 @@ class Phase:
     batch_size: int
     sequence_length: int
     first_row: int
-
-
-@dataclasses.dataclass(frozen=True)
-class NewModel(Variants, Settings):
-    """The model that a run begins with; everything else of its BertConfig is the preset's."""
-
-    preset: str = setting("base", "size of a new model", choices=PRESETS)
-    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
-    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +82,10 @@ class ObjectiveSettings(Settings):
         if self.masking == TokenMasking.name and self.words != WORDS_OF_PIECES:
             raise DataError(
                 f"words {self.words} is for the maskings that choose words. Received: token."
+            )
+        if self.masking == TokenMasking.name and self.mask_together is not None:
+            raise DataError(
+                "mask_together is for the maskings that choose several pieces. Received: token."
             )
         if not OBJECTIVES[self.objective].hides:
             self._check_no_masking()
@@ -191,6 +185,11 @@ class PretrainingSettings(ObjectiveSettings):
     def __post_init__(self):
         super().__post_init__()
         self.phases()
+        if self.teacher is None:
+            for field in dataclasses.fields(self):
+                of_teacher = field.metadata["group"] == _DISTILLATION
+                if of_teacher and getattr(self, field.name) != field.default:
+                    raise DataError(f"{field.name} needs a teacher. Received: none.")
         if self.warmup() > self.num_steps:
             raise DataError(
                 f"warmup_steps must be at most num_steps={self.num_steps}, or the rate never "
@@ -248,5 +247,10 @@ class Schedule(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.profile is not None and not re.fullmatch(r"[1-9]\d*,[1-9]\d*", self.profile):
-            raise DataError(f"profile must be two numbers, FIRST,LAST. Received: {self.profile}.")
+        if self.profile is not None:
+            found = re.fullmatch(r"([1-9]\d*),([1-9]\d*)", self.profile)
+            if found is None or int(found[1]) > int(found[2]):
+                raise DataError(
+                    "profile must be two numbers, FIRST,LAST, and the last none before the first. "
+                    f"Received: {self.profile}."
+                )

@@ -3,6 +3,7 @@
 import dataclasses
 
 from kbert.errors import DataError
+from kbert.inference.settings import FillMaskSettings
 from kbert.settings import Settings, setting
 
 _BATCHES = "batches"
@@ -25,7 +26,7 @@ class ExportSettings(Settings):
         unset="fill-mask of a masked LM, embedding of an encoder",
         choices=("fill-mask", "embedding"),
     )
-    top: int = setting(5, "pieces for each [MASK]", at_least=1)
+    top: int = setting(FillMaskSettings.top, "pieces for each [MASK]", at_least=1)
     signature_example: bool = setting(False, "print the body of a request that works")
     format: str = setting(
         "saved-model",

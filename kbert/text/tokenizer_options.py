@@ -1,8 +1,16 @@
 """How a tokenizer reads text, as checkpoints, stores and exports state it. No TensorFlow."""
 
 import dataclasses
+from typing import NamedTuple
 
 from kbert.settings import Settings
+
+
+class TokenizerDescription(NamedTuple):
+    """What a checkpoint keeps of a tokenizer; the tokenizer itself needs TensorFlow."""
+
+    vocabulary: list[str]
+    options: dict
 
 
 @dataclasses.dataclass(frozen=True)

@@ -377,3 +377,21 @@ def test_commands_say_why_a_file_cannot_be_read(command, tmp_path, capsys):
     (tmp_path / "file").write_text("a text\n")
     assert cli.main(command.format(tmp_path / "file" / "below", tmp_path).split()) == 1
     assert "Not a directory: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate MODEL {0} --output {0}",
+        "judge MODEL {0} --output {0}",
+        "perplexity MODEL {0} --output {0}",
+        "embed MODEL {0} --output {0}",
+        "vocabulary {0} --output {0}",
+    ],
+)
+def test_a_file_that_is_read_is_not_overwritten(command, tmp_path, capsys):
+    file, pair = tmp_path / "rows.jsonl", '{"good": "a cat", "bad": "cat a"}\n'
+    file.write_text(pair)
+    assert cli.main(command.format(file).split()) == 1
+    assert "would be overwritten, but it is the file to read" in capsys.readouterr().err
+    assert file.read_text() == pair

@@ -5,7 +5,7 @@
 
 from kbert.checkpoints.conversion import ConversionSettings
 from kbert.checkpoints.new import NewEncoder
-from kbert.config import PublishedSize
+from kbert.config import NewModel, PublishedSize
 from kbert.corpus.settings import (
     ExtensionSettings,
     PreparationSettings,
@@ -31,7 +31,7 @@ from kbert.inference.settings import (
 from kbert.laboratory.settings import AblationSettings, JudgeSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
 from kbert.pretraining.plan import Machine
-from kbert.pretraining.settings import NewModel, PretrainingSettings, Schedule
+from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.serving.settings import ExportSettings, ServerSettings
 from kbert.settings import options_table
 from kbert.tasks import TASKS

@@ -82,6 +82,18 @@ def test_the_newest_few_are_kept(tmp_path, state):
     assert len(list((tmp_path / "steps").iterdir())) == 3
 
 
+def test_saves_behind_the_run_are_no_reason_to_drop_its_own(tmp_path, state):
+    """Of steps 2 and 3 the last is damaged: the run goes on from 2, and keeps what it saves."""
+    saved = state(1)
+    for step in (1, 2, 3):
+        save_at(tmp_path, saved, step)
+    (tmp_path / "steps" / "00000003" / "model.safetensors").write_bytes(b"")
+    assert resume(tmp_path, state(2)[0])[0] == 2
+    save_at(tmp_path, saved, 3 - 1, keep=1)
+    assert [folder.name for folder in saved_steps(tmp_path)] == ["00000002", "00000003"]
+    assert resume(tmp_path, state(3)[0])[0] == 2
+
+
 def test_the_same_step_again_replaces_it(tmp_path, state):
     save_at(tmp_path, state(1), 5)
     second = state(2)

@@ -18,7 +18,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 TEXTS = ["the cat sleeps .", "the cats", "", "a cat sleeps on a mat", "the cat sleep ."]
 
 
-def checkpoint_of(objective, direction):
+def checkpoint_of(objective, direction, architecture="transformer"):
     config = BertConfig(
         len(VOCABULARY),
         num_layers=1,
@@ -27,6 +27,7 @@ def checkpoint_of(objective, direction):
         intermediate_dim=16,
         max_sequence_length=8,
         direction=direction,
+        architecture=architecture,
     )
     keras.utils.set_random_seed(3)
     model = build_pretraining_model(config, objective=objective)
@@ -38,11 +39,13 @@ def checkpoint_of(objective, direction):
 
 @pytest.fixture(scope="module")
 def models():
-    """Of both kinds; a masked LM with a sentence head, too."""
+    """Of both kinds; a masked LM with a sentence head, and masked LMs that are no Transformers."""
+    others = ("bilstm", "cnn", "bag")
     return {
         "left-to-right": checkpoint_of("left-to-right", "left"),
         "masked-lm": checkpoint_of("masked-lm", "both"),
         "masked-lm-next-sentence": checkpoint_of("masked-lm-next-sentence", "both"),
+        **{name: checkpoint_of("masked-lm-next-sentence", "both", name) for name in others},
     }
 
 
@@ -71,7 +74,10 @@ def by_hand(checkpoint, words):
     return found
 
 
-@pytest.mark.parametrize("name", ["left-to-right", "masked-lm", "masked-lm-next-sentence"])
+@pytest.mark.parametrize(
+    "name",
+    ["left-to-right", "masked-lm", "masked-lm-next-sentence", "bilstm", "cnn", "bag"],
+)
 def test_scores_are_those_of_one_pass_a_token(models, name, monkeypatch):
     few = dict.fromkeys(("masked_lm", "next_token"), 12)
     monkeypatch.setattr(likelihood, "_MOST_TOKENS", few)  # Several batches.

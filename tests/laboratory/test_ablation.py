@@ -2,8 +2,11 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
@@ -107,6 +110,16 @@ def test_variants_that_are_the_same_share_their_cells(tmp_path, tiny_store, pret
     assert len(pretend) == 6
     same = report["tasks"]["words"]["variants"]["many"]["difference"]
     assert (same["mean"], same["sign"]) == (0, "0")
+
+
+@given(st.lists(st.frozensets(st.integers(0, 5), min_size=1, max_size=3), max_size=8))
+def test_chains_beside_each_other_share_no_cell(keys):
+    chains = [SimpleNamespace(cells=[SimpleNamespace(key=key) for key in own]) for own in keys]
+    parts = ablation._apart(chains)
+    assert sorted(map(id, chains)) == sorted(id(chain) for part in parts for chain in part)
+    for part in parts:
+        cells = [cell.key for chain in part for cell in chain.cells]
+        assert len(cells) == len(set(cells))
 
 
 def test_the_report(tmp_path, tiny_store, pretend):

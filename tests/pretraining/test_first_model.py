@@ -3,11 +3,10 @@
 import pytest
 
 from kbert import Checkpoint, WordPieceTokenizer, build_pretraining_model, save
-from kbert.config import BertConfig
+from kbert.config import BertConfig, NewModel
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.pretraining.first_model import first_model
-from kbert.pretraining.settings import NewModel
 from tests.tiny_checkpoint import write_checkpoint
 
 
@@ -36,7 +35,7 @@ def test_a_trained_model_in_another_direction(store, tmp_path, capsys):
         60, **sizes, max_sequence_length=16, dropout=0.0, attention_dropout=0.0, direction="left"
     )
     assert set(start.output) == {"masked_lm"}
-    assert "has learned to see both sides; from now on" in capsys.readouterr().out
+    assert "has learned with the direction both; from now on it is left" in capsys.readouterr().out
     assert first_model(store, NewModel(dropout=0.0), tmp_path)[0].direction == "both"
     assert capsys.readouterr().out == ""
     write_checkpoint(tmp_path / "other")

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from kbert.config import BertConfig
+from kbert.errors import DataError
 from kbert.models import build_pretraining_model
 from kbert.pretraining.plan import CHIPS, Machine, beside, plan, row_bytes, step_flop
 from kbert.pretraining.settings import Phase, PretrainingSettings
@@ -59,6 +60,19 @@ def test_measured_memory(preset, length, measured, rematerialized):
     config = BertConfig.preset(preset, VOCABULARY)
     assert row_bytes(config, length, False) / 1e6 == pytest.approx(measured, rel=0.15)
     assert row_bytes(config, length, True) / 1e6 == pytest.approx(rematerialized, rel=0.25)
+
+
+def test_an_estimate_is_of_a_transformer():
+    config = BertConfig.preset("tiny", 99, architecture="cnn")
+    with pytest.raises(DataError, match="of a Transformer's products. Received: .* cnn"):
+        plan(config, PretrainingSettings(), Machine())
+
+
+def test_published_rows_take_here_what_the_plan_says():
+    machine = Machine(chip="cpu", devices=4)
+    run, hours, _ = beside(machine)[0]
+    config = BertConfig.preset("base", machine.vocabulary_size)
+    assert hours == plan(config, run.settings, machine).hours
 
 
 def test_parameters_are_the_models():

@@ -3,7 +3,7 @@
 import pytest
 
 from kbert.errors import DataError
-from kbert.pretraining.settings import Phase, PretrainingSettings
+from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
 
 
 def phases_of(**changes):
@@ -70,6 +70,9 @@ def test_a_warm_up_longer_than_the_run_is_refused():
         ({"masking": "words"}, "masking must be one of token, whole-word, span, low-frequency, e"),
         ({"masked_share": 0.8, "random_share": 0.3}, "at most 1 together. Received: 0.8 and 0.3"),
         ({"words": "jieba"}, "words jieba is for the maskings that choose words. Received: token"),
+        ({"mask_together": True}, "mask_together is for the maskings that choose several .* token"),
+        ({"teacher_share": 0.1}, "teacher_share needs a teacher. Received: none"),
+        ({"hidden_share": 1.0}, "hidden_share needs a teacher. Received: none"),
         (
             {"objective": "left-to-right", "masking": "span"},
             "masking is for a masked LM: the objective left-to-right predicts .* Received: span",
@@ -79,3 +82,10 @@ def test_a_warm_up_longer_than_the_run_is_refused():
 def test_objectives_and_maskings_that_do_not_fit(changes, message):
     with pytest.raises(DataError, match=message):
         PretrainingSettings(**changes)
+
+
+@pytest.mark.parametrize("profile", ["20", "20,10", "0,4", "1,x"])
+def test_steps_that_cannot_be_profiled(profile):
+    assert Schedule(profile="10,10").profile == "10,10"
+    with pytest.raises(DataError, match="profile must be two numbers"):
+        Schedule(profile=profile)

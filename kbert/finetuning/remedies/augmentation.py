@@ -122,7 +122,7 @@ def _drawn(candidates, word, rng):
     others = [
         candidate
         for candidate in candidates
-        if candidate["token"] != word.lower() and _is_text(candidate["token"])
+        if candidate["token"].lower() != word.lower() and _is_text(candidate["token"])
     ]
     if not others:
         return None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.inference.fill_mask import MASK
+from kbert.inference.fill_mask import MASK, mask_logits, mask_positions
 from kbert.inference.forward import Forward
+from kbert.inference.settings import FillMaskSettings
 from kbert.inference.views.base import View, ViewExample
 from kbert.tasks.features import Feature
 
@@ -41,7 +42,7 @@ class HiddenWords(View):
         return example
 
     def parse_options(self, options: Mapping, where: str) -> Mapping[str, Any]:
-        values = {"hidden": [], "top": 5, **options}
+        values = {"hidden": [], "top": FillMaskSettings.top, **options}
         hidden, top = values.pop("hidden"), values.pop("top")
         super().parse_options(values, where)
         if not isinstance(hidden, list) or not all(type(n) is int and n > 0 for n in hidden):
@@ -90,13 +91,8 @@ def hidden_words_forward(model: "keras.Model", tokenizer) -> Forward:
         from scipy.special import softmax
 
         is_mask = inputs["token_ids"] == mask_id  # (batch, sequence)
-        # The masks' positions first, in order; then others, whose scores nobody looks at.
-        most = max(1, int(is_mask.sum(axis=1).max()))
-        positions = np.argsort(~is_mask, axis=1, kind="stable")[:, :most].astype("int32")
-        cls_positions = np.zeros((len(is_mask), 1), "int32")
-        given = {**inputs, "mask_positions": positions, "cls_positions": cls_positions}
-        outputs = model({name: given[name] for name in model.input}, training=False)
-        scores = softmax(np.asarray(outputs["masked_lm"], "float32"), axis=-1)
+        positions = mask_positions(is_mask)
+        scores = softmax(mask_logits(model, {**inputs, "mask_positions": positions}), axis=-1)
         there = np.take_along_axis(inputs["hidden_ids"], positions, 1)
         ids = np.argsort(-scores, axis=-1, kind="stable")[..., :MOST_CANDIDATES]
         return {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert.errors import DataError
+from kbert.finetuning.remedies import augmentation
 from kbert.finetuning.remedies.augmentation import augmented, deleted, swapped
 from kbert.finetuning.rows import FinetuningRows
 from kbert.finetuning.settings import FinetuningSettings
@@ -93,6 +94,12 @@ def test_filled_words_are_other_words_of_the_vocabulary(start):
     assert sum(differ) == 2 and set(changed) <= set(WORDS)
     assert found[1].text == texts[1]
     assert len(found[2].text.split()) == 21
+
+
+def test_a_word_is_never_filled_in_for_itself_in_capitals_neither():
+    candidates = [{"token": token, "score": 0.4} for token in ("Paris", "paris", "Rome", "##s")]
+    for word in ("Paris", "paris", "PARIS"):
+        assert augmentation._drawn(candidates, word, np.random.default_rng(0)) == "Rome"
 
 
 def test_pairs_and_what_cannot_be_changed(start):
