@@ -52,6 +52,7 @@ JUDGE, HELD_OUT = "judge", "held-out"
 SIGNS = ("+", "-", "0")
 _TOP = ("pretraining", "finetuning", "variants", "tasks", "paper", "expected", "search")
 _FILES = ("train", "validation", "test")
+_SAVES = 20  # Of a pre-training run.
 # What a recipe sets in another way.
 _NOT_SET = ("vocabulary_size", "seed")
 
@@ -260,6 +261,10 @@ class _Reader:
         new = self.file.settings(NewModel, _of(NewModel, values), keys)
         settings = self.file.settings(PretrainingSettings, _of(PretrainingSettings, values), keys)
         schedule = self.file.settings(Schedule, _of(Schedule, values), keys)
+        if "save_every" not in values:
+            # Runs of a laboratory are shorter than those that the default is for.
+            every = max(1, settings.num_steps // _SAVES)
+            schedule = dataclasses.replace(schedule, save_every=every)
         taken = {*_names(NewModel), *_names(PretrainingSettings), *_names(Schedule)}
         changes = {name: value for name, (value, _) in values.items() if name not in taken}
         try:

@@ -32,6 +32,14 @@ def test_a_recipe_merges_what_is_common_with_what_differs(tmp_path, tiny_store):
     check_rows(recipe)
 
 
+def test_a_run_is_saved_twenty_times_or_as_the_recipe_says(tmp_path, tiny_store):
+    recipe = read(tmp_path, tiny_store, "num_steps = 6", "num_steps = 100")
+    assert recipe.variants["few"].start.schedule.save_every == 2
+    text = RECIPE.replace("save_every = 2\n", "").replace("num_steps = 6", "num_steps = 100")
+    recipe = read_recipe(write_recipe(tmp_path, tiny_store, text))
+    assert recipe.variants["few"].start.schedule.save_every == 5
+
+
 def test_a_path_may_begin_with_an_environment_variable(tmp_path, tiny_store, monkeypatch):
     change = '"train.tsv"', '"$KBERT_RECIPE_TEST/train.tsv"'
     with pytest.raises(DataError, match="needs the environment variable KBERT_RECIPE_TEST"):
