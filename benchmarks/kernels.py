@@ -34,6 +34,13 @@ def plain_cross_entropy(logits):
     return ops.sparse_categorical_crossentropy(TARGETS, logits, from_logits=True)
 
 
+@keras.remat
+def rematerialized_additive_score(query, key, vector):
+    """Otherwise the tanh of all pairs, 64 times as large as the scores, would wait."""
+    pairs = ops.tanh(query[:, :, :, None, :] + key[:, :, None, :, :])
+    return ops.sum(pairs * vector[:, None, None, :], axis=-1)
+
+
 # name -> kbert's function, Keras's, shapes of their arguments, the type they have.
 CASES = {
     "gelu_tanh": (
@@ -60,6 +67,12 @@ CASES = {
         lambda vectors, table: ops.matmul(vectors, ops.transpose(table)),
         [(PREDICTIONS, WIDTH), (VOCABULARY, WIDTH)],
         "float32",
+    ),
+    "additive_score": (
+        kernels.additive_score,
+        rematerialized_additive_score,
+        [(ROWS, 2, LENGTH, 64), (ROWS, 2, LENGTH, 64), (2, 64)],
+        "bfloat16",
     ),
     "cross_entropy": (
         lambda x: kernels.cross_entropy(x, TARGETS[:, None]),

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from kbert.layers.dense import initializer
+from kbert.layers.kernels import additive_score
 
 
 class _Score(keras.layers.Layer):
@@ -77,13 +78,8 @@ class AdditiveScore(_Score):
         self.vector = self._weight("vector", heads, head_dim)
 
     def call(self, query, key):
-        # The tanh of all pairs is head_dim times as large as the scores: no gradient waits for it.
-        return keras.remat(_additive)(query, key, ops.convert_to_tensor(self.vector))
-
-
-def _additive(query, key, vector):
-    pairs = ops.tanh(query[:, :, :, None, :] + key[:, :, None, :, :])
-    return ops.sum(pairs * vector[:, None, None, :], axis=-1)
+        # A function with a gradient of its own takes tensors; eagerly, a variable is none.
+        return additive_score(query, key, ops.copy(self.vector))
 
 
 SCORES = {

@@ -159,3 +159,33 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         return (total - ops.take_along_axis(logits, targets, axis=-1))[..., 0], backward
 
     return kernel(logits)
+
+
+@_with_gradient
+def additive_score(query: Tensor, key: Tensor, vector: Tensor) -> _Differentiated:
+    """vector . tanh(s + h) of every query s and key h of a head.
+
+    (batch, heads, query, head_dim), (batch, heads, key, head_dim), (heads, head_dim) -> float32
+    (batch, heads, query, key).
+
+    The tanh of all pairs is head_dim times as large as the scores: it is computed again for the
+    gradients, so that nothing of its size waits for them, nor is written out where XLA compiles.
+    Keys stand last, because on a CPU XLA adds up many columns at once, and a row number by number.
+    """
+
+    def parts():
+        queries, keys = (ops.swapaxes(ops.cast(x, "float32"), 2, 3) for x in (query, key))
+        pairs = ops.tanh(queries[..., None] + keys[:, :, :, None, :])
+        return pairs, ops.cast(vector, "float32")[:, :, None, None]
+
+    def backward(upstream):
+        pairs, weights = parts()  # (batch, heads, head_dim, query, key)
+        upstream = ops.cast(upstream, "float32")[:, :, None]
+        slopes = upstream * weights * (1 - ops.square(pairs))
+        of_query, of_key = (ops.swapaxes(ops.sum(slopes, axis=axis), 2, 3) for axis in (4, 3))
+        of_vector = ops.sum(upstream * pairs, axis=(0, 3, 4))
+        found = zip((of_query, of_key, of_vector), (query, key, vector), strict=True)
+        return tuple(ops.cast(gradient, x.dtype) for gradient, x in found)
+
+    pairs, weights = parts()
+    return ops.sum(pairs * weights, axis=2), backward

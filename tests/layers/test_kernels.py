@@ -20,6 +20,11 @@ CASES = {
         lambda vectors, table: ops.matmul(vectors, ops.transpose(table)),
         [(6, 5), (9, 5)],
     ),
+    "additive_score": (
+        kernels.additive_score,
+        lambda s, h, v: ops.sum(ops.tanh(s[:, :, :, None] + h[:, :, None]) * v[:, None, None], -1),
+        [(2, 3, 5, 4), (2, 3, 7, 4), (3, 4)],
+    ),
     "cross_entropy": (
         lambda x: kernels.cross_entropy(x, TARGETS[:, None]),
         lambda x: ops.sparse_categorical_crossentropy(TARGETS, x, from_logits=True),
