@@ -5,8 +5,9 @@
 
 The options of the run are those of `kbert pretrain`, and those of the chips come first. An estimate
 stands on --utilisation, the share of the chips' peak rate that the matrix products reach: NVIDIA's
-own BERT-large reaches 0.32 to 0.45 of an A100's. Below stand published runs, their hours and what
-the same rows would take on these chips.
+own BERT-large reaches 0.32 to 0.45 of an A100's. Memory and hours are of --precision bfloat16, but
+for the hours of --chip cpu, which were measured in float32. Below stand published runs, their hours
+and what the same rows would take on these chips.
 """
 
 import sys
@@ -43,13 +44,14 @@ def run(args: Namespace) -> None:
     found = plan(config, settings, machine)
     without, with_ = (f"{size / 1e9:.1f} GB" for size in found.memory)
     seconds = ", ".join(f"{value:.3f}" for value in found.step_seconds)
+    bits = "in float32" if machine.chip == "cpu" else "in 16 bits"
     rows = {
         "parameters": f"{found.parameters:,}",
         "steps": f"{found.steps:,} of {seconds} s",
         "tokens": f"{found.tokens:.3g}",
         "operations": f"{found.flop:.3g}",
-        "hours": f"{found.hours:,.1f} on {machine.devices} x {machine.chip}",
-        "memory of a chip": f"{without}, rematerialised {with_}",
+        "hours": f"{found.hours:,.1f} on {machine.devices} x {machine.chip}, {bits}",
+        "memory of a chip": f"{without}, rematerialised {with_}, in 16 bits",
         "store": f"{found.store_bytes / 1e9:.2f} GB",
         "input": f"{found.input_rate / 1e6:.1f} M tokens/s; a worker draws "
         f"{MEASURED_INPUT / 1e6:.1f} M (measured)",

@@ -102,8 +102,8 @@ class Plan(NamedTuple):
         flop: operations of the products over the run.
         hours: of the run.
         step_seconds: of a step of each phase.
-        memory: bytes of one device, without and with rematerialisation, in the phase that takes
-            most.
+        memory: bytes of one device in 16 bits, without and with rematerialisation, in the phase
+            that takes most.
         store_bytes: of the token store.
         input_rate: tokens a second that the rows must come with, in the phase that takes most.
         cost: of the chips; None without a price.
@@ -239,8 +239,7 @@ def _parameters(config):
 
 def _device_bytes(config, settings, machine, phase, rematerialize):
     rows = phase.batch_size / settings.accumulate / machine.devices
-    copy = 0 if settings.precision == "float32" else _COPY_BYTES
-    return _parameters(config) * (_STATE_BYTES + copy) + rows * row_bytes(
+    return _parameters(config) * (_STATE_BYTES + _COPY_BYTES) + rows * row_bytes(
         config, phase.sequence_length, rematerialize, _predicted(settings)
     )
 
