@@ -31,7 +31,7 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.config import PublishedSize
+    from kbert.model_settings import PublishedSize
     from kbert.settings import add_options
 
     parser.add_argument(
@@ -47,9 +47,9 @@ def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.checkpoints import inspection
     from kbert.checkpoints.weight_plots import plot_weights
-    from kbert.config import PublishedSize
     from kbert.errors import UsageError
     from kbert.figures import check_picture
+    from kbert.model_settings import PublishedSize
     from kbert.serving.signature_defs import inspect_export
     from kbert.serving.versions import is_export
     from kbert.settings import from_options

@@ -19,7 +19,7 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.config import NewModel
+    from kbert.model_settings import NewModel
     from kbert.pretraining.plan import Machine
     from kbert.pretraining.settings import PretrainingSettings
     from kbert.settings import add_options
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.config import NewModel
+    from kbert.model_settings import NewModel
     from kbert.pretraining.objectives import OBJECTIVES
     from kbert.pretraining.plan import MEASURED_INPUT, Machine, beside, plan
     from kbert.pretraining.settings import PretrainingSettings

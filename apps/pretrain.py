@@ -22,7 +22,7 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.config import NewModel
+    from kbert.model_settings import NewModel
     from kbert.pretraining.settings import PretrainingSettings, Schedule
     from kbert.settings import add_options
 
@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
-    from kbert.config import NewModel
+    from kbert.model_settings import NewModel
     from kbert.pretraining.settings import PretrainingSettings, Schedule
     from kbert.settings import from_options, given_options, option_name
 

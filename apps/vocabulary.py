@@ -57,7 +57,7 @@ def run(args: Namespace) -> None:
         return _extend(args, settings)
     if given_options(ExtensionSettings, args):
         raise UsageError("--add is for --extend.")
-    check_writable(args.output, inputs=args.files)  # Before minutes of work.
+    check_writable(args.output)  # Before minutes of work.
     trained = learn_vocabulary(
         args.files,
         settings.size,

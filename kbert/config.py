@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.settings import Settings, setting
+from kbert.settings import setting
 
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "geglu")
 ARCHITECTURES = ("transformer", "bilstm", "cnn", "bag")
@@ -143,9 +143,13 @@ class BertConfig(Variants):
             if choices is not None and value not in choices:
                 raise ValueError(f"`{field.name}` must be one of {choices}. Received: {value!r}.")
         self._check_norm_placement()
+        # One placement has one name: files are compared, and BERT is known, by it.
+        names = {code: name for name, code in NORM_PLACEMENTS.items()}
+        placement = names.get(self.norm_placement, self.norm_placement)
+        object.__setattr__(self, "norm_placement", placement)
         self._check_position()
         self._check_architecture()
-        if self.hidden_dim % self.num_heads:
+        if self.architecture == "transformer" and self.hidden_dim % self.num_heads:
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`. "
                 f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}."
@@ -360,47 +364,3 @@ def _activation(fields: dict) -> str:
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"`hidden_act` must be one of {sorted(names)}. Received: {name!r}.")
     return names[name]
-
-
-@dataclasses.dataclass(frozen=True)
-class NewModel(Variants, Settings):
-    """A model of random weights; everything else of its `BertConfig` is the preset's."""
-
-    preset: str = setting("base", "size of a new model", choices=PRESETS)
-    dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
-    activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
-
-    def config(self, vocabulary_size: int, **changes) -> BertConfig:
-        """`changes` replace fields. Raises `DataError` for what does not go together."""
-        own = {"dropout": self.dropout, "attention_dropout": self.dropout}
-        own |= {"activation": self.activation, **self.changes()}
-        try:
-            return BertConfig.preset(self.preset, vocabulary_size, **{**own, **changes})
-        except ValueError as error:
-            raise DataError(str(error)) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedSize(Variants, Settings):
-    """A preset with its vocabulary, to be looked at without a checkpoint; None for no preset."""
-
-    preset: str | None = setting(
-        None, "a published size, without a checkpoint", unset="none", choices=PRESETS
-    )
-    vocabulary_size: int | None = setting(
-        None, "pieces of the preset's vocabulary", unset="none", at_least=1
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        if (self.preset is None) != (self.vocabulary_size is None):
-            raise DataError("--preset and --vocabulary-size belong together.")
-        if self.preset is None and self.changes():
-            raise DataError(f"--preset is what {', '.join(self.changes())} can be of.")
-
-    def config(self) -> BertConfig:
-        """The preset with its variants. Raises `DataError` for what does not go together."""
-        try:
-            return BertConfig.preset(self.preset, self.vocabulary_size, **self.changes())
-        except ValueError as error:
-            raise DataError(str(error)) from error

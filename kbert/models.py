@@ -28,6 +28,12 @@ OBJECTIVE_HEADS = {
     "two-directional": ("next_token", "previous_token"),
 }
 BERT_OBJECTIVE = next(iter(OBJECTIVE_HEADS))
+_ARCHITECTURES = {
+    TransformerEncoderBlock: "transformer",
+    BiLSTMBlock: "bilstm",
+    ConvolutionBlock: "cnn",
+    BagBlock: "bag",
+}
 _SENTENCE_HEADS = ("next_sentence", "sentence_order")
 _ENCODER_INPUTS = ("token_ids", "segment_ids", "padding_mask")
 ENCODER_OUTPUTS = ("sequence_output", "pooled_output", "hidden_states", "attention_scores")
@@ -209,6 +215,13 @@ def blocks(encoder: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in encoder.layers if layer.name.startswith("block_")]
 
 
+def summary_kind(encoder: keras.Model) -> str:
+    """Where what an encoder knows of its text stands: "cls", "last", "mean", "max", or "ends",
+    half of the last token's vector and half of the first's."""
+    top = blocks(encoder)[-1]
+    return _summary_kind(_ARCHITECTURES[type(top)], top.direction)
+
+
 def encoder_inputs() -> dict:
     """Symbolic int32 (batch, sequence) inputs of every model that contains the encoder."""
     return {name: keras.Input((None,), dtype="int32", name=name) for name in _ENCODER_INPUTS}
@@ -322,12 +335,19 @@ def _classes(config, name):
 
 
 def _pooled(config, sequence_output, padding_mask, cls_positions=None):
-    """The pooler's vectors: of [CLS] where attention has brought it what the others know, of the
-    last token where it alone has seen them all."""
+    """The pooler's vectors."""
     options = {"initializer_stddev": config.initializer_stddev, "name": "pooler"}
-    to_left = config.direction == "left"
-    if config.architecture == "transformer" and not to_left:
+    kind = _summary_kind(config.architecture, config.direction)
+    if kind == "cls":
         return Pooler(**options)(sequence_output, cls_positions)
-    kinds = {"cnn": "max", "bag": "mean", "bilstm": "last" if to_left else "ends"}
-    kind = kinds.get(config.architecture, "last")
     return SequencePooler(kind, **options)(sequence_output, padding_mask, cls_positions)
+
+
+def _summary_kind(architecture, direction):
+    """Of [CLS] where attention has brought it what the others know, of the last token where it
+    alone has seen them all."""
+    if architecture in ("cnn", "bag"):
+        return {"cnn": "max", "bag": "mean"}[architecture]
+    if direction == "left":
+        return "last"
+    return "cls" if architecture == "transformer" else "ends"

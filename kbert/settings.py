@@ -117,6 +117,14 @@ class Settings:
             if wanted is not None:
                 raise DataError(f"{field.name} must be {wanted}. Received: {value!r}.")
 
+    def check_unset(self, *names: str, needs: str) -> None:
+        """Raise `DataError` for one of these fields that is not as by default: without what it
+        needs, nothing reads it."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in names and value != field.default:
+                raise DataError(f"{field.name} needs {needs}. Received: {value!r} without.")
+
     def to_json(self) -> dict:
         """What `from_json` reads, with lists for tuples as in a file."""
         values = dataclasses.asdict(self).items()

@@ -172,6 +172,8 @@ def test_the_last_block_is_normalised():
     }.items():
         config = BertConfig(9, norm_placement=given_code, **sizes)
         assert list(config.block_variants()) == [(code, "scaled_dot") for code in expected]
+    for name, code in {"post": "aa", "pre": "bb"}.items():
+        assert BertConfig(9, norm_placement=code) == BertConfig(9, norm_placement=name)
     config = BertConfig(9, norm_placement="bbu,bb,bbu", **sizes)
     expected = [("bb", "dot"), ("bb", "scaled_dot"), ("bw", "dot")]
     assert list(config.block_variants()) == expected

@@ -15,6 +15,7 @@ ORDER = (
     ("errors",),
     ("files", "settings", "tensorflow_start"),
     ("config", "checksums", "claim", "figures"),
+    ("model_settings",),
     ("text", "metrics", "layers"),
     ("models", "corpus"),
     ("tasks",),

@@ -28,6 +28,9 @@ def write_ensemble(output: str | os.PathLike, paths: Sequence[str | os.PathLike]
     """
     output = pathlib.Path(output)
     check_folder_new(output)
+    places = [os.path.realpath(path) for path in paths]
+    if len(set(places)) < max(2, len(paths)):
+        raise DataError(f"An ensemble has two different models at least. Received: {paths}.")
     members = [load_finetuned(path) for path in paths]
     ensemble = _ensemble(members, [str(path) for path in paths])
     with locked(output), replacing_folder(output) as folder:

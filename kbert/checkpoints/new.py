@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kbert.config import BertConfig, NewModel
+from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import check_folder_new, locked
+from kbert.model_settings import NewModel
 from kbert.settings import setting
 from kbert.text.tokenizer_options import TokenizerDescription, TokenizerOptions
 from kbert.text.vocabulary import load_vocabulary

@@ -265,7 +265,13 @@ def _finish(
         problems.merge(info["problems"])
     tokens = sum(counts["tokens"] for counts in splits.values())
     if not tokens:
-        raise DataError(f"There is no text in {', '.join(reader.files[:3])}.")
+        found = [
+            f"{e['file']}: {e['problem']} ({e['count']})" for e in problems.as_dict()["listed"]
+        ]
+        raise DataError(
+            f"There is no text to keep in {', '.join(reader.files[:3])}. "
+            f"Problems: {'; '.join(found[:3]) or 'none'}."
+        )
     num_bytes = sum(info["num_bytes"] for info in infos)
     summary = {
         "bytes": num_bytes,

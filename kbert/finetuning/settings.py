@@ -190,6 +190,14 @@ class FinetuningSettings(Settings):
         super().__post_init__()
         if self.adversary is not None and (self.freeze_embeddings or self.freeze_layers):
             raise DataError("An adversary moves the embeddings: they must not be frozen.")
+        if self.adversary is None:
+            self.check_unset("adversary_radius", needs="an adversary")
+        if self.adversary != "pgd":
+            self.check_unset("pgd_steps", "pgd_step_size", needs="the adversary pgd")
+        if not self.augment:
+            self.check_unset("augment_by", "augment_share", needs="augment")
+        if not self.teacher:
+            self.check_unset("teacher_share", "teacher_temperature", needs="a teacher")
 
 
 @dataclasses.dataclass(frozen=True)

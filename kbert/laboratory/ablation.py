@@ -25,8 +25,9 @@ from kbert.files import locked
 from kbert.laboratory.cells import Chain, chains_of, run_chain
 from kbert.laboratory.grid import FOUND, Recipe
 from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
-from kbert.laboratory.recipe import check_rows, read_recipe
+from kbert.laboratory.recipe import read_recipe
 from kbert.laboratory.report import report_of, write_report
+from kbert.laboratory.rows import check_rows
 from kbert.laboratory.search import check_optuna, found, search, steps_left
 from kbert.laboratory.worker import worker
 

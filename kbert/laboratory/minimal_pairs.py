@@ -18,6 +18,9 @@ from kbert.errors import DataError
 from kbert.inference.likelihood import log_likelihoods
 from kbert.tasks.readers.objects import parse_object
 
+# Of a score: twice the precision of float32, in which scores are added up.
+_ROUNDING = 1e-6
+
 
 class Pair(NamedTuple):
     """Two sentences that differ in one point of grammar; `good` is the grammatical one."""
@@ -64,12 +67,18 @@ def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False)
 
 
 def is_right(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> np.ndarray:
-    """Whether the good sentence of each pair scores higher, (pairs,). Raises as `judge` does."""
+    """Whether the good sentence of each pair scores higher, (pairs,). Raises as `judge` does.
+
+    By more than rounding: a model that knows no order gives two orders of the same words one score,
+    but for the order in which it adds up.
+    """
     # Each once; those of a pair beside each other, since they share rows.
     sentences = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
     scores = log_likelihoods(checkpoint, sentences, "judge" if progress else None)
     score_of = dict(zip(sentences, scores, strict=True))
-    return np.array([score_of[pair.good] > score_of[pair.bad] for pair in pairs])
+    good = np.array([score_of[pair.good] for pair in pairs])
+    bad = np.array([score_of[pair.bad] for pair in pairs])
+    return good - bad > _ROUNDING * np.abs(bad)
 
 
 def shares_by(names: Sequence[str], right: np.ndarray) -> dict[str, dict]:
@@ -110,6 +119,6 @@ def _pair(values: dict, where: str) -> Pair:
         ("term", "linguistics_term"),
     )
     found = [values.get(ours, values.get(theirs)) for ours, theirs in names]
-    if not all(isinstance(text, str) and text for text in found[:2]):
+    if not all(isinstance(text, str) and text.strip() for text in found[:2]):
         raise DataError(f"{where}: expected texts under `good` and `bad`. Received: {values}.")
     return Pair(*found[:2], *(str(name or "all") for name in found[2:]))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kbert.corpus.workers.pool import usable_cores
 from kbert.errors import TrainingError
 from kbert.files import read_object, write_json
 from kbert.laboratory.cells import Cell, Chain, run_cell
@@ -56,7 +57,8 @@ def format_plan(
         waiting = [cell for cell in cells if cell.result(output) is None]
         counts = [len(cells), len(cells) - len(waiting), _minutes(waiting, times) or "0.0"]
         rows.append([variant, *columns, *counts])
-    hours = seconds_left(chains, times, output) / 3600 / workers
+    # More workers than cores share them.
+    hours = seconds_left(chains, times, output) / 3600 / min(workers, usable_cores())
     return (
         f"{aligned(rows)}\n\nMinutes of one cell, and in the last column of all that wait. "
         f"About {hours:.1f} hours are left with {workers} at a time."

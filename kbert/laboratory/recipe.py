@@ -23,7 +23,7 @@ import pathlib
 from collections.abc import Iterable
 
 from kbert.checkpoints.directory import load_config
-from kbert.config import BertConfig, NewModel
+from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
 from kbert.finetuning.run import checked_metric
@@ -40,9 +40,12 @@ from kbert.laboratory.grid import (
 )
 from kbert.laboratory.settings import JudgeSettings, SearchSettings
 from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
+from kbert.model_settings import NewModel
+from kbert.models import OBJECTIVE_HEADS
 from kbert.pretraining.first_model import first_model
 from kbert.pretraining.initialization import check_initialization
 from kbert.pretraining.objectives import OBJECTIVES
+from kbert.pretraining.objectives.base import score_names
 from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
@@ -91,41 +94,9 @@ def read_recipe(path: str | os.PathLike) -> Recipe:
     """The recipe in a TOML file. Raises `DataError` with file and line.
 
     Every setting is checked, every file exists, every store opens. What the files of tasks hold is
-    checked by `check_rows`.
+    checked by `rows.check_rows`.
     """
     return _Reader(TomlFile(path)).recipe()
-
-
-def check_rows(recipe: Recipe) -> None:
-    """Read all labelled rows once. Raises `DataError` for those that cannot be learned from."""
-    seen = set()
-    for variant in recipe.variants.values():
-        for name, task in variant.tasks.items():
-            longest = variant.config.max_sequence_length
-            if isinstance(task, Finetuning) and task.task.sequence_length > longest:
-                raise DataError(
-                    f"{name}: the model has {longest} positions. "
-                    f"Received: sequence_length={task.task.sequence_length}."
-                )
-            if isinstance(task, Finetuning) and (read := _reading(task)) not in seen:
-                seen.add(read)
-                _check_rows(name, task)
-
-
-def _reading(task: Finetuning) -> tuple:
-    files = (task.train, task.validation, task.test, task.rows.limit)
-    return (task.task.name, str(task.task.to_json()), *map(str, files))
-
-
-def _check_rows(name: str, spec: Finetuning) -> None:
-    examples = [example for file in spec.train for example in spec.task.read_examples(file)]
-    if (spec.rows.limit or 0) > len(examples):
-        raise DataError(
-            f"{name}: limit must be at most the {len(examples)} rows. Received: {spec.rows.limit}."
-        )
-    task = spec.task.prepare(examples, ", ".join(map(str, spec.train)))
-    for file in filter(None, (spec.validation, spec.test)):
-        task.read_examples(file)
 
 
 class _Reader:
@@ -150,6 +121,7 @@ class _Reader:
             )
         if not tasks:
             raise file.error(("tasks",), "expected one task at least, [tasks.NAME].")
+        self._check_alike(variants)
         search = self._search(variants)
         compared = [*variants, *([FOUND] if search else [])]
         expected = self._figures("expected", compared, tasks)
@@ -182,7 +154,7 @@ class _Reader:
         """[search]; what differs in its runs from the others stands in [search.pretraining]."""
         keys = ("search",)
         table = self.file.table(keys, (*_names(SearchSettings), "pretraining"))
-        if not table:
+        if keys[0] not in self.file.table(()):
             return None
         own = placed({key: value for key, value in table.items() if key != "pretraining"}, keys)
         settings = self.file.settings(SearchSettings, own, keys)
@@ -194,6 +166,10 @@ class _Reader:
             raise self.file.error(keys, "a search needs a baseline that is pre-trained.")
         values = self._merged(("pretraining",), (*keys, "pretraining"))
         start = self._pretraining(baseline.store, values, keys)
+        self._check_score(settings.metric, start, keys)
+        if not settings.metric.endswith(("loss", "perplexity")):
+            message = f"the lower metric wins, as of a loss. Received: {settings.metric}."
+            raise self.file.error(keys, message)
         if start.config.architecture != "transformer":
             raise self.file.error(keys, "only a transformer has LayerNorms to be placed.")
         if start.settings.initialization == "corpus":
@@ -228,11 +204,47 @@ class _Reader:
         start = self._start(keys, table)
         found = {task: self._task(task, values, keys) for task, values in tasks.items()}
         for task, spec in found.items():
-            if isinstance(spec, HeldOut) and not isinstance(start, Pretraining):
-                raise self.file.error(
-                    ("tasks", task), f"the variant {name} is a checkpoint: it has no run to score."
-                )
+            own = (*keys, "tasks", task)
+            if not isinstance(spec, Finetuning) and self.file.table(own):
+                raise self.file.error(own, f"{task} is the same for all variants.")
+            if isinstance(spec, HeldOut):
+                if not isinstance(start, Pretraining):
+                    message = f"the variant {name} is a checkpoint: it has no run to score."
+                    raise self.file.error(("tasks", task), message)
+                self._check_score(spec.metric, start, ("tasks", task))
         return Variant(start, found)
+
+    def _check_score(self, metric: str, start: Pretraining, keys: Keys) -> None:
+        """That a run is scored by it on held-out text."""
+        known = score_names(OBJECTIVE_HEADS[start.settings.objective])
+        if metric not in known:
+            raise self.file.error(
+                keys,
+                f"metric must be one of {', '.join(known)} of the objective "
+                f"{start.settings.objective}. Received: {metric}.",
+            )
+
+    def _check_alike(self, variants: dict[str, Variant]) -> None:
+        """That differences are of one score on the same rows, and that every table is read."""
+        baseline = variants[self.head.baseline]
+        for name, variant in variants.items():
+            for task, spec in variant.tasks.items():
+                if isinstance(spec, Finetuning):
+                    other = baseline.tasks[task]
+                    if (spec.choice.metric, spec.test) != (other.choice.metric, other.test):
+                        raise self.file.error(
+                            ("variants", name, "tasks", task),
+                            f"{task} must have one metric and one test file in all variants.",
+                        )
+        kinds = [spec for variant in variants.values() for spec in variant.tasks.values()]
+        read = {
+            "finetuning": any(isinstance(spec, Finetuning) for spec in kinds),
+            "pretraining": any(isinstance(each.start, Pretraining) for each in variants.values()),
+        }
+        for part, is_read in read.items():
+            for keys in ((part,), *(("variants", name, part) for name in variants)):
+                if not is_read and self.file.table(keys):
+                    raise self.file.error(keys, f"nothing here has a {part} to be set.")
 
     def _start(self, keys: Keys, table: dict) -> Pretraining | pathlib.Path:
         own = {

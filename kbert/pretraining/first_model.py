@@ -5,10 +5,11 @@ import os
 from typing import TYPE_CHECKING
 
 from kbert.checkpoints.formats import load_any
-from kbert.config import BertConfig, NewModel
+from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.errors import DataError
+from kbert.model_settings import NewModel
 
 if TYPE_CHECKING:
     import keras
@@ -23,12 +24,16 @@ def first_model(
 ) -> "tuple[BertConfig, keras.Model | None]":
     """The configuration of the model, and the trained model of the checkpoint `start`, if any.
 
-    `direction` is what an objective needs, whatever the others say; None for nothing. `sizes` are
+    `direction` is what an objective needs; None for nothing. `sizes` are
     fields in which a new model's BertConfig is not the preset's.
 
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
     needed = {} if direction is None else {"direction": direction}
+    if direction is not None and new.direction not in (NewModel.direction, direction):
+        raise DataError(
+            f"The objective needs the direction {direction}. Received: {new.direction}."
+        )
     if start is None:
         return new.config(len(store.vocabulary), **needed, **sizes), None
     engine().devices()  # Before anything is computed.

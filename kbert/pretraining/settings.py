@@ -52,12 +52,12 @@ class ObjectiveSettings(Settings):
         "prepare --words jieba has found",
         choices=WORD_RULES,
     )
-    masking_rate: float = setting(0.15, "share of the tokens to predict", at_least=0, below=1)
+    masking_rate: float = setting(0.15, "share of the tokens to predict", above=0, below=1)
     final_masking_rate: float | None = setting(
         None,
         "that share in the last step, to which it changes in a line",
         unset="the same",
-        at_least=0,
+        above=0,
         below=1,
     )
     masked_share: float = setting(
@@ -186,10 +186,8 @@ class PretrainingSettings(ObjectiveSettings):
         super().__post_init__()
         self.phases()
         if self.teacher is None:
-            for field in dataclasses.fields(self):
-                of_teacher = field.metadata["group"] == _DISTILLATION
-                if of_teacher and getattr(self, field.name) != field.default:
-                    raise DataError(f"{field.name} needs a teacher. Received: none.")
+            fields = ("teacher_share", "teacher_temperature", "hidden_share")
+            self.check_unset(*fields, needs="a teacher")
         if self.warmup() > self.num_steps:
             raise DataError(
                 f"warmup_steps must be at most num_steps={self.num_steps}, or the rate never "

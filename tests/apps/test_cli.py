@@ -386,7 +386,6 @@ def test_commands_say_why_a_file_cannot_be_read(command, tmp_path, capsys):
         "judge MODEL {0} --output {0}",
         "perplexity MODEL {0} --output {0}",
         "embed MODEL {0} --output {0}",
-        "vocabulary {0} --output {0}",
     ],
 )
 def test_a_file_that_is_read_is_not_overwritten(command, tmp_path, capsys):

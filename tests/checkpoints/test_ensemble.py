@@ -157,9 +157,14 @@ def test_models_without_a_mean_are_refused(folder, tmp_path):
         with pytest.raises(DataError, match=messages[name]):
             write_ensemble(tmp_path / "output", [folder / "one", tmp_path / name])
     for task in (TaggingTask(labels=("X",), crf=True), SimilarityTask()):
-        save(tmp_path / task.name, random_checkpoint(WORDS, task))
+        places = [tmp_path / task.name / name for name in ("one", "two")]
+        for place in places:
+            save(place, random_checkpoint(WORDS, task))
         with pytest.raises(DataError, match=f"of these {task.name} models have no mean"):
-            write_ensemble(tmp_path / "output", [tmp_path / task.name] * 2)
+            write_ensemble(tmp_path / "output", places)
+        for too_few in (places[:1], [places[0], places[0] / "."]):
+            with pytest.raises(DataError, match="An ensemble has two different models at least"):
+                write_ensemble(tmp_path / "output", too_few)
     tasks = [TaggingTask(labels=("O", "X"), plain=plain) for plain in (False, True)]
     for number, task in enumerate(tasks):
         save(tmp_path / str(number), random_checkpoint(WORDS, task))

@@ -5,7 +5,6 @@
 
 from kbert.checkpoints.conversion import ConversionSettings
 from kbert.checkpoints.new import NewEncoder
-from kbert.config import NewModel, PublishedSize
 from kbert.corpus.settings import (
     ExtensionSettings,
     PreparationSettings,
@@ -30,6 +29,7 @@ from kbert.inference.settings import (
 )
 from kbert.laboratory.settings import AblationSettings, JudgeSettings
 from kbert.metrics.settings import ConllSettings, NullOddsSettings
+from kbert.model_settings import NewModel, PublishedSize
 from kbert.pretraining.plan import Machine
 from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.serving.settings import ExportSettings, ServerSettings

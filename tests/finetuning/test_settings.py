@@ -50,14 +50,38 @@ def test_every_setting_is_an_option():
         reinitialize=2,
         freeze_embeddings=True,
         freeze_layers=3,
+    )
+    others = FinetuningSettings(
+        adversary="pgd",
         adversary_radius=0.5,
         pgd_steps=4,
         pgd_step_size=0.1,
+        augment=2,
+        augment_by=("swap", "fill"),
+        augment_share=0.3,
+        teacher=("one", "two"),
+        teacher_share=0.9,
+        teacher_temperature=3.0,
     )
-    argv = []
-    for name, value in dataclasses.asdict(given).items():
-        if value is not None:
-            values = value if isinstance(value, tuple) else [] if value is True else [value]
-            argv += ["--" + name.replace("_", "-"), *map(str, values)]
-    assert parsed(*argv) == given
-    assert parsed("--adversary", "pgd").adversary == "pgd"
+    for settings in (given, others):
+        argv = []
+        for field in dataclasses.fields(settings):
+            value = getattr(settings, field.name)
+            if value != field.default:
+                values = value if isinstance(value, tuple) else [] if value is True else [value]
+                argv += ["--" + field.name.replace("_", "-"), *map(str, values)]
+        assert parsed(*argv) == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"adversary_radius": 0.5}, "an adversary"),
+        ({"adversary": "fgm", "pgd_steps": 2}, "the adversary pgd"),
+        ({"augment_by": ("fill",)}, "augment"),
+        ({"teacher_temperature": 1.5}, "a teacher"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(changes, needs):
+    with pytest.raises(DataError, match=f"{list(changes)[-1]} needs {needs}. Received: "):
+        FinetuningSettings(**changes)

@@ -3,14 +3,17 @@
 import json
 import lzma
 
+import numpy as np
 import pytest
 
 from kbert import build_encoder
 from kbert.errors import DataError
 from kbert.inference.likelihood import log_likelihoods
+from kbert.laboratory import minimal_pairs
 from kbert.laboratory.minimal_pairs import (
     Pair,
     format_judgement,
+    is_right,
     judge,
     read_pairs,
 )
@@ -45,6 +48,14 @@ def test_a_pair_is_right_if_the_good_sentence_scores_higher(checkpoint):
         "none               1    0.0%",
         "all                3   33.3%",
     ]
+
+
+def test_a_difference_that_is_rounding_is_a_tie(checkpoint, monkeypatch):
+    scores = {"a": -85.0, "the": -85.0 + 1.4e-6, "cat": -84.99}
+    found = lambda _, texts, progress: np.array([scores[text] for text in texts])  # noqa: E731
+    monkeypatch.setattr(minimal_pairs, "log_likelihoods", found)
+    pairs = [Pair(good, bad) for good, bad in (("the", "a"), ("a", "the"), ("cat", "the"))]
+    assert is_right(checkpoint, pairs).tolist() == [False, False, True]
 
 
 def test_files(tmp_path):

@@ -4,7 +4,8 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.laboratory.cells import chains_of
-from kbert.laboratory.recipe import check_rows, read_recipe
+from kbert.laboratory.recipe import read_recipe
+from kbert.laboratory.rows import check_rows
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
 LINES = RECIPE.splitlines()
@@ -87,7 +88,7 @@ def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
         ("num_steps = 6", "num_step = 6", "num_steps = 6", "num_step is unknown"),
         ("num_steps = 6", "num_steps = 0", "num_steps = 6", "num_steps must be at least 1"),
         ("num_steps = 6", "seed = 6", "num_steps = 6", "seed is set by the recipe itself"),
-        ("masking_rate = 0.5", "masking_rate = 1", "masking_rate = 0.5", r"in \[0, 1\)"),
+        ("masking_rate = 0.5", "masking_rate = 1", "masking_rate = 0.5", r"in \(0, 1\)"),
         (
             "masking_rate = 0.5",
             'position = "rotary"\ninitialization = "corpus"',
@@ -102,6 +103,24 @@ def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
         ("many = 78.5", 'many = "78"', "many = 78.5", "many must be a number"),
         ("many = 78.5", "more = 78.5", "many = 78.5", "unknown key 'more' in .paper.words."),
         ('many = "+"', 'many = "more"', 'many = "+"', r"a sign is one of \+, -, 0"),
+        (
+            'kind = "held-out"',
+            'kind = "held-out"\nmetric = "next_token_loss"',
+            "[tasks.loss]",
+            "one of loss, masked_lm_loss, .* masked-lm-next-sentence. Received: next_token_loss",
+        ),
+        (
+            "[variants.many.pretraining]",
+            '[variants.many.tasks.words]\nmetric = "f1_macro"\n[variants.many.pretraining]',
+            "[variants.many.pretraining]",
+            "words must have one metric and one test file in all variants",
+        ),
+        (
+            "[variants.many.pretraining]",
+            "[variants.many.tasks.pairs]\nlimit = 5\n[variants.many.pretraining]",
+            "[variants.many.pretraining]",
+            "pairs is the same for all variants",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, tiny_store, old, new, line, message):

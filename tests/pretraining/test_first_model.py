@@ -3,9 +3,10 @@
 import pytest
 
 from kbert import Checkpoint, WordPieceTokenizer, build_pretraining_model, save
-from kbert.config import BertConfig, NewModel
+from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
+from kbert.model_settings import NewModel
 from kbert.pretraining.first_model import first_model
 from tests.tiny_checkpoint import write_checkpoint
 

@@ -71,8 +71,8 @@ def test_a_warm_up_longer_than_the_run_is_refused():
         ({"masked_share": 0.8, "random_share": 0.3}, "at most 1 together. Received: 0.8 and 0.3"),
         ({"words": "jieba"}, "words jieba is for the maskings that choose words. Received: token"),
         ({"mask_together": True}, "mask_together is for the maskings that choose several .* token"),
-        ({"teacher_share": 0.1}, "teacher_share needs a teacher. Received: none"),
-        ({"hidden_share": 1.0}, "hidden_share needs a teacher. Received: none"),
+        ({"teacher_share": 0.1}, "teacher_share needs a teacher. Received: 0.1"),
+        ({"hidden_share": 1.0}, "hidden_share needs a teacher. Received: 1.0"),
         (
             {"objective": "left-to-right", "masking": "span"},
             "masking is for a masked LM: the objective left-to-right predicts .* Received: span",

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -142,6 +142,12 @@ class Objective(abc.ABC):
         losses = [name for name in heads if f"{name}_loss" in sums]
         perplexities = {f"{name}_perplexity": _exp(sums[f"{name}_loss"]) for name in losses}
         return {**sums, **perplexities}
+
+
+def score_names(heads: Iterable[str]) -> list[str]:
+    """The names of what `Objective.scores` gives for a model with these heads."""
+    sums = {f"{head}_{score}": 0.0 for head in heads for score in ("loss", "accuracy")}
+    return list(Objective.scores({"loss": 0.0, **sums}))
 
 
 def normalized(counted: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@
     concat      [CLS], the largest values and the mean side by side (ULMFiT, arXiv 1801.06146)
     block       one more block of the encoder, and of it [CLS]
 
-In the place of [CLS] stands the last token, if tokens see to the left only.
+In the place of [CLS] stands the last token, if tokens see to the left only; both ends of LSTMs that
+read in both directions; the largest values of a CNN; the mean of a bag.
 
 A head is a function of the encoder, the tokens' vectors (batch, sequence, width) and the width of
 an LSTM's direction, where it has one. Padding changes no answer. To add one, write the function and
@@ -91,12 +92,18 @@ def _concat(encoder, vectors, lstm_size):
 
 
 def _summary(encoder, vectors):
-    """Of the token that has seen all: (batch, hidden), float32."""
-    from kbert.layers.pooling import pool
-    from kbert.models import blocks
+    """What the encoder's pooler looks at: (batch, hidden), float32."""
+    from keras import ops
 
-    to_left = blocks(encoder)[-1].direction == "left"
-    return pool(vectors, encoder.input["padding_mask"], "last" if to_left else "cls")
+    from kbert.layers.pooling import pool
+    from kbert.models import summary_kind
+
+    kind, padding_mask = summary_kind(encoder), encoder.input["padding_mask"]
+    if kind != "ends":
+        return pool(vectors, padding_mask, kind)
+    half = vectors.shape[-1] // 2
+    first, last = (pool(vectors, padding_mask, each) for each in ("cls", "last"))
+    return ops.concatenate([last[:, :half], first[:, half:]], axis=-1)
 
 
 HEADS: dict[str, Callable] = {

@@ -99,6 +99,16 @@ def test_heads_that_take_the_token_that_has_seen_all(direction):
 
 
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("architecture", ["bilstm", "cnn", "bag"])
+def test_a_far_token_counts_for_every_head(architecture, head):
+    config = dataclasses.replace(CONFIG, architecture=architecture)
+    model = model_of(classifier(head), config)
+    batch = inputs([[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 4, 5, 6, 7, 8, 10]], 12)
+    one, other = numpy(model(batch)["logits"])
+    assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_saved_and_loaded_answers_the_same(models, head, tmp_path):
     save(tmp_path, Checkpoint(models[head], TOKENIZER, CONFIG, classifier(head)))
     loaded, _, task = load_model(tmp_path)
