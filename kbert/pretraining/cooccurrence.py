@@ -5,7 +5,7 @@ from sklearn.utils.extmath import randomized_svd
 
 _WINDOW = 5  # tokens on each side
 _MOST_TOKENS = 100_000_000  # counted; more text changes little
-_CHUNK = 1 << 23  # tokens counted at once
+_CHUNK = 1 << 22  # tokens counted at once
 _SMOOTHING = 0.75  # of the contexts' frequencies, so that rare ones weigh less
 
 
@@ -45,14 +45,16 @@ def _counts(tokens: np.ndarray, vocabulary_size: int) -> np.ndarray:
     column = np.full(vocabulary_size, -1)
     column[contexts] = np.arange(len(contexts))
     counts = np.zeros(vocabulary_size * len(contexts), np.int64)
-    for distance in range(1, _WINDOW + 1):
-        for start in range(0, len(tokens) - distance, _CHUNK):
+    for start in range(0, len(tokens), _CHUNK):
+        cells = []
+        for distance in range(1, _WINDOW + 1):
             stop = min(start + _CHUNK, len(tokens) - distance)
             left = tokens[start:stop].astype(np.int64)
             right = tokens[start + distance : stop + distance].astype(np.int64)
             for piece, context in ((left, column[right]), (right, column[left])):
-                cells = (piece * len(contexts) + context)[context >= 0]
-                counts += np.bincount(cells, minlength=len(counts))
+                cells.append((piece * len(contexts) + context)[context >= 0])
+        # At once: each call of bincount passes over all counts, of which there may be 2^27.
+        counts += np.bincount(np.concatenate(cells), minlength=len(counts))
     return counts.reshape(vocabulary_size, -1)
 
 
