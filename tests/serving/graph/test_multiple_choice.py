@@ -21,7 +21,9 @@ EXAMPLES = [
     ChoiceExample("the film", None, ("was good", "was bad", "saw it"), None, "here"),
     ChoiceExample("we saw it", "good ?", ("film", "music !"), None, "here"),
     ChoiceExample("今天天气", None, ("很好", "bad " * 30), None, "here"),
-    ChoiceExample("we saw " * 9, "the music", tuple("abcdefg"), None, "here"),
+    ChoiceExample(
+        "we saw " * 9, "the music", ("film", "good", "bad", "saw", "it", "we", "!"), None, ""
+    ),
     ChoiceExample("go\ud800od", "film", ("was", "\ud800 Élan"), None, "here"),
 ]
 FIELDS = ("context", "question", "choices")
