@@ -130,7 +130,7 @@ def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterat
     make = functools.partial(worker, output, max(1, usable_cores() // workers))
     for part in _apart(chains):
         with Pool(workers, make, processes=True) as pool:
-            yield from pool.map((chain,) for chain in part)
+            yield from pool.map_as_done((chain,) for chain in part)
 
 
 def _apart(chains: Sequence[Chain]) -> list[list[Chain]]:

@@ -60,12 +60,24 @@ class Pool:
         """
         waiting = collections.deque()
         for item in items:
-            started = self._starter.submit(self._pool.submit, self._function, *item)
-            waiting.append(started.result())
+            waiting.append(self._submitted(item))
             if len(waiting) > self.count + 1:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+    def map_as_done(self, items: Iterable[tuple]) -> Iterator:
+        """The function's result for each tuple of arguments, in the order in which they end.
+
+        For items that take very different times: no worker waits for a slow one. All are taken at
+        once.
+        """
+        waiting = [self._submitted(item) for item in items]
+        for done in concurrent.futures.as_completed(waiting):
+            yield done.result()
+
+    def _submitted(self, item):
+        return self._starter.submit(self._pool.submit, self._function, *item).result()
 
     def __exit__(self, error_type, error, traceback):
         self._starter.shutdown()
