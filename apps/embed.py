@@ -56,7 +56,7 @@ def run(args: Namespace) -> None:
 
     from kbert.inference.vectors import read_texts, vectors_writer
 
-    write = vectors_writer(args.output, args.file)
+    write = vectors_writer(args.output, inputs=[args.file])
     texts = read_texts(args.file, args.text_column)
     encoder = text_encoder(args)
     began = time.monotonic()

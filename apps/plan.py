@@ -38,9 +38,8 @@ def run(args: Namespace) -> None:
 
     machine, new = from_options(Machine, args), from_options(NewModel, args)
     settings = from_options(PretrainingSettings, args)
-    direction = OBJECTIVES[settings.objective].direction
-    needed = {} if direction is None else {"direction": direction}
-    config = new.config(machine.vocabulary_size, **needed)
+    new = new.directed(OBJECTIVES[settings.objective].direction)
+    config = new.config(machine.vocabulary_size)
     found = plan(config, settings, machine)
     without, with_ = (f"{size / 1e9:.1f} GB" for size in found.memory)
     seconds = ", ".join(f"{value:.3f}" for value in found.step_seconds)

@@ -1,6 +1,7 @@
 """What a command is told of a model that has no checkpoint: a preset, and what departs from it."""
 
 import dataclasses
+import typing
 
 from kbert.config import ACTIVATIONS, PRESETS, BertConfig, Variants
 from kbert.errors import DataError
@@ -14,6 +15,19 @@ class NewModel(Variants, Settings):
     preset: str = setting("base", "size of a new model", choices=PRESETS)
     dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
     activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
+
+    def directed(self, needed: str | None) -> typing.Self:
+        """The same with the direction that an objective needs; None for any.
+
+        Raises `DataError` if it has been given another.
+        """
+        if needed is None:
+            return self
+        if self.direction not in (NewModel.direction, needed):
+            raise DataError(
+                f"The objective needs the direction {needed}. Received: {self.direction}."
+            )
+        return dataclasses.replace(self, direction=needed)
 
     def config(self, vocabulary_size: int, **changes) -> BertConfig:
         """`changes` replace fields. Raises `DataError` for what does not go together."""

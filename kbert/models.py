@@ -28,11 +28,11 @@ OBJECTIVE_HEADS = {
     "two-directional": ("next_token", "previous_token"),
 }
 BERT_OBJECTIVE = next(iter(OBJECTIVE_HEADS))
-_ARCHITECTURES = {
-    TransformerEncoderBlock: "transformer",
-    BiLSTMBlock: "bilstm",
-    ConvolutionBlock: "cnn",
-    BagBlock: "bag",
+_BLOCKS = {
+    "transformer": TransformerEncoderBlock,
+    "bilstm": BiLSTMBlock,
+    "cnn": ConvolutionBlock,
+    "bag": BagBlock,
 }
 _SENTENCE_HEADS = ("next_sentence", "sentence_order")
 _ENCODER_INPUTS = ("token_ids", "segment_ids", "padding_mask")
@@ -219,7 +219,8 @@ def summary_kind(encoder: keras.Model) -> str:
     """Where what an encoder knows of its text stands: "cls", "last", "mean", "max", or "ends",
     half of the last token's vector and half of the first's."""
     top = blocks(encoder)[-1]
-    return _summary_kind(_ARCHITECTURES[type(top)], top.direction)
+    [architecture] = (name for name, block in _BLOCKS.items() if type(top) is block)
+    return _summary_kind(architecture, top.direction)
 
 
 def encoder_inputs() -> dict:
@@ -288,7 +289,7 @@ def _blocks(config, rematerialize):
         elif config.architecture == "bilstm":
             yield BiLSTMBlock(name=name, **shared)
         else:
-            block = {"cnn": ConvolutionBlock, "bag": BagBlock}[config.architecture]
+            block = _BLOCKS[config.architecture]
             yield block(name=name, **shared, **others)
 
 

@@ -265,12 +265,11 @@ def _finish(
         problems.merge(info["problems"])
     tokens = sum(counts["tokens"] for counts in splits.values())
     if not tokens:
-        found = [
-            f"{e['file']}: {e['problem']} ({e['count']})" for e in problems.as_dict()["listed"]
-        ]
+        listed = problems.as_dict()["listed"][:3]
+        found = [f"{each['file']}: {each['problem']} ({each['count']})" for each in listed]
         raise DataError(
             f"There is no text to keep in {', '.join(reader.files[:3])}. "
-            f"Problems: {'; '.join(found[:3]) or 'none'}."
+            f"Problems: {'; '.join(found) or 'none'}."
         )
     num_bytes = sum(info["num_bytes"] for info in infos)
     summary = {

@@ -1,7 +1,7 @@
 """Files of texts and of vectors: NumPy, JSON lines, the folder of the projector in TensorBoard."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -28,21 +28,21 @@ def read_texts(path: str, column: str) -> list[str]:
 
 
 def vectors_writer(
-    output: str, source: str | None = None
+    output: str, inputs: Iterable[str] = ()
 ) -> Callable[[Sequence[str], np.ndarray], None]:
     """The function that writes texts and their vectors (texts, width) to `output`.
 
     It is chosen by the name: .npy holds float32 (texts, width), .jsonl a line
     {"text": ..., "embedding": [...]} for each text, and a folder (a name without an ending) what
     `tensorboard --logdir FOLDER` shows as a projection. Raises `DataError` for another ending, for
-    a place that cannot be written to, and for `source`, the file of the texts.
+    a place that cannot be written to, and for one of the files that are read (`inputs`).
     """
     writers = {".npy": _write_npy, ".jsonl": _write_jsonl, "": _write_projector}
     path = pathlib.Path(output)
     if path.suffix not in writers:
         raise DataError(f"The output must end in .npy or .jsonl, or be a folder. Received: {path}.")
     if path.suffix:
-        check_writable(path, inputs=() if source is None else [source])
+        check_writable(path, inputs)
     else:
         check_folder_writable(path)
     return lambda texts, vectors: writers[path.suffix](path, texts, vectors)

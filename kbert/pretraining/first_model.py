@@ -24,26 +24,24 @@ def first_model(
 ) -> "tuple[BertConfig, keras.Model | None]":
     """The configuration of the model, and the trained model of the checkpoint `start`, if any.
 
-    `direction` is what an objective needs; None for nothing. `sizes` are
-    fields in which a new model's BertConfig is not the preset's.
+    `direction` is what an objective needs; None for nothing. `sizes` are fields in which a new
+    model's BertConfig is not the preset's.
 
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
-    needed = {} if direction is None else {"direction": direction}
-    if direction is not None and new.direction not in (NewModel.direction, direction):
-        raise DataError(
-            f"The objective needs the direction {direction}. Received: {new.direction}."
-        )
+    new = new.directed(direction)
     if start is None:
-        return new.config(len(store.vocabulary), **needed, **sizes), None
+        return new.config(len(store.vocabulary), **sizes), None
     engine().devices()  # Before anything is computed.
     model, tokenizer, config, _ = load_any(start)
     if list(tokenizer.vocabulary) != list(store.vocabulary):
         raise DataError(f"{start} and {store.path} must have the same vocabulary.")
     _tell_of_direction(start, config.direction, direction)
-    dropout = {"dropout": new.dropout, "attention_dropout": new.dropout}
+    changes = {"dropout": new.dropout, "attention_dropout": new.dropout}
+    if direction is not None:
+        changes["direction"] = direction
     try:
-        return dataclasses.replace(config, **dropout, **needed), model
+        return dataclasses.replace(config, **changes), model
     except ValueError as error:
         raise DataError(str(error)) from error
 
