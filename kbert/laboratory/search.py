@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # Of each sub-layer: after, before, both, none.
 _LETTERS = ("a", "b", "w", "n")
+# Of the last, whose output is normalised whatever its letter says (`BertConfig.block_variants`): of
+# two letters that are one model the search would learn half as much.
+_LAST_LETTERS = ("a", "w")
 _RUN, _LOG, _NAME = "run", "log.txt", "norm_placement"
 # Placements of the report.
 _SHOWN = 10
@@ -178,12 +181,11 @@ def _try(study, trial, what: Search, folder: pathlib.Path) -> None:
 def _proposed(trial: "optuna.Trial", num_layers: int) -> str:
     codes = []
     for block in range(num_layers):
-        letters = [
-            trial.suggest_categorical(f"block {block}, {part}", _LETTERS)
-            for part in ("attention", "feed-forward")
-        ]
+        letters = _LAST_LETTERS if block == num_layers - 1 else _LETTERS
+        attention = trial.suggest_categorical(f"block {block}, attention", _LETTERS)
+        feed_forward = trial.suggest_categorical(f"block {block}, feed-forward", letters)
         scaled = trial.suggest_categorical(f"block {block}, scaled", (True, False))
-        codes.append("".join(letters) + ("" if scaled else "u"))
+        codes.append(attention + feed_forward + ("" if scaled else "u"))
     return ",".join(codes)
 
 

@@ -79,6 +79,8 @@ def test_the_best_of_those_that_were_not_behind(tmp_path, tiny_store, pretend):
     for number, (code, step) in enumerate(pretend):
         if step == 4 and code not in ended:
             assert any(other in ended for other, _ in pretend[:number])
+    # No two codes are one model: the last block's output is normalised in any case.
+    assert all(code.split(",")[-1][1] in "aw" for code, _ in pretend)
     # No folder of a run is left, and nothing is run again.
     assert {path.name for path in tmp_path.glob("search/*/*")} == {"study.db", "log.txt"}
     count = len(pretend)
