@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.figures import can_draw, drawing, save_picture
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
-from kbert.laboratory.grid import Finetuning, HeldOut, Pretraining, Recipe
+from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, Recipe
 from kbert.laboratory.statistics import FEWEST, difference
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
@@ -133,9 +133,7 @@ def _variant(recipe: Recipe, name: str, runs: Mapping) -> dict:
 def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
     """Scores and differences of one task."""
     what = recipe.variants[recipe.baseline].tasks[task]
-    metric = what.metric if isinstance(what, HeldOut) else "accuracy"
-    if isinstance(what, Finetuning):
-        metric = what.choice.metric
+    metric, factor = _metric(what)
     own = {
         name: {seed: results[name, task, seed] for seed in recipe.seeds} for name in recipe.variants
     }
@@ -144,6 +142,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
     figures, signs = recipe.paper.get(task, {}), recipe.expected.get(task, {})
     return {
         "metric": metric,
+        "factor": factor,
         "test_rows": next((r["test_rows"] for r in done if "test_rows" in r), None),
         "trivial_score": next((r["trivial_score"] for r in done if "trivial_score" in r), None),
         "phenomena": _by_phenomenon(own),
@@ -153,6 +152,17 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
             for name, found in own.items()
         },
     }
+
+
+def _metric(what: Finetuning | Judging | HeldOut) -> tuple[str, int]:
+    """The metric of a task, and what makes it a percentage: 1 if it is one, or if it is no share."""
+    if isinstance(what, Judging):
+        return "accuracy", 100
+    metric = what.metric if isinstance(what, HeldOut) else what.choice.metric
+    is_share = not metric.endswith(("loss", "perplexity"))
+    if isinstance(what, Finetuning):
+        is_share = is_share and not what.task.scores_in_percent
+    return metric, 100 if is_share else 1
 
 
 def _compared(name: str, found: Mapping, baseline: Mapping, metric: str) -> dict:
@@ -225,7 +235,7 @@ def _budget(report: Mapping) -> list[list[str]]:
 
 
 def _introduction(found: Mapping) -> str:
-    text = f"{found['metric']}{' in percent' if _factor(found) == 100 else ''}"
+    text = f"{found['metric']}{' in percent' if found['factor'] == 100 else ''}"
     if found["test_rows"] is not None:
         text += f", {found['test_rows']:,} test rows"
     if found["trivial_score"] is not None:
@@ -280,20 +290,13 @@ def _score(own: Mapping, found: Mapping) -> str:
     return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed})"
 
 
-def _factor(found: Mapping) -> int:
-    """100 for shares; losses, perplexities and what is a percentage already stay as they are."""
-    values = [own["mean"] for own in found["variants"].values() if own["mean"] is not None]
-    is_share = not _is_loss(found) and not found["metric"].endswith("perplexity")
-    return 100 if is_share and all(abs(value) <= 1 for value in values) else 1
-
-
 def _is_loss(found: Mapping) -> bool:
     return found["metric"].endswith("loss")
 
 
 def _number(value: float, found: Mapping, sign: str = "") -> str:
     """As the task's table shows it; `sign` "+" writes it always."""
-    return f"{value * _factor(found):{sign}.{3 if _is_loss(found) else 1}f}"
+    return f"{value * found['factor']:{sign}.{3 if _is_loss(found) else 1}f}"
 
 
 def _phenomena(phenomena: Mapping) -> list[list[str]]:
@@ -321,7 +324,7 @@ def _plot(report: Mapping, path: pathlib.Path) -> bool:
 
 
 def _plot_task(axis, found: Mapping, names: Sequence[str]) -> None:
-    factor = _factor(found)
+    factor = found["factor"]
     for place, name in enumerate(names):
         own = found["variants"][name]
         if (compared := own["difference"]) is not None:

@@ -55,8 +55,13 @@ def rotated(x: Tensor, positions: Tensor) -> Tensor:
 
 def _angles(positions, count, width):
     """position x 10,000^(-2i / width) for the first `count` i: float32 (batch, sequence, count)."""
-    frequencies = [_LONGEST ** (-2 * i / width) for i in range(count)]
-    return ops.cast(positions, "float32")[..., None] * ops.convert_to_tensor(frequencies, "float32")
+    waves = ops.convert_to_tensor(frequencies(count, width), "float32")
+    return ops.cast(positions, "float32")[..., None] * waves
+
+
+def frequencies(count: int, width: int) -> list[float]:
+    """10,000^(-2i / width) for the first `count` i."""
+    return [_LONGEST ** (-2 * i / width) for i in range(count)]
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -82,10 +87,11 @@ class PositionEmbedding(keras.layers.Layer):
         self.initializer_stddev = initializer_stddev
 
     def build(self, input_shape):
+        self.hidden_dim = input_shape[-1]
         if self.kind == "learned":
             self.table = self.add_weight(
                 name="table",
-                shape=(self.max_sequence_length, input_shape[-1]),
+                shape=(self.max_sequence_length, self.hidden_dim),
                 initializer=initializer(self.initializer_stddev),
                 autocast=False,
             )
@@ -98,7 +104,7 @@ class PositionEmbedding(keras.layers.Layer):
         if self.kind == "learned":
             vectors = ops.take(self.table, positions, axis=0)
         else:
-            vectors = sinusoids(positions, x.shape[-1])
+            vectors = sinusoids(positions, self.hidden_dim)
         return x + ops.cast(vectors, x.dtype)
 
     def get_config(self):

@@ -47,6 +47,7 @@ class Task(Settings, abc.ABC):
         name: its key in `TASKS`, its name in commands and in task.json.
         metric_names: the single numbers in `metrics`, by each of which the best epoch can be
             chosen; the first is the default. "loss" is better when lower, all others when higher.
+        scores_in_percent: whether its metrics are percentages, not shares of 1.
         token_targets: names of the targets that have a value for every token.
         sequence_length: tokens that a feature has at most, in training and ever after.
         reading_options: fields that say how files are read or scored, and may differ from those of
@@ -67,6 +68,7 @@ class Task(Settings, abc.ABC):
 
     name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
+    scores_in_percent: ClassVar[bool] = False
     token_targets: ClassVar[frozenset[str]] = frozenset()
     sequence_length: int
     reading_options: ClassVar[tuple[str, ...]] = ()

@@ -54,6 +54,7 @@ class QuestionAnsweringTask(Task):
     name = "qa"
     links: ClassVar = {"start_logits": "softmax", "end_logits": "softmax"}
     metric_names = ("f1", "exact")
+    scores_in_percent = True
     token_outputs = True
     # Where answers begin and end is said of tokens.
     teachers_share_pieces = True

@@ -13,6 +13,9 @@ from kbert.files import locked
 from kbert.laboratory import ablation, cells
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import Finetuning, Pretraining
+from kbert.laboratory.report import _metric
+from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.question_answering import QuestionAnsweringTask
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
 
@@ -142,6 +145,20 @@ def test_the_report(tmp_path, tiny_store, pretend):
     assert "| many | 5.200 ± 0.158 (5) | +1.000 [+1.000, +1.000] |" in page
     assert "| order | 50.0 | 50.0 |" in page
     assert (output / "differences.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "factor"),
+    [
+        (ClassificationTask(), "accuracy", 100),
+        (ClassificationTask(), "loss", 1),
+        (QuestionAnsweringTask(), "f1", 1),
+    ],
+)
+def test_shares_are_shown_in_percent_and_percentages_as_they_are(task, metric, factor):
+    choice = SimpleNamespace(metric=metric)
+    what = Finetuning(task, None, None, choice, False, (), None, "test.tsv")
+    assert _metric(what) == (metric, factor)
 
 
 def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(

@@ -46,7 +46,7 @@ def export_onnx(
         version, answers, top, pooling: as of `export_saved_model`.
         int8: keep the weights in 8 bits.
 
-    Raises `DataError` as `export_saved_model`, and for an architecture without a form in ONNX.
+    Raises `DataError` as `export_saved_model`.
     """
     target = check_version(path, version)
     checkpoint, pooling = as_served(checkpoint, pooling)

@@ -1,5 +1,7 @@
 """ONNX files: ONNX Runtime computes what Keras computes."""
 
+import itertools
+
 import keras
 import numpy as np
 import onnx
@@ -71,6 +73,13 @@ def check(model, tmp_path, *shapes):
         {"activation": "relu"},
         {"activation": "geglu"},
         {"position": "none"},
+        {"position": "sinusoidal"},
+        {"position": "rotary"},
+        {"position": "learned", "position_at": "every_layer"},
+        {"position": "sinusoidal", "position_at": "every_layer", "hidden_dim": 9, "num_heads": 1},
+        {"attention_score": "dot"},
+        {"attention_score": "multiplicative"},
+        {"attention_score": "additive", "direction": "left"},
         {"direction": "left"},
         {"norm_placement": "pre"},
         {"norm_placement": "wnu,ab"},
@@ -79,6 +88,15 @@ def check(model, tmp_path, *shapes):
 )
 def test_encoders(changes, tmp_path):
     check(build_encoder(config_of(**changes)), tmp_path, (3, 7), (1, 12))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "direction"),
+    [*itertools.product(("bilstm", "cnn", "bag"), ("both", "left")), ("bilstm", "apart")],
+)
+def test_encoders_that_are_no_transformers(architecture, direction, tmp_path):
+    config = config_of(architecture=architecture, activation="relu", direction=direction)
+    check(build_encoder(config), tmp_path, (3, 7), (1, 12), (2, 3))
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -113,9 +131,20 @@ def test_choices(tmp_path):
     check(MultipleChoiceTask().build_model(build_encoder(config_of())), tmp_path, (2, 3, 7))
 
 
-def test_packed_rows_see_their_own_sequence(tmp_path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"position": "rotary"},
+        {"position": "sinusoidal", "position_at": "every_layer"},
+        {"architecture": "cnn", "activation": "relu"},
+        {"architecture": "bag", "activation": "relu"},
+    ],
+    ids=str,
+)
+def test_packed_rows_see_their_own_sequence(changes, tmp_path):
     """The rule of `padding_mask` holds: numbers, not only 0 and 1."""
-    model = build_encoder(config_of(), ("sequence_output",))
+    model = build_encoder(config_of(**changes), ("sequence_output",))
     randomized(model)
     save_onnx(model, tmp_path / ONNX_MODEL)
     inputs = rows(np.random.default_rng(1), 2, 9)
@@ -136,15 +165,11 @@ def test_the_file_is_standard_onnx_with_each_weight_once(tmp_path):
     assert axes == [["batch", "sequence"]] * 3
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"attention_score": "additive"}, {"position": "sinusoidal"}, {"position": "rotary"}],
-    ids=str,
-)
-def test_what_has_no_form_is_refused_by_name(changes, tmp_path):
-    ((field, value),) = changes.items()
-    with pytest.raises(DataError, match=f"kbert writes no {field} {value} to ONNX"):
-        save_onnx(build_encoder(config_of(**changes)), tmp_path / ONNX_MODEL)
+def test_what_has_no_form_is_refused_by_name(tmp_path):
+    inputs = {"x": keras.Input((None, 4), name="x")}
+    model = keras.Model(inputs, {"y": keras.layers.UnitNormalization()(inputs["x"])})
+    with pytest.raises(DataError, match="kbert writes no layer UnitNormalization to ONNX"):
+        save_onnx(model, tmp_path / ONNX_MODEL)
     assert not (tmp_path / ONNX_MODEL).exists()
 
 
