@@ -155,7 +155,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
 
 
 def _metric(what: Finetuning | Judging | HeldOut) -> tuple[str, int]:
-    """The metric of a task, and what makes it a percentage: 1 if it is one, or if it is no share."""
+    """A task's metric, and what makes it a percentage: 1 if it is one, or if it is no share."""
     if isinstance(what, Judging):
         return "accuracy", 100
     metric = what.metric if isinstance(what, HeldOut) else what.choice.metric
