@@ -1,5 +1,7 @@
 """Vectors of pieces from what stands beside what: counted in seconds, before any training."""
 
+import hashlib
+
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
@@ -7,6 +9,9 @@ _WINDOW = 5  # tokens on each side
 _MOST_TOKENS = 100_000_000  # counted; more text changes little
 _CHUNK = 1 << 22  # tokens counted at once
 _SMOOTHING = 0.75  # of the contexts' frequencies, so that rare ones weigh less
+# The last vectors of this process, by what they were counted in: in the laboratory many models
+# begin with the same.
+_last: dict[tuple, np.ndarray] = {}
 
 
 def token_vectors(tokens: np.ndarray, vocabulary_size: int, dimensions: int) -> np.ndarray:
@@ -23,8 +28,18 @@ def token_vectors(tokens: np.ndarray, vocabulary_size: int, dimensions: int) -> 
     Returns:
         float32 (vocabulary_size, dimensions).
     """
+    tokens = tokens[:_MOST_TOKENS]
+    digest = hashlib.sha256(np.ascontiguousarray(tokens)).digest()
+    key = (digest, tokens.dtype, vocabulary_size, dimensions)
+    if key not in _last:
+        _last.clear()
+        _last[key] = _vectors(tokens, vocabulary_size, dimensions)
+    return _last[key].copy()
+
+
+def _vectors(tokens, vocabulary_size, dimensions):
     rng = np.random.default_rng(0)
-    information = _mutual_information(_counts(tokens[:_MOST_TOKENS], vocabulary_size))
+    information = _mutual_information(_counts(tokens, vocabulary_size))
     components = min(dimensions + 1, *information.shape)
     left, strength, _ = randomized_svd(information, components, n_iter=3, random_state=0)
     vectors = np.zeros((vocabulary_size, dimensions))

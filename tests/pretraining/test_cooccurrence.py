@@ -57,4 +57,21 @@ def test_unit_vectors_of_any_size(vocabulary_size, dimensions):
     vectors = token_vectors(tokens, vocabulary_size, dimensions)
     assert vectors.shape == (vocabulary_size, dimensions)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    cooccurrence._last.clear()
     np.testing.assert_array_equal(vectors, token_vectors(tokens, vocabulary_size, dimensions))
+
+
+def test_the_same_text_is_counted_once(monkeypatch):
+    counted = []
+    count = cooccurrence._counts
+    monkeypatch.setattr(cooccurrence, "_counts", lambda *a: counted.append(a) or count(*a))
+    first, second = np.random.default_rng(4).integers(0, 30, (2, 500))
+    cooccurrence._last.clear()
+    vectors = token_vectors(first, 30, 4)
+    expected = vectors.copy()
+    vectors[:] = 0  # What the caller does with them is its own affair.
+    np.testing.assert_array_equal(token_vectors(first, 30, 4), expected)
+    assert len(counted) == 1
+    assert not np.array_equal(token_vectors(second, 30, 4), expected) and len(counted) == 2
+    token_vectors(second, 30, 5)
+    assert len(counted) == 3
