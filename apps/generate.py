@@ -2,6 +2,7 @@
 
     kbert generate CHECKPOINT "The history of the city" --tokens 40 --top-p 0.9 --seed 1
     kbert generate CHECKPOINT "The history of the city" "In 1912" --temperature 0
+    kbert generate CHECKPOINT "The history of the city" --beams 4
 
 Prints each text with what the model adds, a piece at a time. CHECKPOINT is what `kbert pretrain
 --objective left-to-right` wrote: a masked LM sees both sides of a piece, and can say none without

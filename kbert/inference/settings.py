@@ -83,9 +83,23 @@ class GenerationSettings(Settings):
         at_most=1,
     )
     seed: int = setting(0, "of the draws", at_least=0, at_most=2**32 - 1)
+    beams: int = setting(
+        1,
+        "draw nothing, but keep the N likeliest texts at every piece, and give the likeliest of "
+        "them (beam search)",
+        metavar="N",
+        at_least=1,
+    )
     stop: tuple[str, ...] | None = setting(
         None, "end behind one of these pieces", unset="none", metavar="PIECE"
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.beams > 1:
+            self.check_unset("temperature", "top_k", "top_p", "seed", needs="draws, of one beam")
+        elif self.temperature == 0:
+            self.check_unset("top_k", "top_p", needs="draws, at a temperature above 0")
 
 
 @dataclasses.dataclass(frozen=True)

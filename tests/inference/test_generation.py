@@ -12,7 +12,8 @@ from apps.cli import run_command
 from kbert.checkpoints.directory import Checkpoint, save
 from kbert.config import BertConfig
 from kbert.errors import DataError
-from kbert.inference.generation import Generator, choose, generate
+from kbert.inference.generation import Generator, generate
+from kbert.inference.generation_loops import choose
 from kbert.inference.settings import GenerationSettings
 from kbert.layers.encoder_block import TransformerEncoderBlock
 from kbert.models import build_pretraining_model, empty_memories, read_on
@@ -47,10 +48,10 @@ VARIANTS = [
 PROMPTS = ["the cat", "", "a cat sleeps on the", "猫"]
 
 
-def checkpoint_of(**changes):
+def checkpoint_of(stddev=0.5, **changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = build_pretraining_model(config, objective="left-to-right")
-    randomized(model, stddev=0.5)
+    randomized(model, stddev=stddev)
     return Checkpoint(model, PythonTokenizer(VOCABULARY), config)
 
 
@@ -132,6 +133,62 @@ def test_a_text_ends_behind_a_piece(checkpoint):
         first = min((end for end in ends if end > len(prompt)), default=len(whole))
         assert text == whole[:first]
     assert stopped != free
+
+
+def log_softmax(scores):
+    """Of pieces that may be chosen: [PAD] ... [MASK] stand first."""
+    scores = np.where(np.arange(len(scores)) < 5, -np.inf, scores.astype("float64"))
+    return scores - np.log(np.exp(scores - scores.max()).sum()) - scores.max()
+
+
+def beams_by_hand(checkpoint, prompt, tokens, beams, stop=()):
+    """All that the texts kept can go on with, from the whole rows; of them the likeliest."""
+    ids = [2, *(VOCABULARY.index(word) for word in prompt.split())]
+    given, kept = len(ids), [(0.0, ids)]
+    end = min(given + tokens, CONFIG.max_sequence_length)
+
+    def is_over(row):
+        return len(row) == end or (len(row) > given and VOCABULARY[row[-1]] in stop)
+
+    while growing := [text for text in kept if not is_over(text[1])]:
+        found = [text for text in kept if is_over(text[1])]
+        rows = np.array([row for _, row in growing], "int32")
+        for (likelihood, row), scores in zip(
+            growing, all_scores(checkpoint.model, rows)[:, -1], strict=True
+        ):
+            for piece, change in enumerate(log_softmax(scores)[5:], start=5):
+                found.append((likelihood + change, [*row, piece]))
+        kept = sorted(found, key=lambda text: -text[0])[:beams]
+    return [VOCABULARY[piece] for piece in kept[0][1][given:]], kept[0][0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "beams", "stop"),
+    [
+        ("transformer", 3, None),
+        ("transformer", 3, (".", "sleeps", "睡")),
+        ("transformer", 20, None),  # More than there are pieces.
+        pytest.param("cnn", 3, None, marks=pytest.mark.slow),
+    ],
+)
+def test_beams_are_those_of_a_loop_by_hand(architecture, beams, stop):
+    """Prompts of several lengths together; the last row is full. The scores are flat, so that the
+    likeliest piece does not always begin the likeliest text."""
+    checkpoint = checkpoint_of(0.3, architecture=architecture)
+    settings = GenerationSettings(tokens=6, beams=beams, stop=stop)
+    prompts = [*PROMPTS, "the cat " * 6]
+    found = Generator(checkpoint, settings).pieces(prompts)
+    expected = [beams_by_hand(checkpoint, p, 6, beams, stop or ())[0] for p in prompts]
+    assert found == expected and len(found[-1]) <= 3
+    greedy = Generator(checkpoint, GenerationSettings(tokens=6, temperature=0, stop=stop))
+    assert greedy.pieces(prompts) != found
+
+
+def test_enough_beams_find_the_likeliest_of_all_texts(checkpoint):
+    words = len(WORDS)
+    (found,) = Generator(checkpoint, GenerationSettings(tokens=3, beams=words**2)).pieces(["the"])
+    best, likelihood = beams_by_hand(checkpoint, "the", 3, words**3)
+    assert found == best and -10 < likelihood < 0
 
 
 def choices(scores, count=4001, **options):
@@ -239,5 +296,9 @@ def test_what_cannot_be_gone_on_with(checkpoint):
         generate(masked, ["the cat"])
     with pytest.raises(DataError, match="takes 16 tokens: no room .* 'cat cat"):
         generate(checkpoint, ["cat " * 15])
+    with pytest.raises(DataError, match="top_p needs draws, of one beam. Received: 0.9 without."):
+        GenerationSettings(beams=2, top_p=0.9)
+    with pytest.raises(DataError, match="top_k needs draws, at a temperature above 0."):
+        GenerationSettings(temperature=0, top_k=9)
     with pytest.raises(DataError, match="--stop must be a piece .* 'dog'"):
         generate(checkpoint, ["cat"], GenerationSettings(stop=("dog",)))
