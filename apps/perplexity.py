@@ -2,6 +2,7 @@
 
     kbert perplexity CHECKPOINT held_out.txt
     kbert perplexity CHECKPOINT reviews.tsv --text-column review --output scores.json
+    kbert perplexity CHECKPOINT chapters.txt --sequence-length 128
 
 A .txt file holds a text on each line; TSV, CSV and JSON lines have a text column. A left-to-right
 LM predicts each piece from those before it; a masked LM each from all others, one pass a piece. A
@@ -17,14 +18,14 @@ from .parsing import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Add what the command is given."""
-    from kbert.inference.settings import PrecisionSettings
+    from kbert.inference.settings import PerplexitySettings
     from kbert.settings import add_options
 
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a pre-trained model")
     parser.add_argument("file", metavar="FILE", help="the texts")
     parser.add_argument("--text-column", default="text", help="of a file that is not .txt")
     parser.add_argument("--output", metavar="FILE", help="where to write the numbers as JSON")
-    add_options(parser, PrecisionSettings)
+    add_options(parser, PerplexitySettings)
 
 
 def run(args: Namespace) -> None:
@@ -34,15 +35,16 @@ def run(args: Namespace) -> None:
     from kbert.checkpoints.formats import load_any
     from kbert.files import check_writable, write_json
     from kbert.inference.likelihood import perplexity
-    from kbert.inference.settings import PrecisionSettings
+    from kbert.inference.settings import PerplexitySettings
     from kbert.inference.vectors import read_texts
     from kbert.settings import from_options
 
     if args.output is not None:
         check_writable(args.output, inputs=[args.file])
     texts = read_texts(args.file, args.text_column)
-    keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
-    found = perplexity(load_any(args.checkpoint), texts, progress="perplexity")
+    settings = from_options(PerplexitySettings, args)
+    keras.config.set_dtype_policy(settings.precision)
+    found = perplexity(load_any(args.checkpoint), texts, "perplexity", settings.sequence_length)
     print(
         f"{found['measure']} {found['value']:.2f}: {found['loss']:.4f} nats a piece, "
         f"{found['pieces']:,} pieces of {found['texts']:,} texts, "

@@ -18,6 +18,7 @@ from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
 from kbert.inference.batches import MOST_TOKENS
 from kbert.inference.forward import forward_of
+from kbert.inference.settings import PerplexitySettings
 from kbert.models import masked_lm_alone
 
 # Tokens computed together. A left-to-right LM scores the whole vocabulary at each of them.
@@ -53,18 +54,26 @@ def log_likelihoods(
 
 
 def perplexity(
-    checkpoint: Checkpoint, texts: Sequence[str], progress: str | None = None
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    progress: str | None = None,
+    sequence_length: int | None = PerplexitySettings.sequence_length,
 ) -> dict[str, float | int | str]:
     """The perplexity of texts, ready for JSON.
 
-    A text that is longer than the model takes is cut into parts that stand by themselves. [UNK] is
-    not counted: no objective predicts it.
+    A text of more than `sequence_length` tokens, [CLS] and [SEP] among them (None: than the model
+    takes), is cut into parts that stand by themselves. [UNK] is not counted: no objective predicts
+    it.
 
     Returns "measure" ("perplexity", or "pseudo-perplexity" of a masked LM), "value", "loss" (mean,
     nats a piece), "pieces" (counted), "unknown" and "texts". Raises `DataError` for a model without
-    a head over the vocabulary, and for texts without a piece.
+    a head over the vocabulary, for a `sequence_length` that it does not take, and for texts without
+    a piece.
     """
-    scorer, longest = _Scorer(checkpoint), checkpoint.config.max_sequence_length - 2
+    scorer, most = _Scorer(checkpoint), checkpoint.config.max_sequence_length
+    if sequence_length is not None and not 3 <= sequence_length <= most:
+        raise DataError(f"sequence_length must be 3 to {most}. Received: {sequence_length}.")
+    longest = (sequence_length or most) - 2
     total, counted, unknown = 0.0, 0, 0
     with _bar(progress, len(texts)) as bar:
         for start in range(0, len(texts), _AT_ONCE):

@@ -103,6 +103,19 @@ class GenerationSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class PerplexitySettings(PrecisionSettings):
+    """How `kbert perplexity` reads texts."""
+
+    sequence_length: int | None = setting(
+        None,
+        "tokens to read at once; beyond the rows that a model was trained on, positions mean "
+        "nothing to it",
+        unset="all that the model takes",
+        at_least=3,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class FillMaskSettings(Settings):
     """What `kbert fill-mask` shows."""
 

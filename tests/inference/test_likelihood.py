@@ -128,6 +128,17 @@ def test_perplexity_counts_every_known_piece_once(models, name):
     }
 
 
+def test_a_text_is_cut_as_is_said(models):
+    checkpoint, words = models["left-to-right"], "the cat sleeps on the mat".split()
+    parts = [" ".join(words[at : at + 3]) for at in (0, 3)]
+    expected = perplexity(checkpoint, parts)
+    found = perplexity(checkpoint, [" ".join(words)], sequence_length=5)
+    assert found == expected | {"texts": 1}
+    assert found["loss"] != perplexity(checkpoint, [" ".join(words)])["loss"]
+    with pytest.raises(DataError, match="sequence_length must be 3 to 8. Received: 9."):
+        perplexity(checkpoint, parts, sequence_length=9)
+
+
 def test_texts_without_a_piece_have_none(models):
     with pytest.raises(DataError, match="no piece of the vocabulary"):
         perplexity(models["masked-lm"], ["", "zebra"])
