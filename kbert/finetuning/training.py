@@ -24,6 +24,7 @@ from kbert.finetuning.remedies.layerwise import (
     check_layers,
     first_steps,
     freeze,
+    never_moved,
     rate_factors,
     reinitialize,
 )
@@ -91,8 +92,11 @@ def build_run(
 ) -> Run:
     """Everything before the first step. Raises DataError for settings that do not fit."""
     task = rows.task
-    if task.features is not None and settings.adversary is not None:
-        raise DataError("An adversary moves the embeddings, which `features` freeze.")
+    if task.features is not None:
+        if settings.adversary is not None:
+            raise DataError("An adversary moves the embeddings, which `features` freeze.")
+        of_layers = ("layer_decay", "unfreeze_every", "freeze_embeddings", "freeze_layers")
+        settings.check_unset(*of_layers, needs="an encoder that learns, which `features` freeze")
     devices = engine().devices()
     check_divides(settings.batch_size, settings.accumulate, devices.num_replicas_in_sync)
     set_precision(settings.precision)
@@ -126,6 +130,12 @@ def build_run(
     num_steps = settings.epochs * len(batches)
     if settings.max_steps is not None:
         num_steps = min(num_steps, settings.max_steps)
+    late = never_moved(models.encoder, settings.unfreeze_every, len(batches), num_steps)
+    if late and not plan.silent:
+        print(
+            f"The run ends before these begin to learn: {', '.join(late)}. More epochs, or fewer "
+            "between two layers (--unfreeze-every), would let them."
+        )
     with devices.scope():
         steps = len(batches), num_steps
         trainer = _trainer(models, packed or models.trained, task, settings, steps, compiled)

@@ -125,6 +125,8 @@ def _check(store, config, settings):
             f"Received: vocabulary_size={config.vocabulary_size}."
         )
     check_initialization(settings.initialization, config)
+    if config.architecture != "transformer":
+        settings.check_unset("rematerialize", needs="blocks of a Transformer")
     longest = max(phase.sequence_length for phase in settings.phases())
     if longest > config.max_sequence_length:
         raise DataError(

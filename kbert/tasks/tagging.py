@@ -123,6 +123,8 @@ class TaggingTask(Task):
         super().__post_init__()
         if self.crf and self.label_smoothing:
             raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
+        if self.features is None:
+            self.check_unset("lstm_size", needs="features, which a BiLSTM reads")
 
     @property
     def tags(self) -> tuple[str, ...]:

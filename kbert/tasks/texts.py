@@ -19,7 +19,7 @@ from kbert.settings import setting
 from kbert.tasks.base import Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import encoder_features, output_layer
-from kbert.tasks.heads.output_heads import HEADS, POOLER
+from kbert.tasks.heads.output_heads import HEADS, POOLER, RECURRENT
 from kbert.tasks.readers import tables
 from kbert.tasks.readers.bad_rows import BadRows, check_any_left
 
@@ -171,7 +171,7 @@ class TextTask(ColumnsTask):
     )
     features: str | None = encoder_features.features_setting()
     lstm_size: int | None = encoder_features.lstm_size_setting(
-        "width of each direction, in the heads bilstm and rcnn"
+        f"width of each direction, in the heads {' and '.join(RECURRENT)}"
     )
     dropout: float = output_layer.dropout_setting()
 
@@ -187,6 +187,8 @@ class TextTask(ColumnsTask):
                 f"The head {POOLER} reads the encoder's last layer, not the features "
                 f"{self.features}. Choose another head: {_FEATURES_HEAD}, for example."
             )
+        if self.head not in RECURRENT:
+            self.check_unset("lstm_size", needs=f"a head with an LSTM, {' or '.join(RECURRENT)}")
 
     def with_options(self, **options) -> "TextTask":
         if options.get("second_column") is not None and self.second_column is None:

@@ -147,6 +147,8 @@ def test_the_name_is_of_all_that_the_vectors_depend_on(built):
         ),
         ({"task": ClassificationTask(), "feature_cache": "x"}, "of use with `features`"),
         ({"adversary": "fgm"}, "the embeddings, which `features` freeze"),
+        ({"layer_decay": 0.9}, "layer_decay needs an encoder that learns, which `features`"),
+        ({"freeze_layers": 1}, "freeze_layers needs an encoder that learns, which `features`"),
     ],
 )
 def test_options_that_do_not_fit(folder, options, expected):

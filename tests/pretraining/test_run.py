@@ -218,6 +218,13 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path, store, config):
         pretrain(store, tmp_path / "run", other, SETTINGS)
 
 
+def test_what_only_blocks_of_a_transformer_read_is_refused(tmp_path, store, config):
+    settings = dataclasses.replace(SETTINGS, rematerialize=True)
+    lstm = dataclasses.replace(config, architecture="bilstm")
+    with pytest.raises(DataError, match="rematerialize needs blocks of a Transformer"):
+        pretrain(store, tmp_path / "run", lstm, settings)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
     """With weights of 1e30 already the first loss is none."""
     start = build_pretraining_model(config)

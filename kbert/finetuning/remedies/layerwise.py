@@ -70,6 +70,18 @@ def first_steps(encoder: keras.Model, every: float | None, steps_per_epoch: int)
     return {path: round(every * d * steps_per_epoch) for path, d in _depths(encoder).items()}
 
 
+def never_moved(
+    encoder: keras.Model, every: float | None, steps_per_epoch: int, num_steps: int
+) -> list[str]:
+    """Layers, from above, whose turn comes after the last step."""
+    late = first_steps(encoder, every, steps_per_epoch)
+    return [
+        layer.name
+        for layer in reversed([*_lowest(encoder), *blocks(encoder)])
+        if any(late.get(weight.path, 0) >= num_steps for weight in layer.trainable_weights)
+    ]
+
+
 def _depths(encoder):
     """How far below the output layer each weight stands, 1 in the top block: path -> depth."""
     groups = [[block] for block in reversed(blocks(encoder))] + [_lowest(encoder)]

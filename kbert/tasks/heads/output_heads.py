@@ -117,3 +117,5 @@ HEADS: dict[str, Callable] = {
     "concat": _concat,
     "block": _block,
 }
+# Those with an LSTM of their own.
+RECURRENT = ("bilstm", "rcnn")

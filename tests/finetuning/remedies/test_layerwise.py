@@ -14,6 +14,7 @@ from kbert.finetuning.remedies.layerwise import (
     check_layers,
     first_steps,
     freeze,
+    never_moved,
     rate_factors,
     reinitialize,
 )
@@ -183,6 +184,10 @@ def test_layers_are_unfrozen_from_above(config):
     of_layer = {path.split("/")[0]: step for path, step in steps.items()}
     assert of_layer == {"block_1": 2, "block_0": 4, "embedding": 6}
     assert first_steps(encoder, None, steps_per_epoch=4) == {}
+    # Two layers and the embeddings, half an epoch of 4 steps apart: at steps 2, 4 and 6.
+    late = {steps: never_moved(encoder, 0.5, 4, steps) for steps in (7, 6, 2)}
+    assert late == {7: [], 6: ["embedding"], 2: ["block_1", "block_0", "embedding"]}
+    assert never_moved(encoder, None, 4, 1) == []
 
     optimizer = BertAdam(RATE, weight_decay=0.1, first_steps=steps)
     weights = [encoder.get_layer(name).weights[-1] for name in LAYERS[:-1]]

@@ -17,7 +17,7 @@ from kbert.errors import DataError
 from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.heads.encoder_features import FEATURES
-from kbert.tasks.heads.output_heads import HEADS
+from kbert.tasks.heads.output_heads import HEADS, RECURRENT
 from kbert.tasks.tagging import TaggingTask
 
 CONFIG = BertConfig(
@@ -37,8 +37,9 @@ def model_of(task, config=CONFIG):
 
 
 def classifier(head, features=None):
+    size = 3 if head in RECURRENT else None
     return ClassificationTask(
-        labels=("a", "b", "c"), head=head, features=features, lstm_size=3, sequence_length=16
+        labels=("a", "b", "c"), head=head, features=features, lstm_size=size, sequence_length=16
     )
 
 
@@ -170,6 +171,11 @@ def test_features_are_the_hidden_states_of_their_names():
         (lambda: ClassificationTask(head="best"), "head must be one of pooler, mean"),
         (lambda: TaggingTask(features="first"), "features must be one of embeddings"),
         (lambda: TaggingTask(lstm_size=0), "lstm_size must be in .1, 4096.. Received: 0"),
+        (lambda: TaggingTask(lstm_size=8), "lstm_size needs features, which a BiLSTM reads"),
+        (
+            lambda: ClassificationTask(lstm_size=8),
+            "lstm_size needs a head with an LSTM, bilstm or rcnn. Received: 8 without",
+        ),
         (
             lambda: ClassificationTask(head="pooler", features="last"),
             "The head pooler reads the encoder's last",
