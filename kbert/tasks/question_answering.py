@@ -22,7 +22,7 @@ from kbert.metrics.cmrc import cmrc_score, cmrc_scores
 from kbert.settings import setting
 from kbert.tasks.base import Part, Task
 from kbert.tasks.features import Feature
-from kbert.tasks.heads import output_layer
+from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.readers.squad_files import Question, read_questions
 from kbert.tasks.texts import parse_texts
@@ -46,6 +46,7 @@ class QuestionAnsweringTask(Task):
         max_answer_length: tokens of an answer at most.
         n_best: answers in the list that comes with each answer.
         rules: of the scores: "squad", or "cmrc" for Chinese.
+        lstm_size: width of each direction of a BiLSTM on the encoder; None for none.
         unanswerable: whether a question may have no answer, found in the training file.
         null_threshold: how much higher than the best span "no answer" must score to be the answer;
             found on the held-out questions.
@@ -67,6 +68,9 @@ class QuestionAnsweringTask(Task):
     max_answer_length: int = setting(30, "tokens of an answer at most", at_least=1)
     n_best: int = setting(20, "answers in the list that comes with each answer", at_least=1)
     rules: str = setting("squad", "of the scores; cmrc is for Chinese", choices=RULES)
+    lstm_size: int | None = encoder_features.lstm_size_setting(
+        "width of each direction of a BiLSTM on the tokens", "none"
+    )
     unanswerable: bool = False
     null_threshold: float = 0.0
 
@@ -163,8 +167,10 @@ class QuestionAnsweringTask(Task):
         import keras
         from keras import ops
 
-        hidden = encoder.output["sequence_output"]  # (batch, sequence, hidden)
-        logits = output_layer.output_layer(2, name="span")(hidden)
+        vectors = encoder.output["sequence_output"]  # (batch, sequence, hidden)
+        if self.lstm_size is not None:
+            vectors = encoder_features.with_lstm(encoder, vectors, self.lstm_size)
+        logits = output_layer.output_layer(2, name="span")(vectors)
         segment_ids, real = encoder.input["segment_ids"], encoder.input["padding_mask"]
         followed = ops.pad(real[:, 1:], ((0, 0), (0, 1)))  # The last token is a [SEP].
         context = ops.logical_and(ops.equal(segment_ids, 1), ops.not_equal(followed, 0))

@@ -85,7 +85,8 @@ class TaggingTask(Task):
         label_smoothing: share of the right tag that the loss gives to all tags; without a CRF.
         features: freeze the encoder, and put a two-layer BiLSTM on these of its hidden layers
             (kbert/tasks/heads/encoder_features.py).
-        lstm_size: width of each of its directions; None for the encoder's width.
+        lstm_size: width of each direction of a BiLSTM on the encoder; None for none, or with
+            `features` for the encoder's width.
     """
 
     name = "tagging"
@@ -116,15 +117,14 @@ class TaggingTask(Task):
     label_smoothing: float = output_layer.label_smoothing_setting()
     features: str | None = encoder_features.features_setting()
     lstm_size: int | None = encoder_features.lstm_size_setting(
-        "width of each direction of the BiLSTM"
+        "width of each direction of a BiLSTM on the words' pieces",
+        "none; with --features the encoder's width",
     )
 
     def __post_init__(self):
         super().__post_init__()
         if self.crf and self.label_smoothing:
             raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
-        if self.features is None:
-            self.check_unset("lstm_size", needs="features, which a BiLSTM reads")
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -237,13 +237,11 @@ class TaggingTask(Task):
         """Adds "logits" (batch, sequence, tags), with a CRF "transitions", both float32."""
         import keras
 
-        from kbert.layers.bilstm import BiLSTM
         from kbert.layers.crf import Transitions
 
         vectors = encoder_features.token_vectors(encoder, self.features)
-        if self.features is not None:
-            lstm_size = encoder_features.lstm_width(encoder, self.lstm_size)
-            vectors = BiLSTM(lstm_size, name="bilstm")(vectors, encoder.input["padding_mask"])
+        if self._has_lstm():
+            vectors = encoder_features.with_lstm(encoder, vectors, self.lstm_size)
         logits = output_layer.classifier(vectors, len(self.tags), self.dropout)
         outputs = {"logits": logits}
         if self.crf:
@@ -254,7 +252,11 @@ class TaggingTask(Task):
         """The model as it is, but a CRF and an LSTM would read on into the next text."""
         from kbert.models import is_transformer
 
-        return None if self.crf or self.features or not is_transformer(encoder) else model
+        alone = self.crf or self._has_lstm() or not is_transformer(encoder)
+        return None if alone else model
+
+    def _has_lstm(self):
+        return self.features is not None or self.lstm_size is not None
 
     def objective(self, outputs: Mapping, targets: Mapping, weights: Mapping) -> dict:
         """The mean over the batch's words; a CRF's is of their joint probability."""

@@ -171,7 +171,7 @@ class TextTask(ColumnsTask):
     )
     features: str | None = encoder_features.features_setting()
     lstm_size: int | None = encoder_features.lstm_size_setting(
-        f"width of each direction, in the heads {' and '.join(RECURRENT)}"
+        f"width of each direction, in the heads {' and '.join(RECURRENT)}", "the encoder's width"
     )
     dropout: float = output_layer.dropout_setting()
 

@@ -157,6 +157,8 @@ def architecture_of(task: Task) -> str:
         raise DataError(f"transformers' BERT has no place for a BiLSTM on {task.features}.")
     if isinstance(task, TextTask) and task.head != POOLER:
         raise DataError(f"transformers' BERT has no place for the head {task.head}.")
+    if isinstance(task, (TaggingTask, QuestionAnsweringTask)) and task.lstm_size is not None:
+        raise DataError("transformers' BERT has no place for a BiLSTM.")
     return _ARCHITECTURES[task.name]
 
 

@@ -1,8 +1,9 @@
-"""What of the encoder a task's output layer sees: its last layer, or features of a frozen encoder.
+"""What of the encoder a task's output layer sees: its last layer, or features of a frozen encoder;
+with an LSTM between them or without.
 
 The feature-based approach (BERT paper, section 5.3, table 7): the encoder's weights stay as they
 are, and a BiLSTM learns from its hidden layers, which kbert/finetuning/feature_cache.py computes
-once.
+once. On an encoder that learns, too, a BiLSTM is one layer more (section 5.1, table 5).
 """
 
 from collections.abc import Callable
@@ -21,8 +22,9 @@ _WEIGHTED = "weighted-sum"
 _LAST_FOUR = 4
 # A wider LSTM has more weights than BERT-base; a damaged task.json can ask for anything.
 _WIDEST = 4096
-# Title of the options of this approach.
+# Titles of the options.
 GROUP = "feature-based: a frozen encoder with a two-layer BiLSTM on it (paper, section 5.3)"
+_LSTM = "a two-layer BiLSTM between encoder and output layer"
 
 
 def _side_by_side(layers):
@@ -55,11 +57,9 @@ def features_setting():
     )
 
 
-def lstm_size_setting(text: str):
-    """The field `lstm_size` of a task; None for the encoder's width."""
-    return setting(
-        None, text, unset="the encoder's width", group=GROUP, at_least=1, at_most=_WIDEST
-    )
+def lstm_size_setting(text: str, unset: str):
+    """The field `lstm_size` of a task; `unset` says what None stands for."""
+    return setting(None, text, unset=unset, group=_LSTM, at_least=1, at_most=_WIDEST)
 
 
 def token_vectors(encoder: "keras.Model", features: str | None) -> "keras.KerasTensor":
@@ -90,6 +90,16 @@ def token_vectors(encoder: "keras.Model", features: str | None) -> "keras.KerasT
 def num_layers_below(features: str | None, num_layers: int) -> int:
     """How many of an encoder's layers a model on these features has: those above are left out."""
     return {"embeddings": 0, "second-to-last": num_layers - 1}.get(features, num_layers)
+
+
+def with_lstm(
+    encoder: "keras.Model", vectors: "keras.KerasTensor", lstm_size: int | None
+) -> "keras.KerasTensor":
+    """The states of a BiLSTM that reads the vectors of the tokens: (batch, sequence, 2 x width)."""
+    from kbert.layers.bilstm import BiLSTM
+
+    bilstm = BiLSTM(lstm_width(encoder, lstm_size), name="bilstm")
+    return bilstm(vectors, encoder.input["padding_mask"])
 
 
 def lstm_width(encoder: "keras.Model", lstm_size: int | None) -> int:

@@ -117,11 +117,13 @@ def test_features_of_a_frozen_encoder(features, tmp_path):
     "task",
     [
         TaggingTask(labels=("A", "B"), crf=True),
+        TaggingTask(labels=("A", "B"), crf=True, lstm_size=3),
         MultiLabelTask(labels=("a", "b")),
         RegressionTask(),
         QuestionAnsweringTask(),
+        QuestionAnsweringTask(lstm_size=3),
     ],
-    ids=lambda task: task.name,
+    ids=lambda task: f"{task.name}{getattr(task, 'lstm_size', None) or ''}",
 )
 def test_tasks(task, tmp_path):
     check(task.build_model(build_encoder(config_of())), tmp_path, (3, 7), (1, 9))

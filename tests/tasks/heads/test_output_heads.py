@@ -18,6 +18,7 @@ from kbert.tasks import TASKS
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.heads.encoder_features import FEATURES
 from kbert.tasks.heads.output_heads import HEADS, RECURRENT
+from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.tagging import TaggingTask
 
 CONFIG = BertConfig(
@@ -135,6 +136,26 @@ def test_16_bits(models, precision, policy, heads):
         np.testing.assert_allclose(logits[:2], expected[:2], atol=0.4)
 
 
+@pytest.mark.parametrize(
+    "task",
+    [TaggingTask(labels=("X",), lstm_size=3), QuestionAnsweringTask(lstm_size=3)],
+    ids=lambda task: task.name,
+)
+def test_a_bilstm_on_an_encoder_that_learns(task):
+    """It reads a text alone, whatever stands in the batch; the encoder below it learns on."""
+    model = model_of(task)
+    output = next(iter(model.output))
+    rows = [[1, 2, 3, 4], [5, 6]]
+    together = numpy(model(inputs(rows, 9))[output])
+    for number, row in enumerate(rows):
+        alone = numpy(model(inputs([row], len(row)))[output])
+        np.testing.assert_allclose(together[number, : len(row)], alone[0], atol=1e-5)
+    assert model.get_layer("block_0").trainable and model.get_layer("bilstm").size == 3
+    assert task.packed(model, build_encoder(CONFIG)) is None
+    without = dataclasses.replace(task, lstm_size=None)
+    assert "bilstm" not in [layer.name for layer in model_of(without).layers]
+
+
 @pytest.mark.parametrize("task", ["regression", "multilabel"])
 def test_every_task_on_texts_has_heads(task):
     task = TASKS[task](head="attention")
@@ -171,7 +192,8 @@ def test_features_are_the_hidden_states_of_their_names():
         (lambda: ClassificationTask(head="best"), "head must be one of pooler, mean"),
         (lambda: TaggingTask(features="first"), "features must be one of embeddings"),
         (lambda: TaggingTask(lstm_size=0), "lstm_size must be in .1, 4096.. Received: 0"),
-        (lambda: TaggingTask(lstm_size=8), "lstm_size needs features, which a BiLSTM reads"),
+        (lambda: architecture_of(TaggingTask(lstm_size=8)), "no place for a BiLSTM"),
+        (lambda: architecture_of(QuestionAnsweringTask(lstm_size=8)), "no place for a BiLSTM"),
         (
             lambda: ClassificationTask(lstm_size=8),
             "lstm_size needs a head with an LSTM, bilstm or rcnn. Received: 8 without",
