@@ -148,12 +148,13 @@ def norm_code(config, prefix):
 
 
 def turned(x, positions, size):
-    """Each pair of columns of a head turned by position x 10000^(-2i / size), as complex
-    numbers."""
-    pairs = x[:, 0::2] + 1j * x[:, 1::2]
-    index = np.arange(pairs.shape[1]) % (size // 2)
-    pairs = pairs * np.exp(1j * np.outer(positions, 10_000.0 ** (-2 * index / size)))
-    return np.stack([pairs.real, pairs.imag], axis=-1).reshape(x.shape)
+    """Column i of each head and the one half a head behind it, turned by position x
+    10000^(-2i / size) as a complex number."""
+    heads = x.reshape(len(x), -1, 2, size // 2)
+    pairs = heads[:, :, 0] + 1j * heads[:, :, 1]
+    angles = np.outer(positions, 10_000.0 ** (-2 * np.arange(size // 2) / size))
+    pairs = pairs * np.exp(1j * angles)[:, None]
+    return np.stack([pairs.real, pairs.imag], axis=2).reshape(x.shape)
 
 
 def attention_score(weights, prefix, name, head, query, key):

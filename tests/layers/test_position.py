@@ -33,12 +33,24 @@ def test_sinusoids(hidden):
 
 
 def test_rotation_by_hand():
-    """At position 1 the first pair turns by 1 radian, the second by 1 / 100."""
+    """At position 1 the first pair, (1, 0), turns by 1 radian, the second, (0, 1), by 1 / 100."""
     x = np.array([[[1, 0, 0, 1]] * 2], "float32")
     result = numpy(rotated(x, keras.ops.convert_to_tensor([[0, 1]])))
     np.testing.assert_allclose(result[0, 0], x[0, 0], atol=1e-6)
-    expected = [np.cos(1), np.sin(1), -np.sin(0.01), np.cos(0.01)]
+    expected = [np.cos(1), -np.sin(0.01), np.sin(1), np.cos(0.01)]
     np.testing.assert_allclose(result[0, 1], expected, atol=1e-6)
+
+
+def test_it_is_the_papers_rotation_of_columns_in_another_order():
+    """Equation 34 of arXiv 2104.09864 turns neighbours."""
+    angles = np.arange(6)[:, None] * 10_000.0 ** (-2 * np.arange(4) / 8)
+    even, odd = X[..., 0::2], X[..., 1::2]
+    expected = np.empty_like(X)
+    expected[..., 0::2] = even * np.cos(angles) - odd * np.sin(angles)
+    expected[..., 1::2] = odd * np.cos(angles) + even * np.sin(angles)
+    order = [0, 2, 4, 6, 1, 3, 5, 7]
+    found = numpy(rotated(X[..., order], keras.ops.arange(6)[None]))
+    np.testing.assert_allclose(found, expected[..., order], atol=1e-5)
 
 
 def test_a_product_depends_on_the_distance():

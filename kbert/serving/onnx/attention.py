@@ -47,16 +47,14 @@ def _angles(graph, padding_mask, count, width):
 def _turned(graph, x, padding_mask, width):
     """Rotary: each pair of (batch, sequence, heads, width) by the angle of its position."""
     angles = _angles(graph, padding_mask, width // 2, width)
-    angles = graph.add("Unsqueeze", angles, graph.axes(2, 4))
+    angles = graph.add("Unsqueeze", angles, graph.axes(2))
     cosine, sine = (graph.add(wave, angles) for wave in ("Cos", "Sin"))
-    pairs = graph.add("Reshape", x, graph.axes(0, 0, 0, width // 2, 2))
-    first, second = graph.split("Split", pairs, outputs=2, axis=4, num_outputs=2)
+    first, second = graph.split("Split", x, outputs=2, axis=3, num_outputs=2)
 
     def mixed(operator, x, y):
         return graph.add(operator, graph.add("Mul", first, x), graph.add("Mul", second, y))
 
-    turned = [mixed("Sub", cosine, sine), mixed("Add", sine, cosine)]
-    return graph.add("Reshape", graph.add("Concat", *turned, axis=4), graph.axes(0, 0, 0, width))
+    return graph.add("Concat", mixed("Sub", cosine, sine), mixed("Add", sine, cosine), axis=3)
 
 
 def attention(graph: Graph, layer: MultiHeadSelfAttention, x: str, padding_mask: str) -> str:
