@@ -19,6 +19,8 @@ def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch, tmp_path):
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
     for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
         (tmp_path / name).write_text("text\tlabel\ngood\tSports\n")
+    for name in ("qnli.train.tsv", "qnli.test.tsv"):
+        (tmp_path / name).write_text("question\tsentence\tlabel\nWho?\tAnn.\tentailment\n")
     for name in ("wikigold.train.conll", "wikigold.test.conll"):
         (tmp_path / name).write_text("Ann I-PER\n")
     for name in ("KBERT_DOMAINS", "KBERT_SETS", "KBERT_TEACHERS"):
