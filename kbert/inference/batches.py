@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from kbert.errors import DataError
 from kbert.tasks.features import MULTIPLE, Feature, pad_batch
 
 Item = TypeVar("Item")
@@ -74,6 +75,13 @@ def bucket_length(length: int, limit: int) -> int:
     while length > 4 * step:
         step *= 2
     return min(-(-length // step) * step, limit)
+
+
+def check_sequence_length(sequence_length: int, most: int) -> None:
+    """Raise `DataError` for rows without room for a token between [CLS] and [SEP], and for rows of
+    more than the `most` tokens that a model takes."""
+    if not 3 <= sequence_length <= most:
+        raise DataError(f"sequence_length must be 3 to {most}. Received: {sequence_length}.")
 
 
 def read_ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -87,9 +87,6 @@ class SamplingLoop(_Loop):
         rows, lengths, ends = inputs["token_ids"], inputs["lengths"][:, 0], inputs["ends"][:, 0]
         scores, memories = self._begin(inputs)
 
-        def goes_on(at, rows, ended, scores, memories):
-            return ops.logical_not(ops.all(ended))
-
         def step(at, rows, ended, scores, memories):
             draws = ops.take(inputs["draws"], at, axis=1)
             chosen = choose(scores + self.penalty, draws, self.temperature, self.top_k, self.top_p)
@@ -102,7 +99,7 @@ class SamplingLoop(_Loop):
 
         at = ops.convert_to_tensor(ops.shape(inputs["prefix"])[1], "int32")
         state = (at, rows, ops.zeros_like(lengths, "bool"), scores, memories)
-        return ops.while_loop(goes_on, step, state)[1]
+        return ops.while_loop(_goes_on, step, state)[1]
 
 
 class BeamLoop(_Loop):
@@ -135,9 +132,6 @@ class BeamLoop(_Loop):
         nothing_more = np.full(self.size, IMPOSSIBLE, "float32")
         nothing_more[self.pad_id] = 0.0
 
-        def goes_on(at, rows, ended, likelihoods, scores, memories):
-            return ops.logical_not(ops.all(ended))
-
         def step(at, rows, ended, likelihoods, scores, memories):
             change = ops.log_softmax(scores + self.penalty)
             change = ops.where(ended[:, None], nothing_more, change)
@@ -157,9 +151,13 @@ class BeamLoop(_Loop):
 
         at = ops.convert_to_tensor(ops.shape(inputs["prefix"])[1], "int32")
         state = (at, rows, ops.zeros_like(lengths, "bool"), likelihoods, scores, memories)
-        rows = ops.while_loop(goes_on, step, state)[1]
+        rows = ops.while_loop(_goes_on, step, state)[1]
         # The likeliest of `top_k` stands first.
         return ops.reshape(rows, (batch, self.beams, width))[:, 0]
+
+
+def _goes_on(at, rows, ended, *others):
+    return ops.logical_not(ops.all(ended))
 
 
 def _of_rows(memories, rows):

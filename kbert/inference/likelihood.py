@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
-from kbert.inference.batches import MOST_TOKENS
+from kbert.inference.batches import MOST_TOKENS, check_sequence_length
 from kbert.inference.forward import forward_of
 from kbert.inference.settings import PerplexitySettings
 from kbert.models import masked_lm_alone
@@ -71,9 +71,10 @@ def perplexity(
     a piece.
     """
     scorer, most = _Scorer(checkpoint), checkpoint.config.max_sequence_length
-    if sequence_length is not None and not 3 <= sequence_length <= most:
-        raise DataError(f"sequence_length must be 3 to {most}. Received: {sequence_length}.")
-    longest = (sequence_length or most) - 2
+    if sequence_length is None:
+        sequence_length = most
+    check_sequence_length(sequence_length, most)
+    longest = sequence_length - 2
     total, counted, unknown = 0.0, 0, 0
     with _bar(progress, len(texts)) as bar:
         for start in range(0, len(texts), _AT_ONCE):

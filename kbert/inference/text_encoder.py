@@ -14,6 +14,7 @@ from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
 from kbert.inference.answering import predict_features
+from kbert.inference.batches import check_sequence_length
 from kbert.inference.settings import LONG, ComputeSettings, VectorSettings
 from kbert.layers.pooling import pool
 from kbert.models import build_encoder
@@ -47,10 +48,7 @@ class TextEncoder:
         most = self.checkpoint.config.max_sequence_length
         if self.sequence_length is None:
             self.sequence_length = min(self.pooling.sequence_length or most, most)
-        if not 3 <= self.sequence_length <= most:
-            raise DataError(
-                f"sequence_length must be 3 to {most}. Received: {self.sequence_length}."
-            )
+        check_sequence_length(self.sequence_length, most)
         if self.long not in LONG:
             raise DataError(f"long must be one of {', '.join(LONG)}. Received: {self.long!r}.")
         self.pooling.check_fits(self.checkpoint.config.hidden_dim)

@@ -214,8 +214,7 @@ class TextTask(ColumnsTask):
         import keras
 
         vectors = encoder_features.token_vectors(encoder, self.features)
-        lstm_size = encoder_features.lstm_width(encoder, self.lstm_size)
-        pooled = HEADS[self.head](encoder, vectors, lstm_size)  # (batch, width)
+        pooled = HEADS[self.head](encoder, vectors, self.lstm_size)  # (batch, width)
         outputs = {output: output_layer.classifier(pooled, size, self.dropout)}
         return keras.Model(encoder.input, outputs, name=self.name)
 

@@ -79,6 +79,7 @@ def attention(graph: Graph, layer: MultiHeadSelfAttention, x: str, padding_mask:
     )
     if layer.rotary:
         query, key = (_turned(graph, part, padding_mask, width) for part in (query, key))
+    query = graph.add("Transpose", query, perm=(0, 2, 1, 3))
     scores = _SCORES[layer.score](graph, layer.scores, query, key, width)
     scores = graph.add("Add", scores, _unseen(graph, padding_mask, layer.direction))
     probabilities = graph.add("Softmax", scores, axis=-1)
@@ -89,7 +90,6 @@ def attention(graph: Graph, layer: MultiHeadSelfAttention, x: str, padding_mask:
 
 
 def _dot(graph, layer, query, key, width):
-    query = graph.add("Transpose", query, perm=(0, 2, 1, 3))
     return graph.add("MatMul", query, graph.add("Transpose", key, perm=(0, 2, 3, 1)))
 
 
@@ -98,13 +98,12 @@ def _scaled_dot(graph, layer, query, key, width):
 
 
 def _multiplicative(graph, layer, query, key, width):
-    query = graph.add("Transpose", query, perm=(0, 2, 1, 3))
     query = graph.add("MatMul", query, weight(graph, layer.kernel))
-    return graph.add("MatMul", query, graph.add("Transpose", key, perm=(0, 2, 3, 1)))
+    return _dot(graph, layer, query, key, width)
 
 
 def _additive(graph, layer, query, key, width):
-    query, key = (graph.add("Transpose", part, perm=(0, 2, 1, 3)) for part in (query, key))
+    key = graph.add("Transpose", key, perm=(0, 2, 1, 3))
     query, key = (
         graph.add("Unsqueeze", part, graph.axes(axis)) for part, axis in ((query, 3), (key, 2))
     )

@@ -93,15 +93,18 @@ def num_layers_below(features: str | None, num_layers: int) -> int:
 
 
 def with_lstm(
-    encoder: "keras.Model", vectors: "keras.KerasTensor", lstm_size: int | None
+    encoder: "keras.Model",
+    vectors: "keras.KerasTensor",
+    lstm_size: int | None,
+    num_layers: int = 2,
 ) -> "keras.KerasTensor":
-    """The states of a BiLSTM that reads the vectors of the tokens: (batch, sequence, 2 x width)."""
+    """The states of a BiLSTM that reads the vectors of the tokens: (batch, sequence, 2 x width).
+
+    Each direction is as wide as the encoder, unless told (768 on BERT-base, as the paper's).
+    """
     from kbert.layers.bilstm import BiLSTM
 
-    bilstm = BiLSTM(lstm_width(encoder, lstm_size), name="bilstm")
+    if lstm_size is None:
+        lstm_size = encoder.output["sequence_output"].shape[-1]
+    bilstm = BiLSTM(lstm_size, num_layers=num_layers, name="bilstm")
     return bilstm(vectors, encoder.input["padding_mask"])
-
-
-def lstm_width(encoder: "keras.Model", lstm_size: int | None) -> int:
-    """Of each direction: as wide as the encoder, unless told (768 on BERT-base, as the paper's)."""
-    return encoder.output["sequence_output"].shape[-1] if lstm_size is None else lstm_size

@@ -19,6 +19,8 @@ its line in `HEADS`.
 
 from collections.abc import Callable
 
+from kbert.tasks.heads.encoder_features import with_lstm
+
 POOLER = "pooler"
 
 
@@ -54,11 +56,10 @@ def _query(encoder, vectors, lstm_size):
 
 
 def _bilstm(encoder, vectors, lstm_size):
-    from kbert.layers.bilstm import BiLSTM, LastStates
+    from kbert.layers.bilstm import LastStates
 
-    padding_mask = encoder.input["padding_mask"]
-    states = BiLSTM(lstm_size, name="bilstm")(vectors, padding_mask)
-    return LastStates(name="last_states")(states, padding_mask)
+    states = with_lstm(encoder, vectors, lstm_size)
+    return LastStates(name="last_states")(states, encoder.input["padding_mask"])
 
 
 def _rcnn(encoder, vectors, lstm_size):
@@ -66,14 +67,12 @@ def _rcnn(encoder, vectors, lstm_size):
     import keras
     from keras import ops
 
-    from kbert.layers.bilstm import BiLSTM
     from kbert.layers.pooling import pool
 
-    padding_mask = encoder.input["padding_mask"]
-    contexts = BiLSTM(lstm_size, num_layers=1, name="bilstm")(vectors, padding_mask)
+    contexts = with_lstm(encoder, vectors, lstm_size, num_layers=1)
     beside = ops.concatenate([contexts, vectors], axis=-1)
     latent = keras.layers.Dense(vectors.shape[-1], activation="tanh", name="rcnn")(beside)
-    return pool(latent, padding_mask, "max")
+    return pool(latent, encoder.input["padding_mask"], "max")
 
 
 def _block(encoder, vectors, lstm_size):
