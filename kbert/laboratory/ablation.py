@@ -22,12 +22,13 @@ from tqdm import tqdm
 from kbert.corpus.workers.pool import Pool, usable_cores
 from kbert.errors import DataError
 from kbert.files import locked
-from kbert.laboratory.cells import Chain, chains_of, run_chain
+from kbert.laboratory.cells import Chain, chains_of
 from kbert.laboratory.grid import FOUND, Recipe
 from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
 from kbert.laboratory.recipe import read_recipe
 from kbert.laboratory.report import report_of, write_report
 from kbert.laboratory.rows import check_rows
+from kbert.laboratory.running import run_chain
 from kbert.laboratory.search import check_optuna, found, search, steps_left
 from kbert.laboratory.worker import worker
 

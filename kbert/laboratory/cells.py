@@ -5,39 +5,21 @@ OUTPUT/cells/HASH/checkpoint     the trained model of pre-training
 OUTPUT/cells/HASH/log.txt        what the run printed
 """
 
-import contextlib
-import dataclasses
-import gc
 import hashlib
 import pathlib
-import shutil
-import time
 from typing import Any, NamedTuple
 
-from kbert.checkpoints.formats import ENSEMBLE_INDEX, load_any, load_finetuned
-from kbert.checkpoints.model_card import SUMMARY
-from kbert.config import BertConfig
-from kbert.corpus.store import TokenStore
-from kbert.engine.precision import PRECISIONS, dtype_policy, set_precision
-from kbert.errors import TrainingError
-from kbert.files import as_json, read_object, write_json
+from kbert.checkpoints.formats import ENSEMBLE_INDEX
+from kbert.files import as_json, read_object
 from kbert.finetuning.output import LOGS
-from kbert.finetuning.rows import encode
-from kbert.finetuning.run import finetune
 from kbert.finetuning.settings import FinetuningSettings
-from kbert.inference.answering import answer_features
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
-from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
-from kbert.laboratory.statistics import resampled, resampled_tally
-from kbert.metrics.tally import share_of
-from kbert.pretraining.run import pretrain
 from kbert.pretraining.settings import PretrainingSettings
-from kbert.tasks.readers.bad_rows import BadRows
 
 # Of what a cell computes; another number makes all cells new.
 _FORMAT = 1
-_RESULT, _LOG = "result.json", "log.txt"
-_CHECKPOINT, _FINETUNED = "checkpoint", "finetuned"
+RESULT = "result.json"
+CHECKPOINT, FINETUNED = "checkpoint", "finetuned"
 
 
 class Cell(NamedTuple):
@@ -47,7 +29,8 @@ class Cell(NamedTuple):
         what: how it is done.
         inputs: all that the result depends on, ready for JSON: settings, digests of files.
         seed: of the run.
-        start: the pre-training that it begins with: a cell, or a checkpoint's folder.
+        start: the pre-training that it begins with: a cell, or a checkpoint's folder; None for a
+            new model.
         resamples: draws of the test rows.
     """
 
@@ -74,17 +57,22 @@ class Cell(NamedTuple):
 
     def result(self, output: pathlib.Path) -> dict | None:
         """What it found; None where it is not done."""
-        file = self.folder(output) / _RESULT
+        file = self.folder(output) / RESULT
         return read_object(file) if file.is_file() else None
 
     def checkpoint(self, output: pathlib.Path) -> pathlib.Path:
         """The model that a cell of pre-training has trained."""
-        return self.folder(output) / _CHECKPOINT
+        return self.folder(output) / CHECKPOINT
 
     def logs(self, output: pathlib.Path) -> pathlib.Path:
         """The curves of its training, for TensorBoard."""
-        trained = _CHECKPOINT if isinstance(self.what, Pretraining) else _FINETUNED
+        trained = CHECKPOINT if isinstance(self.what, Pretraining) else FINETUNED
         return self.folder(output) / trained / LOGS
+
+    def with_starts(self) -> "list[Cell]":
+        """The cells that it begins with, the first one first, and itself."""
+        before = self.start.with_starts() if isinstance(self.start, Cell) else []
+        return [*before, self]
 
 
 class Chain(NamedTuple):
@@ -100,8 +88,9 @@ class Chain(NamedTuple):
 
     @property
     def cells(self) -> list[Cell]:
-        """In the order in which they can be run."""
-        return [cell for cell in (self.pretraining, *self.tasks.values()) if cell is not None]
+        """Each once, in an order in which they can be run."""
+        last = [cell for cell in (self.pretraining, *self.tasks.values()) if cell is not None]
+        return list({cell.key: cell for end in last for cell in end.with_starts()}.values())
 
 
 def chains_of(recipe: Recipe) -> list[Chain]:
@@ -110,48 +99,6 @@ def chains_of(recipe: Recipe) -> list[Chain]:
     return [
         _chain(recipe, name, seed, digests) for seed in recipe.seeds for name in recipe.variants
     ]
-
-
-def run_chain(chain: Chain, output: pathlib.Path) -> None:
-    """Run the cells of a chain that are not done."""
-    for cell in chain.cells:
-        if cell.result(output) is None:
-            run_cell(cell, output)
-
-
-def run_cell(cell: Cell, output: pathlib.Path) -> dict:
-    """Run a cell, or go on with it where it stopped; returns its result.
-
-    A run whose loss becomes NaN has no scores: the result's "error" says why. Its cells further on
-    have the same. Raises what its parts raise otherwise.
-    """
-    folder = cell.folder(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    with open(folder / _LOG, "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-        try:
-            found = _run(cell, output)
-        except TrainingError as error:
-            if isinstance(error.__cause__, OSError):  # A full disk, which says nothing of the run.
-                raise
-            found = {"error": str(error), "scores": {}}
-    seconds = time.monotonic() - began
-    result = {"inputs": cell.inputs, "seconds": seconds, "error": None, **found}
-    write_json(folder / _RESULT, result)
-    _clean(folder)
-    return result
-
-
-def _clean(folder: pathlib.Path) -> None:
-    """Remove what a cell needs only until it has its result: saves, and fine-tuned weights."""
-    left = [folder / _CHECKPOINT / "steps"]
-    if (folder / _FINETUNED).is_dir():
-        left += [path for path in (folder / _FINETUNED).iterdir() if path.name != LOGS]
-    for path in left:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _chain(recipe: Recipe, name: str, seed: int, digests: "_Digests") -> Chain:
@@ -163,10 +110,13 @@ def _chain(recipe: Recipe, name: str, seed: int, digests: "_Digests") -> Chain:
     for task, what in variant.tasks.items():
         tasks[task] = None
         if isinstance(what, Finetuning | Judging):
+            own = start
+            if isinstance(what, Finetuning) and what.continued is not None:
+                own = _pretraining(what.continued, seed, digests)
             inputs = _task_inputs(what, seed, digests)
-            inputs["start"] = first.key if first else digests[variant.start]
+            inputs["start"] = own.key if isinstance(own, Cell) else digests[own]
             inputs["resamples"] = recipe.resamples
-            tasks[task] = Cell(what, inputs, seed, start, recipe.resamples)
+            tasks[task] = Cell(what, inputs, seed, own, recipe.resamples)
     return Chain(name, seed, first, tasks)
 
 
@@ -186,7 +136,12 @@ def _pretraining(what: Pretraining, seed: int, digests: "_Digests") -> Cell:
         "settings": _settings(what.settings, digests),
         "held_out": what.schedule.validation_batches,
     }
-    return Cell(what, inputs, seed)
+    start = what.start
+    if isinstance(start, Pretraining):
+        start = _pretraining(start, seed, digests)
+    if start is not None:
+        inputs["start"] = start.key if isinstance(start, Cell) else digests[start]
+    return Cell(what, inputs, seed, start)
 
 
 def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> dict:
@@ -208,6 +163,8 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
         "rows": what.rows.to_json(),
         "choice": what.choice.to_json(),
         "from_random": what.from_random,
+        # Cells of before there were several have no such entry.
+        **({"members": what.members} if what.members > 1 else {}),
         "train": [digests[file] for file in what.train],
         "validation": digests[what.validation] if what.validation else None,
         "test": digests[what.test],
@@ -251,99 +208,3 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _sorted(value[name]) for name in sorted(value)}
     return value
-
-
-def _run(cell: Cell, output: pathlib.Path) -> dict:
-    gc.collect()  # The models of cells before: they hold circles of references.
-    if isinstance(cell.what, Pretraining):
-        return _pretrain(cell, output)
-    start = cell.start
-    if isinstance(start, Cell):
-        before = start.result(output)
-        if before["error"] is not None:
-            return {"error": before["error"], "scores": {}}
-        start = start.checkpoint(output)
-    run = _judge if isinstance(cell.what, Judging) else _finetune
-    with dtype_policy("float32"):
-        return run(cell, start, cell.folder(output))
-
-
-def _pretrain(cell: Cell, output: pathlib.Path) -> dict:
-    what, run = cell.what, cell.checkpoint(output)
-    settings = dataclasses.replace(what.settings, seed=cell.seed)
-    schedule = dataclasses.replace(what.schedule, keep=1)
-    config = BertConfig(**cell.inputs["config"])
-    with dtype_policy(PRECISIONS[settings.precision]):
-        found = pretrain(TokenStore(what.store), run, config, settings, schedule)
-    return {
-        "scores": found["held_out"],
-        "first_step": found["first_step"],
-        "steps": found["steps"],
-        "parameters": config.num_parameters(),
-    }
-
-
-def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
-    what, model = cell.what, folder / _FINETUNED
-    if not (model / SUMMARY).is_file():
-        finetune(
-            what.task,
-            start,
-            what.train,
-            model,
-            dataclasses.replace(what.settings, seed=cell.seed),
-            validation_path=what.validation,
-            **what.rows.to_json(),
-            **what.choice.to_json(),
-            from_random=what.from_random,
-            verbose=0,
-        )
-    summary = read_object(model / SUMMARY)
-    set_precision("float32")
-    began = time.monotonic()
-    found = _scored(model, what, cell.resamples)
-    names = ("first_step", "steps", "epochs", "train_rows", "best_epoch", "validation_rows")
-    return {
-        **{name: summary[name] for name in names},
-        "failed": summary["failed"],
-        "scoring_seconds": time.monotonic() - began,
-        **found,
-    }
-
-
-def _scored(model: pathlib.Path, what: Finetuning, resamples: int) -> dict:
-    """The scores of a fine-tuned model on the test rows, and of its metric on drawn rows."""
-    checkpoint, bad = load_finetuned(model), BadRows()
-    # The columns are the recipe's: the labels are the model's.
-    task, metric = checkpoint.task, what.choice.metric
-    examples = task.read_examples(what.test, bad=bad)
-    features = encode(task, examples, checkpoint.tokenizer, bad)
-    batch = what.settings.batch_size
-    answers = answer_features(task, checkpoint.model, features, examples, batch)
-
-    def score(rows):
-        found = task.metrics([answers[row] for row in rows], [examples[row] for row in rows])
-        return found[metric]
-
-    scores, tally = task.metrics(answers, examples), task.tally(metric, answers, examples)
-    if tally is None:
-        drawn = resampled(score, len(examples), resamples)
-    else:
-        drawn = resampled_tally(tally, resamples)
-    return {
-        "scores": {name: scores[name] for name in task.metric_names},
-        "test_rows": len(examples),
-        "trivial_score": task.trivial_score(examples),
-        "drawn": drawn.tolist(),
-    }
-
-
-def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
-    pairs = read_pairs(cell.what.pairs, cell.what.limit)
-    right = is_right(load_any(start), pairs)
-    return {
-        "scores": {"accuracy": float(right.mean())},
-        "test_rows": len(pairs),
-        "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
-        "drawn": resampled_tally(share_of(right), cell.resamples).tolist(),
-    }

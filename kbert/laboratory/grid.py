@@ -15,25 +15,38 @@ FOUND = "found by search"
 
 
 class Pretraining(NamedTuple):
-    """How a model is made, but for the seed."""
+    """How a model is made, but for the seed.
+
+    Attributes:
+        start: what it goes on with: another run, or the folder of a checkpoint; None for a new
+            model.
+    """
 
     store: pathlib.Path
     config: BertConfig
     settings: PretrainingSettings
     schedule: Schedule
+    start: "Pretraining | pathlib.Path | None" = None
 
 
 class Finetuning(NamedTuple):
-    """How a model is fine-tuned and scored, but for the seed."""
+    """How a model is fine-tuned and scored, but for the seed.
+
+    Attributes:
+        members: models of the same start, each with a seed of its own, that answer as one.
+        continued: the pre-training that comes before, of the variant's model; None for none.
+    """
 
     task: Task
     settings: FinetuningSettings
     rows: RowSettings
     choice: EpochChoice
     from_random: bool
+    members: int
     train: tuple[pathlib.Path, ...]
     validation: pathlib.Path | None
     test: pathlib.Path
+    continued: Pretraining | None = None
 
 
 class Judging(NamedTuple):
@@ -47,6 +60,11 @@ class HeldOut(NamedTuple):
     """A score of the pre-training run."""
 
     metric: str
+
+
+def config_of(start: Pretraining | pathlib.Path) -> BertConfig:
+    """The architecture of the model that a run, or a checkpoint, gives."""
+    return start.config if isinstance(start, Pretraining) else load_config(start)
 
 
 class Variant(NamedTuple):
@@ -63,7 +81,7 @@ class Variant(NamedTuple):
     @property
     def config(self) -> BertConfig:
         """The architecture."""
-        return self.start.config if isinstance(self.start, Pretraining) else load_config(self.start)
+        return config_of(self.start)
 
 
 class Search(NamedTuple):

@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from kbert.corpus.workers.pool import usable_cores
 from kbert.errors import TrainingError
 from kbert.files import read_object, write_json
-from kbert.laboratory.cells import Cell, Chain, run_cell
+from kbert.laboratory.cells import Cell, Chain
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining
 from kbert.laboratory.minimal_pairs import read_pairs
+from kbert.laboratory.running import run_cell
 from kbert.metrics.layout import aligned
 
 # Steps of a run that is measured, after the first, which compiles.
@@ -51,7 +52,8 @@ def format_plan(
     rows = [["variant", "pre-training", *tasks, "cells", "done", "minutes"]]
     for variant in dict.fromkeys(chain.variant for chain in chains):
         own = [chain for chain in chains if chain.variant == variant]
-        columns = [_minutes([own[0].pretraining], times)]
+        before = [cell for cell in own[0].cells if isinstance(cell.what, Pretraining)]
+        columns = [_minutes(before, times)]
         columns += [_minutes([own[0].tasks[task]], times) for task in tasks]
         cells = distinct(own)
         waiting = [cell for cell in cells if cell.result(output) is None]
@@ -97,12 +99,10 @@ def _times_of_done(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, f
 
 def _probe(cell: Cell, folder: pathlib.Path) -> float:
     """Seconds of a cell, by a short run of it in a folder for such runs."""
-    if isinstance(cell.start, Cell):
-        start = _short(cell.start)
+    *starts, short = _short(cell).with_starts()
+    for start in starts:
         if start.result(folder) is None:
             _raise_error(run_cell(start, folder))
-        cell = cell._replace(start=start)
-    short = _short(cell)
     began = time.monotonic()
     result = run_cell(short, folder)
     seconds = time.monotonic() - began
@@ -114,12 +114,15 @@ def _probe(cell: Cell, folder: pathlib.Path) -> float:
     rest = max(seconds - result["steps"] * step, 0.0)
     if isinstance(cell.what, Pretraining):
         return rest + step * _steps_of_first_shape(cell.what)
-    return rest + step * _finetuning_steps(cell.what, result) + _later_scores(cell.what, result)
+    own = rest + step * _finetuning_steps(cell.what, result) + _later_scores(cell.what, result)
+    return own * cell.what.members
 
 
 def _short(cell: Cell) -> Cell:
-    """The same with a few steps, under a name of its own."""
-    what, inputs = cell.what, cell.inputs | {"probe": True}
+    """The same with a few steps, from a start with a few, under a name of its own."""
+    what, inputs, start = cell.what, cell.inputs | {"probe": True}, cell.start
+    if isinstance(start, Cell):
+        start = _short(start)
     if isinstance(what, Pretraining):
         settings = dataclasses.replace(what.settings, num_steps=_STEPS, warmup_steps=1, then="")
         schedule = dataclasses.replace(what.schedule, log_every=1)
@@ -127,10 +130,10 @@ def _short(cell: Cell) -> Cell:
     elif isinstance(what, Finetuning):
         steps = min(_STEPS, what.settings.max_steps or _STEPS)
         settings = dataclasses.replace(what.settings, epochs=1, max_steps=steps, log_every=1)
-        what = what._replace(settings=settings)
+        what = what._replace(settings=settings, members=1)
     else:
         what = what._replace(limit=min(_PAIRS, what.limit or _PAIRS))
-    return cell._replace(what=what, inputs=inputs)
+    return cell._replace(what=what, inputs=inputs, start=start)
 
 
 def _seconds_a_step(cell: Cell, short: Cell, folder: pathlib.Path) -> float:

@@ -8,6 +8,8 @@
     [finetuning]
     [variants.NAME]                     store, checkpoint, pretraining, finetuning, tasks.TASK:
                                         what differs
+    [variants.NAME.continued]           store, settings: pre-training that goes on after it; of one
+                                        task: [variants.NAME.tasks.TASK.continued]
     [tasks.NAME]                        kind, files, settings
     [paper.TASK]                        VARIANT = figure
     [expected.TASK]                     VARIANT = "+", "-" or "0": of the difference, said before
@@ -17,47 +19,22 @@ docs/laboratory.md has it all.
 """
 
 import dataclasses
-import functools
 import os
 import pathlib
-from collections.abc import Iterable
 
 from kbert.checkpoints.directory import load_config
-from kbert.config import BertConfig
-from kbert.corpus.store import TokenStore
-from kbert.errors import DataError
-from kbert.finetuning.run import checked_metric
-from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
-from kbert.laboratory.grid import (
-    FOUND,
-    Finetuning,
-    HeldOut,
-    Judging,
-    Pretraining,
-    Recipe,
-    Search,
-    Variant,
-)
-from kbert.laboratory.settings import JudgeSettings, SearchSettings
-from kbert.laboratory.toml import Keys, Placed, TomlFile, placed
-from kbert.model_settings import NewModel
+from kbert.laboratory.grid import FOUND, Finetuning, HeldOut, Pretraining, Recipe, Search, Variant
+from kbert.laboratory.recipe_runs import CONTINUED, HELD_OUT, JUDGE, RunReader
+from kbert.laboratory.settings import SearchSettings
+from kbert.laboratory.toml import Keys, TomlFile, field_names, placed
 from kbert.models import OBJECTIVE_HEADS
-from kbert.pretraining.first_model import first_model
-from kbert.pretraining.initialization import check_initialization
-from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.objectives.base import score_names
-from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
-from kbert.tasks.readers.glue import GlueFile, trainable
 
-JUDGE, HELD_OUT = "judge", "held-out"
 SIGNS = ("+", "-", "0")
 _TOP = ("pretraining", "finetuning", "variants", "tasks", "paper", "expected", "search")
-_FILES = ("train", "validation", "test")
-_SAVES = 20  # Of a pre-training run.
-# What a recipe sets in another way.
-_NOT_SET = ("vocabulary_size", "seed")
+_OF_VARIANTS = ("store", "checkpoint", "pretraining", CONTINUED, "finetuning", "tasks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,18 +55,6 @@ class _Head(Settings):
     resamples: int = setting(1000, "draws of the test rows", at_least=100)
 
 
-@dataclasses.dataclass(frozen=True)
-class _HeldOutSettings(Settings):
-    """A score of the pre-training run itself, on held-out text."""
-
-    metric: str = setting("masked_lm_loss", "a score's name in the run's log")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Start(Settings):
-    from_random: bool = setting(False, "begin fine-tuning with random weights")
-
-
 def read_recipe(path: str | os.PathLike) -> Recipe:
     """The recipe in a TOML file. Raises `DataError` with file and line.
 
@@ -103,12 +68,11 @@ class _Reader:
     """From the tables of a file to a recipe."""
 
     def __init__(self, file: TomlFile):
-        self.file = file
-        self.store = functools.cache(TokenStore)  # Opening one reads all of it.
+        self.file, self.runs = file, RunReader(file)
 
     def recipe(self) -> Recipe:
         file = self.file
-        values = file.table((), (*_TOP, *_names(_Head)))
+        values = file.table((), (*_TOP, *field_names(_Head)))
         own = placed({name: value for name, value in values.items() if name not in _TOP}, ())
         self.head = file.settings(_Head, own, ())
         tasks = {name: self._task_table(name) for name in file.table(("tasks",))}
@@ -153,7 +117,7 @@ class _Reader:
     def _search(self, variants: dict[str, Variant]) -> Search | None:
         """[search]; what differs in its runs from the others stands in [search.pretraining]."""
         keys = ("search",)
-        table = self.file.table(keys, (*_names(SearchSettings), "pretraining"))
+        table = self.file.table(keys, (*field_names(SearchSettings), "pretraining"))
         if keys[0] not in self.file.table(()):
             return None
         own = placed({key: value for key, value in table.items() if key != "pretraining"}, keys)
@@ -162,10 +126,9 @@ class _Reader:
             message = f"its seed must be none of seeds. Received: {settings.seed}."
             raise self.file.error(keys, message)
         baseline = variants[self.head.baseline].start
-        if not isinstance(baseline, Pretraining):
-            raise self.file.error(keys, "a search needs a baseline that is pre-trained.")
-        values = self._merged(("pretraining",), (*keys, "pretraining"))
-        start = self._pretraining(baseline.store, values, keys)
+        if not isinstance(baseline, Pretraining) or baseline.start is not None:
+            raise self.file.error(keys, "a search needs a baseline that is pre-trained anew.")
+        start = self.runs.pretraining(baseline.store, (*keys, "pretraining"))
         self._check_score(settings.metric, start, keys)
         if not settings.metric.endswith(("loss", "perplexity")):
             message = f"the lower metric wins, as of a loss. Received: {settings.metric}."
@@ -199,10 +162,12 @@ class _Reader:
 
     def _variant(self, name: str, tasks: dict) -> Variant:
         keys = ("variants", name)
-        table = self.file.table(keys, ("store", "checkpoint", "pretraining", "finetuning", "tasks"))
+        table = self.file.table(keys, _OF_VARIANTS)
         self.file.table((*keys, "tasks"), tasks)
         start = self._start(keys, table)
-        found = {task: self._task(task, values, keys) for task, values in tasks.items()}
+        if CONTINUED in table:
+            start = self.runs.continued(start, keys, (*keys, CONTINUED))
+        found = {task: self.runs.task(task, own, keys, start) for task, own in tasks.items()}
         for task, spec in found.items():
             own = (*keys, "tasks", task)
             if not isinstance(spec, Finetuning) and self.file.table(own):
@@ -239,7 +204,8 @@ class _Reader:
         kinds = [spec for variant in variants.values() for spec in variant.tasks.values()]
         read = {
             "finetuning": any(isinstance(spec, Finetuning) for spec in kinds),
-            "pretraining": any(isinstance(each.start, Pretraining) for each in variants.values()),
+            "pretraining": any(isinstance(each.start, Pretraining) for each in variants.values())
+            or any(isinstance(spec, Finetuning) and spec.continued for spec in kinds),
         }
         for part, is_read in read.items():
             for keys in ((part,), *(("variants", name, part) for name in variants)):
@@ -256,130 +222,10 @@ class _Reader:
             raise self.file.error(keys, "expected either a store or a checkpoint to start from.")
         ((kind, (text, where)),) = given.items()
         path = self.file.file(text, where, folder=True)
-        settings = self._merged(("pretraining",), (*keys, "pretraining"))
         if kind == "checkpoint":
             if table.get("pretraining"):
-                raise self.file.error(
-                    (*keys, "pretraining"), "a variant with a checkpoint is not pre-trained."
-                )
+                message = "a variant with a checkpoint is pre-trained further only: continued."
+                raise self.file.error((*keys, "pretraining"), message)
             load_config(path)
             return path
-        return self._pretraining(path, settings, keys)
-
-    def _pretraining(self, path: pathlib.Path, values: Placed, keys: Keys) -> Pretraining:
-        parts = (NewModel, PretrainingSettings, Schedule, BertConfig)
-        self._check_names(values, [name for part in parts for name in _names(part)])
-        values = self._with_teacher(values)
-        new = self.file.settings(NewModel, _of(NewModel, values), keys)
-        settings = self.file.settings(PretrainingSettings, _of(PretrainingSettings, values), keys)
-        schedule = self.file.settings(Schedule, _of(Schedule, values), keys)
-        if "save_every" not in values:
-            # Runs of a laboratory are shorter than those that the default is for.
-            every = max(1, settings.num_steps // _SAVES)
-            schedule = dataclasses.replace(schedule, save_every=every)
-        taken = {*_names(NewModel), *_names(PretrainingSettings), *_names(Schedule)}
-        changes = {name: value for name, (value, _) in values.items() if name not in taken}
-        try:
-            store = self.store(path)
-            direction = OBJECTIVES[settings.objective].direction
-            config, _ = first_model(store, new, direction=direction, **changes)
-            settings.built(store).check(config)
-            check_initialization(settings.initialization, config)
-        except (ValueError, DataError) as error:
-            raise self.file.error(keys, str(error)) from error
-        longest = max(phase.sequence_length for phase in settings.phases())
-        if longest > config.max_sequence_length:
-            known = config.max_sequence_length
-            raise self.file.error(
-                keys,
-                f"rows of {longest} tokens are longer than the {known} positions of the model.",
-            )
-        return Pretraining(path, config, settings, schedule)
-
-    def _task(self, name: str, table: dict, variant: Keys) -> Finetuning | Judging | HeldOut:
-        keys = ("tasks", name)
-        own = placed({key: value for key, value in table.items() if key != "kind"}, keys)
-        if table["kind"] == JUDGE:
-            self._check_names(own, ("pairs", *_names(JudgeSettings)))
-            limit = self.file.settings(JudgeSettings, _of(JudgeSettings, own), keys).limit
-            return Judging(self._file(own, "pairs", keys), limit)
-        if table["kind"] == HELD_OUT:
-            self._check_names(own, _names(_HeldOutSettings))
-            return HeldOut(self.file.settings(_HeldOutSettings, own, keys).metric)
-        return self._finetuning(table["kind"], keys, variant)
-
-    def _finetuning(self, kind: str, keys: Keys, variant: Keys) -> Finetuning:
-        own = (*variant, "tasks", keys[-1])
-        values = self._merged(("finetuning",), keys, (*variant, "finetuning"), own)
-        del values["kind"]
-        options = [
-            field.name for field in dataclasses.fields(TASKS[kind]) if "help" in field.metadata
-        ]
-        parts = (FinetuningSettings, RowSettings, EpochChoice, _Start)
-        known = [*_FILES, *options, *(name for part in parts for name in _names(part))]
-        self._check_names(values, [*known, "glue"] if trainable(kind) else known)
-        values = self._with_teacher(values)
-        glue = self.file.settings(GlueFile, _of(GlueFile, values), keys)
-        columns = placed(glue.columns("labelled") | glue.metric(), (*keys, "glue"))
-        values = columns | values
-        task = self.file.settings(
-            TASKS[kind], {name: values[name] for name in options if name in values}, keys
-        )
-        settings, rows, choice, start = (
-            self.file.settings(part, _of(part, values), keys) for part in parts
-        )
-        try:
-            choice = dataclasses.replace(choice, metric=checked_metric(task, choice.metric))
-        except DataError as error:
-            raise self.file.error(values["metric"][1], str(error)) from error
-        validation = self._file(values, "validation", keys) if "validation" in values else None
-        files = self._train(values, keys), validation, self._file(values, "test", keys)
-        return Finetuning(task, settings, rows, choice, start.from_random, *files)
-
-    def _with_teacher(self, values: Placed) -> Placed:
-        """The values with the paths of teachers' folders, of one or of a list of them."""
-        if "teacher" not in values:
-            return values
-        found, keys = values["teacher"]
-        if isinstance(found, list):
-            return values | {"teacher": ([self._folder(text, keys) for text in found], keys)}
-        return values | {"teacher": (self._folder(found, keys), keys)}
-
-    def _folder(self, text: object, keys: Keys) -> str:
-        return str(self.file.file(text, keys, folder=True))
-
-    def _train(self, values: Placed, keys: Keys) -> tuple[pathlib.Path, ...]:
-        files, where = values.get("train", ([], keys))
-        files = files if isinstance(files, list) else [files]
-        if not files:
-            raise self.file.error(keys, "expected a file or a list of files under train.")
-        return tuple(self.file.file(text, where) for text in files)
-
-    def _file(self, values: Placed, name: str, keys: Keys) -> pathlib.Path:
-        if name not in values:
-            raise self.file.error(keys, f"expected a file under {name}.")
-        return self.file.file(*values[name])
-
-    def _merged(self, *tables: Keys) -> Placed:
-        """The values of tables, of which later ones count more."""
-        values: Placed = {}
-        for keys in tables:
-            values |= placed(self.file.table(keys), keys)
-        return values
-
-    def _check_names(self, values: Placed, known: Iterable[str]) -> None:
-        known = sorted(set(known) - set(_NOT_SET))
-        for name, (_, keys) in values.items():
-            if name not in known:
-                reason = "is set by the recipe itself" if name in _NOT_SET else "is unknown"
-                raise self.file.error(
-                    keys, f"{name} {reason}. Expected some of: {', '.join(known)}."
-                )
-
-
-def _names(settings: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(settings)]
-
-
-def _of(settings: type, values: Placed) -> Placed:
-    return {name: values[name] for name in _names(settings) if name in values}
+        return self.runs.pretraining(path, (*keys, "pretraining"))

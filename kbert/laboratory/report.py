@@ -2,7 +2,7 @@
 
 import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -117,17 +117,25 @@ def _variant(recipe: Recipe, name: str, runs: Mapping) -> dict:
     if not isinstance(start, Pretraining):
         return {"checkpoint": start.name}
     found = [run for (variant, _), run in runs.items() if variant == name and run is not None]
-    phases = start.settings.phases()
+    stages = list(_stages(start))
     return {
         "parameters": start.config.num_parameters(),
-        "steps": start.settings.num_steps,
+        "steps": sum(stage.settings.num_steps for stage in stages),
         "positions": sum(
             (phase.end_step - phase.first_step) * phase.batch_size * phase.sequence_length
-            for phase in phases
+            for stage in stages
+            for phase in stage.settings.phases()
         ),
         "runs": len(found),
         "diverged": sum(run["error"] is not None for run in found),
     }
+
+
+def _stages(start: Pretraining | pathlib.Path | None) -> Iterator[Pretraining]:
+    """The runs of pre-training that made a model, the last one first."""
+    while isinstance(start, Pretraining):
+        yield start
+        start = start.start
 
 
 def _task(recipe: Recipe, task: str, results: Mapping) -> dict:

@@ -1,5 +1,6 @@
 """TOML with places: an error in a table names the file, the line and what was expected."""
 
+import dataclasses
 import os
 import pathlib
 import string
@@ -57,6 +58,13 @@ class TomlFile:
                 )
         return found
 
+    def merged(self, *tables: Keys) -> Placed:
+        """The values of tables, of which later ones count more."""
+        values: Placed = {}
+        for keys in tables:
+            values |= placed(self.table(keys), keys)
+        return values
+
     def settings(self, kind: type[_Settings], placed: Placed, where: Keys) -> _Settings:
         """The settings in those values that are its fields.
 
@@ -111,6 +119,16 @@ class TomlFile:
 def placed(values: Mapping[str, Any], keys: Keys) -> Placed:
     """The values of a table with their places."""
     return {name: (value, (*keys, name)) for name, value in values.items()}
+
+
+def field_names(settings: type) -> list[str]:
+    """Of the values that settings, or another dataclass, are made of."""
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def those_of(settings: type, values: Placed) -> Placed:
+    """The values that are fields of these settings."""
+    return {name: values[name] for name in field_names(settings) if name in values}
 
 
 def _under(values: Any, keys: Keys) -> Any:

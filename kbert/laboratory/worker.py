@@ -14,7 +14,7 @@ def worker(output: pathlib.Path, threads: int) -> Callable:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     set_threads(threads)
     start_backend()
-    from kbert.laboratory.cells import run_chain
+    from kbert.laboratory.running import run_chain
 
     def run(chain):
         with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):

@@ -37,11 +37,19 @@ def first_model(
     if list(tokenizer.vocabulary) != list(store.vocabulary):
         raise DataError(f"{start} and {store.path} must have the same vocabulary.")
     _tell_of_direction(start, config.direction, direction)
+    return trained_further(config, new, direction), model
+
+
+def trained_further(config: BertConfig, new: NewModel, direction: str | None) -> BertConfig:
+    """The configuration of a trained model in a run that goes on with it, with `new`'s dropout.
+
+    Raises `DataError` for a direction that its architecture has not.
+    """
     changes = {"dropout": new.dropout, "attention_dropout": new.dropout}
     if direction is not None:
         changes["direction"] = direction
     try:
-        return dataclasses.replace(config, **changes), model
+        return dataclasses.replace(config, **changes)
     except ValueError as error:
         raise DataError(str(error)) from error
 

@@ -4,15 +4,19 @@ import json
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kbert import predict
+from kbert.checkpoints.formats import load_any
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
-from kbert.laboratory import ablation, cells
+from kbert.laboratory import ablation, cells, running
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import Finetuning, Pretraining
+from kbert.laboratory.recipe import read_recipe
 from kbert.laboratory.report import _metric
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.question_answering import QuestionAnsweringTask
@@ -49,7 +53,7 @@ def pretend(monkeypatch):
         shares = {"order": {"pairs": 12, "accuracy": 0.5}}
         return {"scores": {"accuracy": 0.5}, "drawn": [0.5] * 100, "phenomena": shares}
 
-    monkeypatch.setattr(cells, "_run", run)
+    monkeypatch.setattr(running, "_run", run)
     monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     return ran
 
@@ -115,6 +119,51 @@ def test_variants_that_are_the_same_share_their_cells(tmp_path, tiny_store, pret
     assert (same["mean"], same["sign"]) == (0, "0")
 
 
+CONTINUED = """\
+[variants.many.pretraining]
+masking_rate = 0.5
+[variants.many.continued]
+store = "{store}"
+num_steps = 4
+[variants.many.tasks.words]
+members = 2
+[variants.many.tasks.words.continued]
+store = "{store}"
+num_steps = 2
+objective = "masked-lm"
+"""
+
+
+def continued():
+    return RECIPE.replace("[variants.many.pretraining]\nmasking_rate = 0.5\n", CONTINUED)
+
+
+def test_pre_training_that_goes_on_is_a_run_of_its_own(tmp_path, tiny_store, pretend, capsys):
+    recipe, output = write_recipe(tmp_path, tiny_store, continued()), tmp_path / "out"
+    report = ablate(recipe, output)
+    many = [cell for cell in pretend if cell.with_starts()[0].what.settings.masking_rate == 0.5]
+    seed = [cell for cell in many if cell.seed == 1]
+    # The first run, the one after it, one more for the words; words, pairs.
+    kinds = [type(cell.what).__name__ for cell in seed]
+    assert kinds == ["Pretraining", "Pretraining", "Pretraining", "Finetuning", "Judging"]
+    first, second, third, words, pairs = seed
+    assert [cell.what.settings.num_steps for cell in (first, second, third)] == [6, 4, 2]
+    assert (second.start, third.start, words.start, pairs.start) == (first, second, third, second)
+    assert third.what.settings.objective == "masked-lm" != second.what.settings.objective
+    # What a run does not say is the variant's own, also what follows from its steps.
+    assert second.what.settings.masking_rate == 0.5 and third.what.settings.batch_size == 4
+    assert len(pretend) == 2 * (3 + 5)
+    own = report["variants"]["many"]
+    assert (own["steps"], own["positions"]) == (6 + 4, (6 + 4) * 4 * 32)
+    assert ["many", "3.0", "1.0", "1.0", "10", "0", "10.0"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]
+    # Another first run changes all that follows it.
+    write_recipe(tmp_path, tiny_store, continued().replace("0.5", "0.4"))
+    run(recipe, output)
+    assert len(pretend) == 2 * (3 + 5 + 5)
+
+
 @given(st.lists(st.frozensets(st.integers(0, 5), min_size=1, max_size=3), max_size=8))
 def test_chains_beside_each_other_share_no_cell(keys):
     chains = [SimpleNamespace(cells=[SimpleNamespace(key=key) for key in own]) for own in keys]
@@ -157,14 +206,14 @@ def test_the_report(tmp_path, tiny_store, pretend):
 )
 def test_shares_are_shown_in_percent_and_percentages_as_they_are(task, metric, factor):
     choice = SimpleNamespace(metric=metric)
-    what = Finetuning(task, None, None, choice, False, (), None, "test.tsv")
+    what = Finetuning(task, None, None, choice, False, 1, (), None, "test.tsv")
     assert _metric(what) == (metric, factor)
 
 
 def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(
     tmp_path, tiny_store, pretend, monkeypatch
 ):
-    real = cells._run
+    real = running._run
 
     def run_cell(cell, output):
         if isinstance(cell.what, Pretraining) and cell.what.settings.masking_rate > 0.3:
@@ -173,7 +222,7 @@ def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(
             return {"error": "as before", "scores": {}}
         return real(cell, output)
 
-    monkeypatch.setattr(cells, "_run", run_cell)
+    monkeypatch.setattr(running, "_run", run_cell)
     report = run(write_recipe(tmp_path, tiny_store), tmp_path / "out")
     assert report["variants"]["many"]["diverged"] == 2
     assert report["tasks"]["words"]["variants"]["many"]["difference"] is None
@@ -229,13 +278,59 @@ def test_real_cells(tmp_path, tiny_store, monkeypatch):
 
 
 @pytest.mark.slow
+def test_real_pre_training_that_goes_on(tmp_path, tiny_store, monkeypatch):
+    """Its model is the first run's, tuned; two models answer as one."""
+    text = continued().replace("seeds = 2", "seeds = [3]").replace("[variants.few]\n", "")
+    text = text.replace('"few"', '"many"').replace("few = 80.0\n", "").replace('many = "+"', "")
+    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
+    recipe, output = write_recipe(tmp_path, tiny_store, text), tmp_path / "out"
+    report = run(recipe, output)
+    assert report["cells_done"] == report["cells"] == 3
+    chain = cells.chains_of(read_recipe(recipe))[0]
+    first, second, third, words, _ = chain.cells
+    vectors = [
+        load_any(cell.checkpoint(output)).model.get_layer("embedding").get_weights()[0]
+        for cell in (first, second, third)
+    ]
+    # A few steps at a small rate: each is near the one before, none is the same.
+    for before, after in zip(vectors, vectors[1:], strict=False):
+        assert 0 < np.abs(before - after).max() < 0.02
+    left = {path.name for path in words.folder(output).iterdir()}
+    assert left == {"result.json", "log.txt", "finetuned", "finetuned_1"}
+    assert [path.name for path in words.folder(output).glob("finetuned*/*")] == ["logs"] * 2
+
+
+@pytest.mark.slow
+def test_several_models_answer_with_their_mean(tmp_path, tiny_store, monkeypatch):
+    """The score is that of the models one by one put together by `kbert ensemble`."""
+    text = RECIPE.replace("seeds = 2", "seeds = [3]").replace("epochs = 1", "epochs = 4")
+    text = text.replace("[variants.few]", "[variants.few.tasks.words]\nmembers = 2")
+    recipe, output = write_recipe(tmp_path, tiny_store, text), tmp_path / "out"
+    chain = cells.chains_of(read_recipe(recipe))[0]
+    (output / "cells").mkdir(parents=True)
+    monkeypatch.setattr(running, "_clean", lambda folder: None)
+    running.run_chain(chain, output)
+    words = chain.tasks["words"]
+    folder = words.folder(output)
+    rows = [line.split("\t") for line in (tmp_path / "test.tsv").read_text().splitlines()[1:]]
+    texts = [text for text, _ in rows]
+    answers = [predict(folder / name, texts) for name in ("finetuned", "finetuned_1")]
+    assert answers[0] != answers[1]
+    right = 0
+    for (_, label), *both in zip(rows, *answers, strict=True):
+        mean = {name: sum(each["probabilities"][name] for each in both) for name in "01"}
+        right += max(mean, key=mean.get) == label
+    assert words.result(output)["scores"]["accuracy"] == right / len(rows)
+
+
+@pytest.mark.slow
 def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, monkeypatch):
     """One seed. Killed between the last step of a run and its result, which is the worst moment."""
     recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = [3]"))
     monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     whole = run(recipe, tmp_path / "whole")
     assert whole["cells_done"] == whole["cells"] == 6
-    write_json, calls = cells.write_json, []
+    write_json, calls = running.write_json, []
 
     def write(path, value):
         calls.append(path)
@@ -243,7 +338,7 @@ def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, mon
             raise KeyboardInterrupt
         write_json(path, value)
 
-    monkeypatch.setattr(cells, "write_json", write)
+    monkeypatch.setattr(running, "write_json", write)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run(recipe, tmp_path / "out")

@@ -6,6 +6,7 @@ from kbert.errors import DataError
 from kbert.laboratory.cells import chains_of
 from kbert.laboratory.recipe import read_recipe
 from kbert.laboratory.rows import check_rows
+from tests.conftest import ROOT
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
 LINES = RECIPE.splitlines()
@@ -127,6 +128,42 @@ def test_a_mistake_is_named_with_its_line(tmp_path, tiny_store, old, new, line, 
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, tiny_store, old, new)
     assert f"recipe.toml, line {line_of(line)}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "at", "message"),
+    [
+        (
+            "[variants.few.continued]\nnum_steps = 2",
+            0,
+            "expected the folder of the text under store",
+        ),
+        ("[variants.few.continued]\nhidden_dim = 2", 1, "hidden_dim is unknown"),
+        ('[variants.few.continued]\nstore = "none"', 1, "there is no folder .*none"),
+        (
+            '[variants.few.tasks.words.continued]\nstore = "{store}"\nsequence_length = 600',
+            0,
+            "rows of 600 tokens are longer than the 512 positions",
+        ),
+        (
+            '[variants.few.tasks.words]\nfrom_random = true\ncontinued = {store = "{store}"}',
+            2,
+            "from_random leaves nothing",
+        ),
+        ("[variants.few.tasks.words]\nmembers = 0", 1, "members must be at least 1"),
+    ],
+)
+def test_a_mistake_in_what_goes_on_and_in_several_models(tmp_path, tiny_store, lines, at, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, tiny_store, "[variants.few]", lines)
+    assert f"recipe.toml, line {line_of('[variants.few]') + at}: " in str(caught.value)
+
+
+def test_what_goes_on_has_the_vocabulary_of_its_model(tmp_path, tiny_store):
+    checkpoint = ROOT / "saved_models/kbert-mini-en/checkpoint"
+    lines = f'[variants.few]\ncheckpoint = "{checkpoint}"\ncontinued = {{store = "{tiny_store}"}}'
+    with pytest.raises(DataError, match="must have the vocabulary of the model"):
+        read(tmp_path, tiny_store, "[variants.few]", lines)
 
 
 def test_a_value_of_several_lines_is_found(tmp_path, tiny_store):

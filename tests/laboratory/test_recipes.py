@@ -5,17 +5,23 @@ import pytest
 from kbert.laboratory.grid import FOUND
 from kbert.laboratory.minimal_pairs import read_pairs
 from kbert.laboratory.recipe import read_recipe
+from kbert.text.vocabulary import load_vocabulary
 from tests.conftest import ROOT
+from tests.small_store import random_documents, write_store
 
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch, tmp_path):
-    encoders = ["general", "general_zh", "reviews", "reviews_zh"]
+def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
+    language = "zh" if path.stem.endswith("_zh") else "en"
+    checkpoint = ROOT / f"saved_models/kbert-mini-{language}/checkpoint"
+    vocabulary = load_vocabulary(checkpoint / "vocab.txt")
+    documents = [random_documents(20, len(vocabulary), seed) for seed in (0, 1)]
+    store = write_store(tmp_path / "store", *documents, vocabulary)
     teachers = [f"{task}{seed}" for task in ("sst2", "ag_news", "sick") for seed in ("", ".10")]
-    for name in encoders + teachers:
-        (tmp_path / name).symlink_to(ROOT / "saved_models/kbert-mini-en/checkpoint")
+    for name in [*teachers, "reviews.pieces"]:
+        (tmp_path / name).symlink_to(checkpoint)
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
     for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
         (tmp_path / name).write_text("text\tlabel\ngood\tSports\n")
@@ -23,9 +29,12 @@ def test_a_recipe_is_read(path, tiny_store, shared_data, monkeypatch, tmp_path):
         (tmp_path / name).write_text("question\tsentence\tlabel\nWho?\tAnn.\tentailment\n")
     for name in ("wikigold.train.conll", "wikigold.test.conll"):
         (tmp_path / name).write_text("Ann I-PER\n")
+    tasks = ("sst2", "ag_news", "mrpc", "wikigold", "chnsenticorp")
+    for name in (*tasks, "reviews", "reviews_zh", "reviews.pieces"):
+        (tmp_path / f"{name}.store").symlink_to(store)
     for name in ("KBERT_DOMAINS", "KBERT_SETS", "KBERT_TEACHERS"):
         monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("KBERT_STORE", str(tiny_store))
+    monkeypatch.setenv("KBERT_STORE", str(store))
     monkeypatch.setenv("KBERT_DATA", str(shared_data("glue").parent))
     recipe = read_recipe(path)
     assert len(recipe.seeds) >= 5

@@ -146,7 +146,7 @@ def test_an_ablation_has_the_winner_as_a_variant(
     text = text[: text.index("[finetuning]")] + text[text.index("[variants.few]") :]
     text = text[: text.index("[paper.words]")] + f'[expected.loss]\n"{FOUND}" = "-"\n' + SEARCH
     recipe = write_recipe(tmp_path, tiny_store, text)
-    monkeypatch.setattr("kbert.laboratory.cells._run", run)
+    monkeypatch.setattr("kbert.laboratory.running._run", run)
     monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     report = ablate(recipe, tmp_path / "out", plan_only=True)
     assert "The search: about " in capsys.readouterr().out and not pretend

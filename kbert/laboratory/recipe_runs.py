@@ -1,0 +1,221 @@
+"""The runs that the tables of a recipe describe, each checked: what is merged from where."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterable
+
+from kbert.config import BertConfig
+from kbert.corpus.store import TokenStore
+from kbert.errors import DataError
+from kbert.files import current
+from kbert.finetuning.run import checked_metric
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
+from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, config_of
+from kbert.laboratory.settings import JudgeSettings
+from kbert.laboratory.toml import Keys, Placed, TomlFile, field_names, placed, those_of
+from kbert.model_settings import NewModel
+from kbert.pretraining.first_model import first_model, trained_further
+from kbert.pretraining.initialization import check_initialization
+from kbert.pretraining.objectives import OBJECTIVES
+from kbert.pretraining.settings import PretrainingSettings, Schedule
+from kbert.settings import Settings, setting
+from kbert.tasks import TASKS
+from kbert.tasks.readers.glue import GlueFile, trainable
+from kbert.text.vocabulary import load_vocabulary
+
+JUDGE, HELD_OUT = "judge", "held-out"
+CONTINUED = "continued"  # Table of a pre-training that goes on.
+_FILES = ("train", "validation", "test")
+_SAVES = 20  # Of a pre-training run.
+# What a recipe sets in another way.
+_NOT_SET = ("vocabulary_size", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class _HeldOutSettings(Settings):
+    """A score of the pre-training run itself, on held-out text."""
+
+    metric: str = setting("masked_lm_loss", "a score's name in the run's log")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Models(Settings):
+    """Which models are fine-tuned."""
+
+    from_random: bool = setting(False, "begin with random weights")
+    members: int = setting(1, "models that answer as one, each of a seed of its own", at_least=1)
+
+
+class RunReader:
+    """Makes runs of the tables of a file. Raises `DataError` with file and line."""
+
+    def __init__(self, file: TomlFile):
+        self.file = file
+        self.store = functools.cache(TokenStore)  # Opening one reads all of it.
+
+    def pretraining(self, store: pathlib.Path, *tables: Keys) -> Pretraining:
+        """That of a new model, by tables of which later ones count more.
+
+        The last one is where a mistake of no single value is.
+        """
+        values, keys = self.file.merged(("pretraining",), *tables), tables[-1]
+        parts = (NewModel, PretrainingSettings, Schedule, BertConfig)
+        self._check_names(values, [name for part in parts for name in field_names(part)])
+        new = self.file.settings(NewModel, those_of(NewModel, values), keys)
+        settings, schedule = self._run(values, keys)
+        taken = {name for part in parts[:3] for name in field_names(part)}
+        changes = {name: value for name, (value, _) in values.items() if name not in taken}
+        try:
+            direction = OBJECTIVES[settings.objective].direction
+            config, _ = first_model(self.store(store), new, direction=direction, **changes)
+        except (ValueError, DataError) as error:
+            raise self.file.error(keys, str(error)) from error
+        return self._checked(Pretraining(store, config, settings, schedule), keys)
+
+    def continued(
+        self, start: Pretraining | pathlib.Path, variant: Keys, keys: Keys
+    ) -> Pretraining:
+        """That of a model that is trained, as the variant's own but for the table under `keys`."""
+        own = self.file.merged(keys)
+        known = {*field_names(PretrainingSettings), *field_names(Schedule), "dropout"}
+        known -= {"initialization"}
+        self._check_names(own, ["store", *known])
+        common = self.file.merged(("pretraining",), (*variant, "pretraining"))
+        values = {name: value for name, value in common.items() if name in known} | own
+        new = self.file.settings(NewModel, those_of(NewModel, values), keys)
+        settings, schedule = self._run(values, keys)
+        if "store" not in values:
+            raise self.file.error(keys, "expected the folder of the text under store.")
+        store = self.file.file(*values["store"], folder=True)
+        try:
+            direction = OBJECTIVES[settings.objective].direction
+            config = trained_further(config_of(start), new, direction)
+            if list(self.store(store).vocabulary) != self._vocabulary(start):
+                raise DataError(f"the store {store} must have the vocabulary of the model.")
+        except (ValueError, DataError) as error:
+            raise self.file.error(keys, str(error)) from error
+        return self._checked(Pretraining(store, config, settings, schedule, start), keys)
+
+    def _vocabulary(self, start: Pretraining | pathlib.Path) -> list[str]:
+        if isinstance(start, Pretraining):
+            return list(self.store(start.store).vocabulary)
+        return list(load_vocabulary(current(start, "vocab.txt")))
+
+    def _run(self, values: Placed, keys: Keys) -> tuple[PretrainingSettings, Schedule]:
+        values = self._with_teacher(values)
+        settings, schedule = (
+            self.file.settings(part, those_of(part, values), keys)
+            for part in (PretrainingSettings, Schedule)
+        )
+        if "save_every" not in values:
+            # Runs of a laboratory are shorter than those that the default is for.
+            every = max(1, settings.num_steps // _SAVES)
+            schedule = dataclasses.replace(schedule, save_every=every)
+        return settings, schedule
+
+    def _checked(self, what: Pretraining, keys: Keys) -> Pretraining:
+        """The same, if its parts go together."""
+        try:
+            what.settings.built(self.store(what.store)).check(what.config)
+            check_initialization(what.settings.initialization, what.config)
+        except (ValueError, DataError) as error:
+            raise self.file.error(keys, str(error)) from error
+        longest = max(phase.sequence_length for phase in what.settings.phases())
+        known = what.config.max_sequence_length
+        if longest > known:
+            raise self.file.error(
+                keys,
+                f"rows of {longest} tokens are longer than the {known} positions of the model.",
+            )
+        return what
+
+    def task(
+        self, name: str, table: dict, variant: Keys, start: Pretraining | pathlib.Path
+    ) -> Finetuning | Judging | HeldOut:
+        """What is done with a variant's model `start` in the task of this name and table."""
+        keys = ("tasks", name)
+        own = placed({key: value for key, value in table.items() if key != "kind"}, keys)
+        if table["kind"] == JUDGE:
+            self._check_names(own, ("pairs", *field_names(JudgeSettings)))
+            limit = self.file.settings(JudgeSettings, those_of(JudgeSettings, own), keys).limit
+            return Judging(self._file(own, "pairs", keys), limit)
+        if table["kind"] == HELD_OUT:
+            self._check_names(own, field_names(_HeldOutSettings))
+            return HeldOut(self.file.settings(_HeldOutSettings, own, keys).metric)
+        return self._finetuning(table["kind"], keys, variant, start)
+
+    def _finetuning(
+        self, kind: str, keys: Keys, variant: Keys, start: Pretraining | pathlib.Path
+    ) -> Finetuning:
+        own = (*variant, "tasks", keys[-1])
+        values = self.file.merged(("finetuning",), keys, (*variant, "finetuning"), own)
+        del values["kind"]
+        continued = None
+        if CONTINUED in self.file.table(own):
+            del values[CONTINUED]
+            continued = self.continued(start, variant, (*own, CONTINUED))
+        options = [
+            field.name for field in dataclasses.fields(TASKS[kind]) if "help" in field.metadata
+        ]
+        parts = (FinetuningSettings, RowSettings, EpochChoice, _Models)
+        known = [*_FILES, *options, *(name for part in parts for name in field_names(part))]
+        self._check_names(values, [*known, "glue"] if trainable(kind) else known)
+        values = self._with_teacher(values)
+        glue = self.file.settings(GlueFile, those_of(GlueFile, values), keys)
+        columns = placed(glue.columns("labelled") | glue.metric(), (*keys, "glue"))
+        values = columns | values
+        task = self.file.settings(
+            TASKS[kind], {name: values[name] for name in options if name in values}, keys
+        )
+        settings, rows, choice, models = (
+            self.file.settings(part, those_of(part, values), keys) for part in parts
+        )
+        try:
+            choice = dataclasses.replace(choice, metric=checked_metric(task, choice.metric))
+        except DataError as error:
+            raise self.file.error(values["metric"][1], str(error)) from error
+        validation = self._file(values, "validation", keys) if "validation" in values else None
+        files = self._train(values, keys), validation, self._file(values, "test", keys)
+        if models.from_random and continued is not None:
+            message = "from_random leaves nothing of what is learned before."
+            raise self.file.error((*own, CONTINUED), message)
+        if models.members > 1 and not task.links:
+            message = f"the answers of these {kind} models have no mean."
+            raise self.file.error(values["members"][1], message)
+        return Finetuning(
+            task, settings, rows, choice, models.from_random, models.members, *files, continued
+        )
+
+    def _with_teacher(self, values: Placed) -> Placed:
+        """The values with the paths of teachers' folders, of one or of a list of them."""
+        if "teacher" not in values:
+            return values
+        found, keys = values["teacher"]
+        if isinstance(found, list):
+            return values | {"teacher": ([self._folder(text, keys) for text in found], keys)}
+        return values | {"teacher": (self._folder(found, keys), keys)}
+
+    def _folder(self, text: object, keys: Keys) -> str:
+        return str(self.file.file(text, keys, folder=True))
+
+    def _train(self, values: Placed, keys: Keys) -> tuple[pathlib.Path, ...]:
+        files, where = values.get("train", ([], keys))
+        files = files if isinstance(files, list) else [files]
+        if not files:
+            raise self.file.error(keys, "expected a file or a list of files under train.")
+        return tuple(self.file.file(text, where) for text in files)
+
+    def _file(self, values: Placed, name: str, keys: Keys) -> pathlib.Path:
+        if name not in values:
+            raise self.file.error(keys, f"expected a file under {name}.")
+        return self.file.file(*values[name])
+
+    def _check_names(self, values: Placed, known: Iterable[str]) -> None:
+        known = sorted(set(known) - set(_NOT_SET))
+        for name, (_, keys) in values.items():
+            if name not in known:
+                reason = "is set by the recipe itself" if name in _NOT_SET else "is unknown"
+                raise self.file.error(
+                    keys, f"{name} {reason}. Expected some of: {', '.join(known)}."
+                )
