@@ -1,9 +1,11 @@
 """A BERT from one format into another: read by what its folder holds, written as asked."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from kbert.checkpoints.formats import (
@@ -88,12 +90,10 @@ def _convert(
         pooling = None
     if pooling is not None:
         pooling_writer(settings.to)  # There is one, or an error before the model is read.
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", UserWarning)
+    with _noted(notes):
         checkpoint = reader(found)(source, **_reading_options(found, settings))
-    notes += [str(warning.message) for warning in said if warning.category is UserWarning]
     checkpoint = _what_is_written(source, checkpoint, settings, notes)
-    with replacing_folder(output) as folder:
+    with replacing_folder(output) as folder, _noted(notes):
         _write(folder, checkpoint, pooling, settings)
         if settings.to == "kbert":
             write_source(folder, source)
@@ -102,6 +102,15 @@ def _convert(
     if settings.push is not None:
         notes.append(f"pushed to {push(output, settings.push)}")
     return Conversion(found, _kind(checkpoint), checkpoint.model.count_params(), notes)
+
+
+@contextlib.contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """What is warned of becomes notes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    notes += [str(warning.message) for warning in said if warning.category is UserWarning]
 
 
 def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: list[str]):

@@ -68,6 +68,8 @@ def test_others_refuse_by_name_what_departs_from_bert(name, tmp_path):
     assert {field.name for field in dataclasses.fields(Variants)} < {name for name, _ in DEPARTURES}
     checkpoint = make("encoder")
     for field, value in DEPARTURES:
+        if (name, value) == ("huggingface", "rotary"):
+            continue  # transformers' RoFormer is this model (huggingface/test_roformer.py).
         changed = dataclasses.replace(checkpoint.config, **{field: value})
         with pytest.raises(DataError, match=f"has no place for {field} {value}"):
             writer(name)(tmp_path / "x", checkpoint._replace(config=changed))

@@ -1,6 +1,6 @@
 """Writes golden.npz: what PyTorch and transformers compute from the same weights as kbert.
 
-In an environment with torch and transformers (5.23.0 and 2.13.0 when the file was made), after
+In an environment with torch and transformers (2.14.1 and 5.24.0 when the file was made), after
 `python -m tests.golden.tiny_model FOLDER` in kbert's own:
 
     python tests/golden/make_golden.py MINILM_FOLDER FOLDER
@@ -25,6 +25,13 @@ FINE_TUNED = {
     "tagging": transformers.BertForTokenClassification,
     "qa": transformers.BertForQuestionAnswering,
     "choice": transformers.BertForMultipleChoice,
+}
+ROTARY = {
+    "encoder": transformers.RoFormerModel,
+    "masked-lm": transformers.RoFormerForMaskedLM,
+    "tagging": transformers.RoFormerForTokenClassification,
+    "qa": transformers.RoFormerForQuestionAnswering,
+    "choice": transformers.RoFormerForMultipleChoice,
 }
 
 
@@ -72,14 +79,15 @@ def tiny(folder):
     golden = {f"tiny_{name}": array.astype("int32") for name, array in arrays.items()}
     golden["tiny_masked_lm"] = outputs.prediction_logits.numpy()
     golden["tiny_next_sentence"] = outputs.seq_relationship_logits.numpy()
-    for task, kind in FINE_TUNED.items():
-        # Four rows are two questions of two choices.
-        shape = (2, 2, 12) if task == "choice" else (4, 12)
-        shaped = {name: array.reshape(shape) for name, array in arrays.items()}
-        outputs = outputs_of(kind, folder / task, shaped)
-        for name in ("logits", "start_logits", "end_logits"):
-            if name in outputs:
-                golden[f"{task}_{name}"] = outputs[name].numpy()
+    for start, kinds in (("", FINE_TUNED), ("rotary/", ROTARY)):
+        for task, kind in kinds.items():
+            # Four rows are two questions of two choices.
+            shape = (2, 2, 12) if task == "choice" else (4, 12)
+            shaped = {name: array.reshape(shape) for name, array in arrays.items()}
+            outputs = outputs_of(kind, folder / start / task, shaped)
+            for name in ("last_hidden_state", "logits", "start_logits", "end_logits"):
+                if name in outputs:
+                    golden[f"{start}{task}_{name}"] = outputs[name].numpy()
     return golden
 
 

@@ -2,7 +2,8 @@
 
     python -m tests.golden.tiny_model FOLDER
 
-writes FOLDER/pretraining and a folder for each fine-tuned task, as `to_huggingface` does.
+writes FOLDER/pretraining and a folder for each fine-tuned task, and FOLDER/rotary with those that
+RoFormer has, as `to_huggingface` does.
 """
 
 import pathlib
@@ -17,6 +18,7 @@ from kbert import (
     build_encoder,
     build_pretraining_model,
 )
+from kbert.checkpoints.directory import untrained
 from kbert.checkpoints.weights import model_weights
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multilabel import MultiLabelTask
@@ -35,6 +37,7 @@ TASKS = {
     "qa": QuestionAnsweringTask(sequence_length=LENGTH, max_question_length=4, stride=2),
     "choice": MultipleChoiceTask(sequence_length=LENGTH),
 }
+ROTARY_TASKS = ("tagging", "qa", "choice")
 
 
 def tiny_checkpoint() -> Checkpoint:
@@ -42,12 +45,18 @@ def tiny_checkpoint() -> Checkpoint:
     return _checkpoint(build_pretraining_model)
 
 
-def tiny_finetuned(name: str) -> Checkpoint:
+def tiny_finetuned(name: str, position: str = "learned") -> Checkpoint:
     """With the output layer of one of `TASKS`."""
-    return _checkpoint(lambda config: TASKS[name].build_model(build_encoder(config)), TASKS[name])
+    task = TASKS[name]
+    return _checkpoint(lambda config: task.build_model(build_encoder(config)), task, position)
 
 
-def _checkpoint(build, task=None) -> Checkpoint:
+def tiny_rotary(objective: str | None) -> Checkpoint:
+    """With rotary positions, and a masked LM's head or none."""
+    return _checkpoint(lambda config: untrained(config, objective), position="rotary")
+
+
+def _checkpoint(build, task=None, position="learned") -> Checkpoint:
     config = BertConfig(
         48,
         num_layers=2,
@@ -55,6 +64,7 @@ def _checkpoint(build, task=None) -> Checkpoint:
         hidden_dim=32,
         intermediate_dim=64,
         max_sequence_length=16,
+        position=position,
     )
     model = build(config)
     rng = np.random.default_rng(2)
@@ -71,3 +81,7 @@ if __name__ == "__main__":
     to_huggingface(folder / "pretraining", tiny_checkpoint())
     for name in TASKS:
         to_huggingface(folder / name, tiny_finetuned(name))
+    to_huggingface(folder / "rotary" / "encoder", tiny_rotary(None))
+    to_huggingface(folder / "rotary" / "masked-lm", tiny_rotary("masked-lm"))
+    for name in ROTARY_TASKS:
+        to_huggingface(folder / "rotary" / name, tiny_finetuned(name, "rotary"))

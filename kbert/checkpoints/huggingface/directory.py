@@ -1,4 +1,5 @@
-"""Hugging Face directories in and out, without PyTorch or transformers.
+"""Hugging Face directories in and out, without PyTorch or transformers: BERT, and for rotary
+positions RoFormer.
 
 config.json                                  the architecture, a fine-tuned model's labels
 model.safetensors, or shards with an index,  the weights
@@ -9,6 +10,7 @@ modules.json                                 of sentence-transformers: where the
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import warnings
@@ -19,6 +21,14 @@ import keras
 from kbert.checkpoints.directory import Checkpoint, untrained
 from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.huggingface.config import config_fields, read_architecture
+from kbert.checkpoints.huggingface.roformer import (
+    bert_fields,
+    bert_weights,
+    class_of,
+    is_roformer,
+    roformer_fields,
+    roformer_weights,
+)
 from kbert.checkpoints.huggingface.sentence_transformers import read_encoder
 from kbert.checkpoints.huggingface.tasks import (
     ARCHITECTURES,
@@ -72,16 +82,23 @@ def from_huggingface(
     path, _, lowercase = read_encoder(folder_of(path))
     file = path / "config.json"
     fields = read_object(file)
+    is_rotary, position = is_roformer(fields), "learned"
+    if is_rotary:
+        fields, position = bert_fields(file, fields), "rotary"
     config, architecture = read_architecture(file, fields)
-    source = without_copies(plainly_named(open_weights(path)))
+    config = dataclasses.replace(config, position=position)
+    source = plainly_named(open_weights(path))
+    source = without_copies(bert_weights(source, config) if is_rotary else source)
     check_size(source.path, source.shapes.values(), config)
     if architecture not in (*_PRETRAINED, *ARCHITECTURES):
         raise DataError(
             f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."
         )
+    # No encoder of RoFormer has a pooler.
+    allow_missing = allow_missing_heads or (is_rotary and architecture == ENCODER)
     task, wanted = None, list(_places(config, architecture))
     # A head that is not in the file begins as a new one.
-    with contextlib.nullcontext() if allow_missing_heads else blank_weights():
+    with contextlib.nullcontext() if allow_missing else blank_weights():
         if architecture in ARCHITECTURES:
             task, rows = read_task(
                 path / "config.json",
@@ -95,7 +112,7 @@ def from_huggingface(
         else:
             objective = objective_in(source, wanted, allow_missing_heads)
             model = untrained(config, objective)
-    absent = fill(model, wanted, source, CONSTANTS, allow_missing_heads)
+    absent = fill(model, wanted, source, CONSTANTS, allow_missing)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
     tokenizer = read_tokenizer(path, config, lowercase)
@@ -106,17 +123,24 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
     """Write a directory that transformers loads; `dtype` is "float32" or "float16".
 
     Raises `DataError` for a task whose model transformers does not have, and for a variant of the
-    encoder that its BERT is not.
+    encoder that neither its BERT nor its RoFormer is.
     """
     path = pathlib.Path(path)
     model, tokenizer, config, task = checkpoint
-    check_is_plain(config, "Hugging Face's format")
+    is_rotary = config.position == "rotary"
+    plain = dataclasses.replace(config, position="learned") if is_rotary else config
+    check_is_plain(plain, "Hugging Face's format")
     architecture = _architecture(model, task)
     arrays = in_units(task, arrays_of(model, _places(config, architecture)))
-    prefix = "bert." if architecture == ENCODER else ""
+    if is_rotary:
+        architecture = class_of(architecture)
+        arrays = roformer_weights(arrays, architecture, config)
+    fields = config_fields(config, architecture, dtype)
+    if is_rotary:
+        fields = roformer_fields(fields)
+    prefix = f"{fields['model_type']}." if architecture == ENCODER else ""
     arrays = {name.removeprefix(prefix): array.astype(dtype) for name, array in arrays.items()}
     path.mkdir(parents=True, exist_ok=True)
-    fields = config_fields(config, architecture, dtype)
     write_json(path / "config.json", fields if task is None else fields | task_fields(task))
     write_tokenizer(path, tokenizer, config)
     # transformers refuses a file that does not say which framework it was written for.

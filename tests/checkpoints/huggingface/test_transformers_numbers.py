@@ -10,8 +10,8 @@ from kbert.checkpoints.directory import copy_weights
 from kbert.layers import IMPOSSIBLE
 from kbert.tasks.features import Feature, pad_batch
 from tests.checkpoints.published_models import minilm_folder
+from tests.golden.tiny_model import ROTARY_TASKS, tiny_checkpoint, tiny_finetuned, tiny_rotary
 from tests.golden.tiny_model import TASKS as TINY_TASKS
-from tests.golden.tiny_model import tiny_checkpoint, tiny_finetuned
 from tests.layers.contract import numpy
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
@@ -99,24 +99,41 @@ def test_what_we_write_gives_the_same_logits_in_transformers(golden):
     np.testing.assert_allclose(next_sentence, golden["tiny_next_sentence"], atol=2e-5)
 
 
-@pytest.mark.parametrize("name", TINY_TASKS)
+ROTARY = [f"rotary/{name}" for name in ROTARY_TASKS]
+
+
+@pytest.mark.parametrize("name", [*TINY_TASKS, *ROTARY])
 def test_what_we_fine_tune_gives_the_same_in_transformers(golden, name):
-    """transformers' own classes of the six heads, on what `to_huggingface` wrote."""
+    """transformers' own classes of the heads, of BERT and RoFormer, on what we wrote."""
+    rotary, task = name.startswith("rotary/"), name.removeprefix("rotary/")
     names = ("token_ids", "segment_ids", "padding_mask")
-    shape = (2, 2, -1) if name == "choice" else (4, -1)
+    shape = (2, 2, -1) if task == "choice" else (4, -1)
     inputs = {key: golden[f"tiny_{key}"].reshape(shape) for key in names}
-    checkpoint = tiny_finetuned(name)
+    checkpoint = tiny_finetuned(task, "rotary" if rotary else "learned")
     outputs = {key: numpy(value) for key, value in checkpoint.model(inputs).items()}
     counted = slice(None)
-    if name == "qa":
+    if task == "qa":
         # Ours has no logit where no answer may begin.
         counted = outputs["start_logits"] > IMPOSSIBLE
-    elif name == "tagging":
+    elif task == "tagging":
         counted = inputs["padding_mask"] > 0
-    for key in ("start_logits", "end_logits") if name == "qa" else ("logits",):
-        found = outputs["value" if name == "regression" else key]
-        if name == "regression":
+    for key in ("start_logits", "end_logits") if task == "qa" else ("logits",):
+        found = outputs["value" if task == "regression" else key]
+        if task == "regression":
             found = checkpoint.task.mean + checkpoint.task.deviation * found
         expected = golden[f"{name}_{key}"]
         assert found.shape == expected.shape
         np.testing.assert_allclose(found[counted], expected[counted], atol=2e-5)
+
+
+def test_rotary_positions_are_those_of_roformer(golden):
+    inputs = {name: golden[f"tiny_{name}"] for name in ("token_ids", "segment_ids", "padding_mask")}
+    is_token = inputs["padding_mask"] > 0
+    found = numpy(tiny_rotary(None).model(inputs)["sequence_output"])
+    expected = golden["rotary/encoder_last_hidden_state"]
+    np.testing.assert_allclose(found[is_token], expected[is_token], atol=2e-5)
+    batch, sequence = is_token.shape
+    inputs["mask_positions"] = np.tile(np.arange(sequence, dtype="int32"), (batch, 1))
+    scores = numpy(tiny_rotary("masked-lm").model(inputs)["masked_lm"])
+    expected = golden["rotary/masked-lm_logits"]
+    np.testing.assert_allclose(scores[is_token], expected[is_token], atol=2e-5)
