@@ -50,11 +50,17 @@ def check_values(
             )
 
 
-def read_config(path: pathlib.Path, fields: Mapping, activations: Mapping[str, str]) -> BertConfig:
+def read_config(
+    path: pathlib.Path,
+    fields: Mapping,
+    activations: Mapping[str, str],
+    position: str = "learned",
+) -> BertConfig:
     """The configuration that `fields`, read from `path` under Google's names, describe.
 
     Args:
         activations: `hidden_act` -> ours; "gelu" is the default.
+        position: of the format, which has one kind.
 
     Raises `DataError` for a size or an activation that BERT cannot have.
     """
@@ -65,7 +71,7 @@ def read_config(path: pathlib.Path, fields: Mapping, activations: Mapping[str, s
             f"Received: {_short(name)}."
         )
     sizes = {ours: fields[name] for name, ours in PUBLISHED_NAMES.items() if name in fields}
-    return config_of(path, {**sizes, "activation": activations[name]})
+    return config_of(path, {**sizes, "activation": activations[name], "position": position})
 
 
 def config_of(path: pathlib.Path, fields: Mapping) -> BertConfig:
@@ -82,7 +88,7 @@ def check_is_plain(config: BertConfig, format_name: str) -> None:
     if config.activation == "geglu":
         departures["activation"] = "geglu"
     for name, value in departures.items():
-        raise DataError(f"{format_name} has no place for {name} {value}: it holds BERT only.")
+        raise DataError(f"{format_name} has no place for {name} {value}.")
 
 
 def published_fields(config: BertConfig) -> dict:

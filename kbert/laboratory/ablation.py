@@ -25,9 +25,9 @@ from kbert.files import locked
 from kbert.laboratory.cells import Chain, chains_of
 from kbert.laboratory.grid import FOUND, Recipe
 from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
-from kbert.laboratory.recipe import read_recipe
+from kbert.laboratory.recipe.file import read_recipe
+from kbert.laboratory.recipe.rows import check_rows
 from kbert.laboratory.report import report_of, write_report
-from kbert.laboratory.rows import check_rows
 from kbert.laboratory.running import run_chain
 from kbert.laboratory.search import check_optuna, found, search, steps_left
 from kbert.laboratory.worker import worker
@@ -49,7 +49,7 @@ def ablate(
     says now. Stopped at any moment, a call with the same arguments goes on, within a run too.
 
     Args:
-        recipe_path: see kbert/laboratory/recipe.py.
+        recipe_path: see kbert/laboratory/recipe/file.py.
         output: a folder, new or of this function.
         workers: models that are trained at the same time.
         plan_only: measure and print how long it takes, and do nothing.

@@ -163,7 +163,7 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
         "rows": what.rows.to_json(),
         "choice": what.choice.to_json(),
         "from_random": what.from_random,
-        # Cells of before there were several have no such entry.
+        # One alone has no entry, so that it is the same cell in recipes that do not say it.
         **({"members": what.members} if what.members > 1 else {}),
         "train": [digests[file] for file in what.train],
         "validation": digests[what.validation] if what.validation else None,

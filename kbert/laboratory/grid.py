@@ -83,6 +83,15 @@ class Variant(NamedTuple):
         """The architecture."""
         return config_of(self.start)
 
+    def stages(self) -> list[Pretraining]:
+        """All its runs of pre-training, each behind the one that it goes on with."""
+        found, start = [], self.start
+        while isinstance(start, Pretraining):
+            found.insert(0, start)
+            start = start.start
+        own = [spec.continued for spec in self.tasks.values() if isinstance(spec, Finetuning)]
+        return [*found, *filter(None, own)]
+
 
 class Search(NamedTuple):
     """A search for the best placement of LayerNorm, whose winner is one variant more.

@@ -62,7 +62,7 @@ def format_plan(
     # More workers than cores share them.
     hours = seconds_left(chains, times, output) / 3600 / min(workers, usable_cores())
     return (
-        f"{aligned(rows)}\n\nMinutes of one cell, and in the last column of all that wait. "
+        f"{aligned(rows)}\n\nMinutes of one seed, and in the last column of all that wait. "
         f"About {hours:.1f} hours are left with {workers} at a time."
     )
 

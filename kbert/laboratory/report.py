@@ -2,7 +2,7 @@
 
 import pathlib
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.figures import can_draw, drawing, save_picture
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
-from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, Recipe
+from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, Recipe, Variant
 from kbert.laboratory.statistics import FEWEST, difference
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
@@ -23,7 +23,9 @@ def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> 
         for chain in chains
         for task in chain.tasks
     }
-    runs = {(c.variant, c.seed): c.pretraining and c.pretraining.result(output) for c in chains}
+    runs = {name: [] for name in recipe.variants}
+    for chain in chains:
+        runs[chain.variant] += _pretrained(chain, output)
     return {
         "title": recipe.title,
         "source": recipe.source,
@@ -32,7 +34,7 @@ def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> 
         "search": None if recipe.found is None else recipe.found._asdict(),
         "cells": len(results),
         "cells_done": sum(result is not None for result in results.values()),
-        "variants": {name: _variant(recipe, name, runs) for name in recipe.variants},
+        "variants": {name: _variant(recipe.variants[name], runs[name]) for name in runs},
         "tasks": {task: _task(recipe, task, results) for task in recipe.tasks},
     }
 
@@ -112,30 +114,28 @@ def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:
     return None if cell is None else cell.result(output)
 
 
-def _variant(recipe: Recipe, name: str, runs: Mapping) -> dict:
-    start = recipe.variants[name].start
-    if not isinstance(start, Pretraining):
-        return {"checkpoint": start.name}
-    found = [run for (variant, _), run in runs.items() if variant == name and run is not None]
-    stages = list(_stages(start))
+def _pretrained(chain: Chain, output: pathlib.Path) -> list[dict]:
+    """What its runs of pre-training that are done have found."""
+    cells = [cell for cell in chain.cells if isinstance(cell.what, Pretraining)]
+    return [result for cell in cells if (result := cell.result(output)) is not None]
+
+
+def _variant(variant: Variant, runs: Sequence[Mapping]) -> dict:
+    """What it took, over all its runs of pre-training."""
+    stages = variant.stages()
+    if not stages:
+        return {"checkpoint": variant.start.name}
     return {
-        "parameters": start.config.num_parameters(),
+        "parameters": variant.config.num_parameters(),
         "steps": sum(stage.settings.num_steps for stage in stages),
         "positions": sum(
             (phase.end_step - phase.first_step) * phase.batch_size * phase.sequence_length
             for stage in stages
             for phase in stage.settings.phases()
         ),
-        "runs": len(found),
-        "diverged": sum(run["error"] is not None for run in found),
+        "runs": len(runs),
+        "diverged": sum(run["error"] is not None for run in runs),
     }
-
-
-def _stages(start: Pretraining | pathlib.Path | None) -> Iterator[Pretraining]:
-    """The runs of pre-training that made a model, the last one first."""
-    while isinstance(start, Pretraining):
-        yield start
-        start = start.start
 
 
 def _task(recipe: Recipe, task: str, results: Mapping) -> dict:

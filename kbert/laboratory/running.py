@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import time
 
+import numpy as np
+
 from kbert.checkpoints.ensemble import write_ensemble
 from kbert.checkpoints.formats import load_any, load_finetuned
 from kbert.checkpoints.model_card import SUMMARY
@@ -28,8 +30,6 @@ from kbert.pretraining.run import pretrain
 from kbert.tasks.readers.bad_rows import BadRows
 
 _LOG, _ENSEMBLE = "log.txt", "ensemble"
-# Between the seeds of models that answer as one, so that no other model of the grid has them.
-_MEMBERS_APART = 1000
 
 
 def run_chain(chain: Chain, output: pathlib.Path) -> None:
@@ -109,23 +109,28 @@ def _pretrain(cell: Cell, start: pathlib.Path | None, run: pathlib.Path) -> dict
 
 
 def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
-    what, model = cell.what, folder / FINETUNED
-    others = [folder / f"{FINETUNED}_{number}" for number in range(1, what.members)]
-    for number, member in enumerate([model, *others]):
-        if not (member / SUMMARY).is_file():
-            seed = cell.seed + number * _MEMBERS_APART
-            _finetune_one(what, start, member, seed)
-    summaries = [read_object(member / SUMMARY) for member in (model, *others)]
-    answering = model
-    if others:
+    what, others = cell.what, range(1, cell.what.members)
+    models = [folder / FINETUNED, *(folder / f"{FINETUNED}_{number}" for number in others)]
+    summaries, first_step = [], 0
+    for number, model in enumerate(models):
+        is_there = (model / SUMMARY).is_file()
+        if not is_there:
+            _finetune_one(what, start, model, _member_seed(cell.seed, number))
+        summaries.append(read_object(model / SUMMARY))
+        first_step += summaries[-1]["steps" if is_there else "first_step"]
+    answering = models[0]
+    if len(models) > 1:
         answering = folder / _ENSEMBLE
         if not answering.exists():
-            write_ensemble(answering, [model, *others])
+            write_ensemble(answering, models)
     set_precision("float32")
     began = time.monotonic()
     found = _scored(answering, what, cell.resamples)
-    names = ("first_step", "steps", "epochs", "train_rows", "best_epoch", "validation_rows")
+    names = ("epochs", "train_rows", "best_epoch", "validation_rows")
     return {
+        # Of all members, so that the plan knows how much of them the seconds are of.
+        "first_step": first_step,
+        "steps": sum(summary["steps"] for summary in summaries),
         **{name: summaries[0][name] for name in names},
         "failed": all(summary["failed"] for summary in summaries),
         "scoring_seconds": time.monotonic() - began,
@@ -133,7 +138,15 @@ def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
     }
 
 
+def _member_seed(seed: int, number: int) -> int:
+    """The cell's own seed for the first of its models; for the others one that no cell has."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
 def _finetune_one(what: Finetuning, start: pathlib.Path, model: pathlib.Path, seed: int) -> None:
+    gc.collect()  # Of the model before.
     finetune(
         what.task,
         start,

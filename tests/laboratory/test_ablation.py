@@ -16,7 +16,7 @@ from kbert.files import locked
 from kbert.laboratory import ablation, cells, running
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import Finetuning, Pretraining
-from kbert.laboratory.recipe import read_recipe
+from kbert.laboratory.recipe.file import read_recipe
 from kbert.laboratory.report import _metric
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.question_answering import QuestionAnsweringTask
@@ -154,7 +154,8 @@ def test_pre_training_that_goes_on_is_a_run_of_its_own(tmp_path, tiny_store, pre
     assert second.what.settings.masking_rate == 0.5 and third.what.settings.batch_size == 4
     assert len(pretend) == 2 * (3 + 5)
     own = report["variants"]["many"]
-    assert (own["steps"], own["positions"]) == (6 + 4, (6 + 4) * 4 * 32)
+    assert (own["steps"], own["positions"]) == (6 + 4 + 2, (6 + 4 + 2) * 4 * 32)
+    assert own["runs"] == 2 * 3
     assert ["many", "3.0", "1.0", "1.0", "10", "0", "10.0"] in [
         line.split() for line in capsys.readouterr().out.splitlines()
     ]

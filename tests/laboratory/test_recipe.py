@@ -4,10 +4,12 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.laboratory.cells import chains_of
-from kbert.laboratory.recipe import read_recipe
-from kbert.laboratory.rows import check_rows
+from kbert.laboratory.recipe.file import read_recipe
+from kbert.laboratory.recipe.rows import check_rows
+from kbert.text.vocabulary import load_vocabulary
 from tests.conftest import ROOT
 from tests.laboratory.small_recipe import RECIPE, write_recipe
+from tests.small_store import random_documents, write_store
 
 LINES = RECIPE.splitlines()
 
@@ -148,7 +150,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path, tiny_store, old, new, line, 
         (
             '[variants.few.tasks.words]\nfrom_random = true\ncontinued = {store = "{store}"}',
             2,
-            "from_random leaves nothing",
+            "expected no continued, of which from_random keeps nothing",
         ),
         ("[variants.few.tasks.words]\nmembers = 0", 1, "members must be at least 1"),
     ],
@@ -159,10 +161,38 @@ def test_a_mistake_in_what_goes_on_and_in_several_models(tmp_path, tiny_store, l
     assert f"recipe.toml, line {line_of('[variants.few]') + at}: " in str(caught.value)
 
 
+def test_a_mistake_of_no_single_value_is_that_of_the_variant(tmp_path, tiny_store):
+    """Also where the variant has no table of the values in question."""
+    with pytest.raises(DataError, match="longer than the 512 positions") as caught:
+        read(tmp_path, tiny_store, "sequence_length = 32", "sequence_length = 600")
+    assert f"recipe.toml, line {line_of('[variants.few]')}: " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["learning_rat", "hidden_dim", "initialization", "seed"])
+def test_what_no_run_that_goes_on_reads_is_refused(tmp_path, tiny_store, name):
+    """Where all variants begin with a checkpoint, [pretraining] is of what goes on alone."""
+    checkpoint = ROOT / "saved_models/kbert-mini-en/checkpoint"
+    vocabulary = load_vocabulary(checkpoint / "vocab.txt")
+    documents = [random_documents(20, len(vocabulary), seed) for seed in (0, 1)]
+    store = write_store(tmp_path / "store", *documents, vocabulary)
+    text = RECIPE[: RECIPE.index("[pretraining]")].replace('store = "{store}"\n', "")
+    text += f"[pretraining]\nnum_steps = 4\n{name} = 1\n"
+    for variant in ("few", "many"):
+        text += f'[variants.{variant}]\ncheckpoint = "{checkpoint}"\n'
+        text += f'continued = {{store = "{store}", masking_rate = 0.2}}\n'
+    text += '[tasks.pairs]\nkind = "judge"\npairs = "pairs.jsonl"\n'
+    recipe = write_recipe(tmp_path, tiny_store, text)
+    with pytest.raises(DataError, match=f"{name} is (unknown|set by the recipe itself)"):
+        read_recipe(recipe)
+    recipe.write_text(recipe.read_text().replace(f"{name} = 1\n", ""))
+    few = read_recipe(recipe).variants["few"]
+    assert (few.start.settings.num_steps, few.start.start) == (4, checkpoint)
+
+
 def test_what_goes_on_has_the_vocabulary_of_its_model(tmp_path, tiny_store):
     checkpoint = ROOT / "saved_models/kbert-mini-en/checkpoint"
     lines = f'[variants.few]\ncheckpoint = "{checkpoint}"\ncontinued = {{store = "{tiny_store}"}}'
-    with pytest.raises(DataError, match="must have the vocabulary of the model"):
+    with pytest.raises(DataError, match="must have the 8192 pieces of the model, .* 60 pieces"):
         read(tmp_path, tiny_store, "[variants.few]", lines)
 
 

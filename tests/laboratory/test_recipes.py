@@ -4,7 +4,7 @@ import pytest
 
 from kbert.laboratory.grid import FOUND
 from kbert.laboratory.minimal_pairs import read_pairs
-from kbert.laboratory.recipe import read_recipe
+from kbert.laboratory.recipe.file import read_recipe
 from kbert.text.vocabulary import load_vocabulary
 from tests.conftest import ROOT
 from tests.small_store import random_documents, write_store
@@ -25,6 +25,7 @@ def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
     for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
         (tmp_path / name).write_text("text\tlabel\ngood\tSports\n")
+    (tmp_path / "sst2.train.tsv").write_text("sentence\tlabel\ngood\t1\n")
     for name in ("qnli.train.tsv", "qnli.test.tsv"):
         (tmp_path / name).write_text("question\tsentence\tlabel\nWho?\tAnn.\tentailment\n")
     for name in ("wikigold.train.conll", "wikigold.test.conll"):

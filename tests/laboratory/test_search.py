@@ -10,7 +10,7 @@ from kbert.laboratory import ablation
 from kbert.laboratory import search as module
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import FOUND, Pretraining
-from kbert.laboratory.recipe import read_recipe
+from kbert.laboratory.recipe.file import read_recipe
 from kbert.laboratory.search import found, search, steps_left
 from tests.laboratory.small_recipe import RECIPE, write_recipe
 
@@ -164,6 +164,14 @@ def test_an_ablation_has_the_winner_as_a_variant(
 class _Seconds(dict):
     def __missing__(self, shape):
         return 3600.0
+
+
+def test_a_search_begins_with_new_models(tmp_path, tiny_store):
+    """What goes on after the baseline's would be the baseline's, not the winner's."""
+    lines = '[variants.few.tasks.words.continued]\nstore = "{store}"\n'
+    text = RECIPE.replace("[variants.few]", lines) + SEARCH
+    with pytest.raises(DataError, match="a baseline without continued. Received: few"):
+        read_recipe(write_recipe(tmp_path, tiny_store, text))
 
 
 @pytest.mark.slow

@@ -49,8 +49,11 @@ _UNDERSTOOD = frozenset(
 _OUR_ACTIVATIONS = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 
-def read_architecture(file: pathlib.Path, fields: Mapping) -> tuple[BertConfig, str]:
-    """The configuration, and the class of transformers that the weights are of.
+def read_architecture(
+    file: pathlib.Path, fields: Mapping, position: str = "learned"
+) -> tuple[BertConfig, str]:
+    """The configuration, with positions of this kind, and the class of transformers that the
+    weights are of.
 
     Raises `DataError` for a field that kbert does not know, and a value that no BERT has.
     """
@@ -61,7 +64,7 @@ def read_architecture(file: pathlib.Path, fields: Mapping) -> tuple[BertConfig, 
     names = fields.get("architectures") or ["BertModel"]
     if not isinstance(names, list) or len(names) != 1:
         raise DataError(f"{file} must name one class in architectures. Received: {names!r}.")
-    return read_config(file, fields, HUGGINGFACE_ACTIVATIONS), str(names[0])
+    return read_config(file, fields, HUGGINGFACE_ACTIVATIONS, position), str(names[0])
 
 
 def config_fields(config: BertConfig, architecture: str, dtype: str) -> dict:

@@ -24,6 +24,7 @@ from kbert.checkpoints.huggingface.config import config_fields, read_architectur
 from kbert.checkpoints.huggingface.roformer import (
     bert_fields,
     bert_weights,
+    check_tokenizer,
     class_of,
     is_roformer,
     roformer_fields,
@@ -85,8 +86,8 @@ def from_huggingface(
     is_rotary, position = is_roformer(fields), "learned"
     if is_rotary:
         fields, position = bert_fields(file, fields), "rotary"
-    config, architecture = read_architecture(file, fields)
-    config = dataclasses.replace(config, position=position)
+        check_tokenizer(path)
+    config, architecture = read_architecture(file, fields, position)
     source = plainly_named(open_weights(path))
     source = without_copies(bert_weights(source, config) if is_rotary else source)
     check_size(source.path, source.shapes.values(), config)

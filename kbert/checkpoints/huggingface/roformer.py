@@ -21,6 +21,7 @@ from kbert.checkpoints.published_config import check_values
 from kbert.checkpoints.weight_files import Source
 from kbert.config import BertConfig
 from kbert.errors import DataError
+from kbert.files import read_object
 from kbert.layers.position import frequencies
 
 MODEL_TYPE = "roformer"
@@ -29,11 +30,15 @@ _CHOICES = "BertForMultipleChoice"
 _SAME = ("BertModel", "BertForMaskedLM", "BertForTokenClassification", "BertForQuestionAnswering")
 _CLASSES = (*_SAME, _CHOICES)
 _POOLER, _SUMMARY = "bert.pooler.dense.", "sequence_summary.summary."
-_LEFT_OUT = (_POOLER, "cls.seq_relationship.")
+_LEFT_OUT = {_POOLER: "the pooler", "cls.seq_relationship.": "the next-sentence head"}
+_BERTS_OWN = (*_LEFT_OUT, "bert.embeddings.position_embeddings.")
 _WAVES = "bert.encoder.embed_positions.weight"
 _TURNED = tuple(
     f".attention.self.{part}.{kind}" for part in ("query", "key") for kind in ("weight", "bias")
 )
+_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast")
+_LONGEST = 1536  # Positions, where config.json does not say how many.
+_WITHOUT_EFFECT = ("summary_first_dropout", "summary_last_dropout")
 # How `sequence_summary` is BERT's pooler.
 _AS_POOLER = {
     "summary_type": "first",
@@ -55,39 +60,67 @@ def bert_fields(file: Path, fields: Mapping) -> dict:
     """
     check_values(file, fields, {"rotary_value": (False, None)})
     names = fields.get("architectures") or [f"{_ROFORMER}Model"]
-    name = _BERT + str(names[0]).removeprefix(_ROFORMER) if isinstance(names, list) else None
-    if name not in _CLASSES:
-        expected = ", ".join(map(_own_name, _CLASSES))
-        raise DataError(f"{file} must name one of {expected}. Received: {names!r}.")
-    if name == _CHOICES:
-        expected = {key: (value,) for key, value in _AS_POOLER.items()}
+    known = {_own_name(name): name for name in _CLASSES}
+    if not isinstance(names, list) or not all(name in known for name in names):
+        raise DataError(f"{file} must name one of {', '.join(known)}. Received: {names!r}.")
+    names = [known[name] for name in names]
+    if _CHOICES in names:
+        expected = {
+            key: (value, None) if not value else (value,) for key, value in _AS_POOLER.items()
+        }
         check_values(file, {key: fields.get(key) for key in expected}, expected)
-    kept = {key: fields[key] for key in fields if key not in ("rotary_value", *_AS_POOLER)}
-    return {**kept, "model_type": "bert", "architectures": [name]}
+    own = ("rotary_value", *_AS_POOLER, *_WITHOUT_EFFECT)
+    kept = {key: value for key, value in fields.items() if key not in own}
+    longest = {"max_position_embeddings": _LONGEST} | kept
+    return {**longest, "model_type": "bert", "architectures": names}
+
+
+def check_tokenizer(path: Path) -> None:
+    """Raise `DataError` for a folder that does not name BERT's tokenizer: RoFormer's own, which
+    transformers takes then, begins with the words that jieba finds."""
+    file = path / "tokenizer_config.json"
+    found = (read_object(file) if file.is_file() else {}).get("tokenizer_class")
+    if found not in _TOKENIZERS:
+        raise DataError(
+            f"{file} must name {' or '.join(_TOKENIZERS)} as tokenizer_class. Received: {found!r}."
+        )
 
 
 def bert_weights(source: Source, config: BertConfig) -> Source:
     """The arrays of a RoFormer under BERT's names, in kbert's order of columns.
 
-    Raises `DataError` for angles that are others.
+    Raises `DataError` for angles that are others, and for a weight that no RoFormer has.
     """
     originals = {}
     for name in source.shapes:
         plain = name.replace(f"{MODEL_TYPE}.", "bert.", 1) if _is_body(name) else name
-        originals[plain.replace(_SUMMARY, _POOLER)] = name
+        if plain.startswith(_BERTS_OWN):
+            raise DataError(f"{source.path} must be of a RoFormer, which has no weight {name}.")
+        plain = plain.replace(_SUMMARY, _POOLER)
+        if plain in originals:
+            raise DataError(f"{source.path} has {name} twice, as {originals[plain]} too.")
+        originals[plain] = name
     waves = originals.pop(_WAVES, None)
     if waves is not None:
-        found, expected = source.floats(waves), _waves(config)
-        if found.shape != expected.shape or not np.allclose(found, expected, atol=1e-3):
-            raise DataError(f"{source.path}: {waves} must hold sines and cosines of the positions.")
-    order = np.argsort(_order(config))
+        _check_waves(source, waves, config)
 
     def read(name: str) -> np.ndarray:
         array = source.read(originals[name])
-        return _ordered(array, order) if name.endswith(_TURNED) else array
+        return _ordered(array, np.argsort(_order(config))) if name.endswith(_TURNED) else array
 
     shapes = {name: source.shapes[original] for name, original in originals.items()}
     return Source(source.path, shapes, read)
+
+
+def _check_waves(source: Source, name: str, config: BertConfig) -> None:
+    # The shape first: a configuration can ask for any.
+    shape = (config.max_sequence_length, config.hidden_dim // config.num_heads)
+    if tuple(source.shapes[name]) != shape:
+        found = tuple(source.shapes[name])
+        raise DataError(f"{source.path}: {name} must be of shape {shape}. Received: {found}.")
+    # 16 bits round the largest of them by 2^-9.
+    if not np.allclose(source.floats(name), _waves(config), atol=4e-3):
+        raise DataError(f"{source.path}: {name} must hold sines and cosines of the positions.")
 
 
 def class_of(architecture: str) -> str:
@@ -112,14 +145,15 @@ def roformer_weights(
     with a warning."""
     order, written, left = _order(config), {}, set()
     for name, array in arrays.items():
-        if name.startswith(_LEFT_OUT) and architecture != _CHOICES:
-            left.add(name.split(".")[1])
+        heads = [head for start, head in _LEFT_OUT.items() if name.startswith(start)]
+        if heads and architecture != _CHOICES:
+            left |= set(heads)
             continue
         array = _ordered(array, order) if name.endswith(_TURNED) else array
         name = name.replace(_POOLER, _SUMMARY)
         written[name.replace("bert.", f"{MODEL_TYPE}.", 1) if _is_body(name) else name] = array
     if left:
-        what = " and ".join(sorted(left))
+        what = " and ".join(sorted(left, reverse=True))
         warnings.warn(f"RoFormer has no place for {what}: left out.", stacklevel=3)
     written[_WAVES.replace("bert.", f"{MODEL_TYPE}.", 1)] = _waves(config)
     return written

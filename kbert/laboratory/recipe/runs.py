@@ -12,8 +12,8 @@ from kbert.files import current
 from kbert.finetuning.run import checked_metric
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
 from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, config_of
+from kbert.laboratory.recipe.toml import Keys, Placed, TomlFile, field_names, placed, those_of
 from kbert.laboratory.settings import JudgeSettings
-from kbert.laboratory.toml import Keys, Placed, TomlFile, field_names, placed, those_of
 from kbert.model_settings import NewModel
 from kbert.pretraining.first_model import first_model, trained_further
 from kbert.pretraining.initialization import check_initialization
@@ -30,6 +30,9 @@ _FILES = ("train", "validation", "test")
 _SAVES = 20  # Of a pre-training run.
 # What a recipe sets in another way.
 _NOT_SET = ("vocabulary_size", "seed")
+# What a run that goes on reads, besides its store.
+_OF_CONTINUED = {*field_names(PretrainingSettings), *field_names(Schedule), "dropout"}
+_OF_CONTINUED -= {"initialization"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +57,9 @@ class RunReader:
         self.file = file
         self.store = functools.cache(TokenStore)  # Opening one reads all of it.
 
-    def pretraining(self, store: pathlib.Path, *tables: Keys) -> Pretraining:
-        """That of a new model, by tables of which later ones count more.
-
-        The last one is where a mistake of no single value is.
-        """
-        values, keys = self.file.merged(("pretraining",), *tables), tables[-1]
+    def pretraining(self, store: pathlib.Path, keys: Keys) -> Pretraining:
+        """That of a new model, of a variant or a search: the table under `keys`."""
+        values = self.file.merged(("pretraining",), (*keys, "pretraining"))
         parts = (NewModel, PretrainingSettings, Schedule, BertConfig)
         self._check_names(values, [name for part in parts for name in field_names(part)])
         new = self.file.settings(NewModel, those_of(NewModel, values), keys)
@@ -77,12 +77,10 @@ class RunReader:
         self, start: Pretraining | pathlib.Path, variant: Keys, keys: Keys
     ) -> Pretraining:
         """That of a model that is trained, as the variant's own but for the table under `keys`."""
-        own = self.file.merged(keys)
-        known = {*field_names(PretrainingSettings), *field_names(Schedule), "dropout"}
-        known -= {"initialization"}
-        self._check_names(own, ["store", *known])
+        self.check_continued(keys)
         common = self.file.merged(("pretraining",), (*variant, "pretraining"))
-        values = {name: value for name, value in common.items() if name in known} | own
+        values = {name: value for name, value in common.items() if name in _OF_CONTINUED}
+        values |= self.file.merged(keys)
         new = self.file.settings(NewModel, those_of(NewModel, values), keys)
         settings, schedule = self._run(values, keys)
         if "store" not in values:
@@ -91,11 +89,19 @@ class RunReader:
         try:
             direction = OBJECTIVES[settings.objective].direction
             config = trained_further(config_of(start), new, direction)
-            if list(self.store(store).vocabulary) != self._vocabulary(start):
-                raise DataError(f"the store {store} must have the vocabulary of the model.")
+            has, needs = list(self.store(store).vocabulary), self._vocabulary(start)
+            if has != needs:
+                raise DataError(
+                    f"the store {store} must have the {len(needs)} pieces of the model, in their "
+                    f"order. Received: {len(has)} pieces, or others."
+                )
         except (ValueError, DataError) as error:
             raise self.file.error(keys, str(error)) from error
         return self._checked(Pretraining(store, config, settings, schedule, start), keys)
+
+    def check_continued(self, keys: Keys) -> None:
+        """Raise `DataError` for a value in a table that nothing reads that goes on."""
+        self._check_names(self.file.merged(keys), ["store", *_OF_CONTINUED])
 
     def _vocabulary(self, start: Pretraining | pathlib.Path) -> list[str]:
         if isinstance(start, Pretraining):
@@ -178,11 +184,11 @@ class RunReader:
         validation = self._file(values, "validation", keys) if "validation" in values else None
         files = self._train(values, keys), validation, self._file(values, "test", keys)
         if models.from_random and continued is not None:
-            message = "from_random leaves nothing of what is learned before."
+            message = f"expected no {CONTINUED}, of which from_random keeps nothing."
             raise self.file.error((*own, CONTINUED), message)
         if models.members > 1 and not task.links:
-            message = f"the answers of these {kind} models have no mean."
-            raise self.file.error(values["members"][1], message)
+            message = f"members must be 1 of a {kind} whose answers have no mean. "
+            raise self.file.error(values["members"][1], f"{message}Received: {models.members}.")
         return Finetuning(
             task, settings, rows, choice, models.from_random, models.members, *files, continued
         )

@@ -3,7 +3,7 @@
     title = "Masking shares"            every variant is trained once for each seed,
     seeds = 5                           and fine-tuned on each task with that seed
     baseline = "80-10-10"
-    store = "$KBERT_STORES/en"          or checkpoint = "...": nothing is pre-trained
+    store = "$KBERT_STORES/en"          or checkpoint = "...": a trained model to begin with
     [pretraining]                       what all runs share
     [finetuning]
     [variants.NAME]                     store, checkpoint, pretraining, finetuning, tasks.TASK:
@@ -24,9 +24,9 @@ import pathlib
 
 from kbert.checkpoints.directory import load_config
 from kbert.laboratory.grid import FOUND, Finetuning, HeldOut, Pretraining, Recipe, Search, Variant
-from kbert.laboratory.recipe_runs import CONTINUED, HELD_OUT, JUDGE, RunReader
+from kbert.laboratory.recipe.runs import CONTINUED, HELD_OUT, JUDGE, RunReader
+from kbert.laboratory.recipe.toml import Keys, TomlFile, field_names, placed
 from kbert.laboratory.settings import SearchSettings
-from kbert.laboratory.toml import Keys, TomlFile, field_names, placed
 from kbert.models import OBJECTIVE_HEADS
 from kbert.pretraining.objectives.base import score_names
 from kbert.settings import MISSING, Settings, setting
@@ -50,7 +50,7 @@ class _Head(Settings):
     baseline: str = setting(MISSING, "the variant that the others are compared with")
     seeds: int | tuple[int, ...] = setting(5, "how many, or which", at_least=0)
     store: str | None = setting(None, "token store")
-    checkpoint: str | None = setting(None, "a trained model, which is not trained further")
+    checkpoint: str | None = setting(None, "a trained model to begin with")
     source: str | None = setting(None, "where the paper's figures stand")
     resamples: int = setting(1000, "draws of the test rows", at_least=100)
 
@@ -125,10 +125,14 @@ class _Reader:
         if settings.seed in self._seeds():
             message = f"its seed must be none of seeds. Received: {settings.seed}."
             raise self.file.error(keys, message)
-        baseline = variants[self.head.baseline].start
-        if not isinstance(baseline, Pretraining) or baseline.start is not None:
-            raise self.file.error(keys, "a search needs a baseline that is pre-trained anew.")
-        start = self.runs.pretraining(baseline.store, (*keys, "pretraining"))
+        baseline, name = variants[self.head.baseline], self.head.baseline
+        if not isinstance(baseline.start, Pretraining):
+            message = f"a search needs a baseline with a store. Received: {name}, a checkpoint."
+            raise self.file.error(keys, message)
+        if any(stage.start is not None for stage in baseline.stages()):
+            message = f"a search needs a baseline without {CONTINUED}. Received: {name}."
+            raise self.file.error(keys, message)
+        start = self.runs.pretraining(baseline.start.store, keys)
         self._check_score(settings.metric, start, keys)
         if not settings.metric.endswith(("loss", "perplexity")):
             message = f"the lower metric wins, as of a loss. Received: {settings.metric}."
@@ -202,11 +206,13 @@ class _Reader:
                             f"{task} must have one metric and one test file in all variants.",
                         )
         kinds = [spec for variant in variants.values() for spec in variant.tasks.values()]
+        stages = [stage for variant in variants.values() for stage in variant.stages()]
         read = {
             "finetuning": any(isinstance(spec, Finetuning) for spec in kinds),
-            "pretraining": any(isinstance(each.start, Pretraining) for each in variants.values())
-            or any(isinstance(spec, Finetuning) and spec.continued for spec in kinds),
+            "pretraining": bool(stages),
         }
+        if stages and all(stage.start is not None for stage in stages):
+            self.runs.check_continued(("pretraining",))
         for part, is_read in read.items():
             for keys in ((part,), *(("variants", name, part) for name in variants)):
                 if not is_read and self.file.table(keys):
@@ -224,8 +230,10 @@ class _Reader:
         path = self.file.file(text, where, folder=True)
         if kind == "checkpoint":
             if table.get("pretraining"):
-                message = "a variant with a checkpoint is pre-trained further only: continued."
+                message = (
+                    f"expected {CONTINUED} of a variant with a checkpoint. Received: pretraining."
+                )
                 raise self.file.error((*keys, "pretraining"), message)
             load_config(path)
             return path
-        return self.runs.pretraining(path, (*keys, "pretraining"))
+        return self.runs.pretraining(path, keys)
