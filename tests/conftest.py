@@ -27,7 +27,7 @@ from kbert.config import BertConfig  # noqa: E402
 # `import kbert` has set it. Without it, a pass of a test's tiny model is compiled once as a whole.
 os.environ.pop("TF_XLA_FLAGS", None)
 
-from tests.small_store import random_documents, vocabulary_of, write_store  # noqa: E402
+from tests.small_store import vocabulary_of, write_random_store  # noqa: E402
 
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and every process that they
 # start would too.
@@ -74,12 +74,8 @@ def tiny_vocabulary():
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory, tiny_vocabulary):
     """The folder of a token store: 40 training and 10 held-out documents of random pieces."""
-    return write_store(
-        tmp_path_factory.mktemp("store") / "store",
-        random_documents(40, len(tiny_vocabulary), seed=0),
-        random_documents(10, len(tiny_vocabulary), seed=1),
-        tiny_vocabulary,
-    )
+    folder = tmp_path_factory.mktemp("store") / "store"
+    return write_random_store(folder, tiny_vocabulary, train=40, validation=10)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,13 @@ def split_arrays(documents):
     )
 
 
+def write_random_store(path, vocabulary, train=20, validation=20):
+    """A store of random pieces: so many documents in each split."""
+    size = len(vocabulary)
+    documents = random_documents(train, size, seed=0), random_documents(validation, size, seed=1)
+    return write_store(path, *documents, vocabulary)
+
+
 def write_store(path, train, validation, vocabulary):
     """Write both splits, the vocabulary and the index; returns the path."""
     counts = {}

@@ -92,6 +92,11 @@ class Chain(NamedTuple):
         last = [cell for cell in (self.pretraining, *self.tasks.values()) if cell is not None]
         return list({cell.key: cell for end in last for cell in end.with_starts()}.values())
 
+    @property
+    def pretrainings(self) -> list[Cell]:
+        """Those of its cells that pre-train: what goes on is one more."""
+        return [cell for cell in self.cells if isinstance(cell.what, Pretraining)]
+
 
 def chains_of(recipe: Recipe) -> list[Chain]:
     """The whole grid, seed by seed, so that what is there of a stopped one is paired."""
@@ -103,29 +108,29 @@ def chains_of(recipe: Recipe) -> list[Chain]:
 
 def _chain(recipe: Recipe, name: str, seed: int, digests: "_Digests") -> Chain:
     variant = recipe.variants[name]
-    first, start = None, variant.start
-    if isinstance(variant.start, Pretraining):
-        first = start = _pretraining(variant.start, seed, digests)
-    tasks = {}
+    start, tasks = _made(variant.start, seed, digests), {}
     for task, what in variant.tasks.items():
         tasks[task] = None
         if isinstance(what, Finetuning | Judging):
             own = start
             if isinstance(what, Finetuning) and what.continued is not None:
-                own = _pretraining(what.continued, seed, digests)
+                own = _made(what.continued, seed, digests)
             inputs = _task_inputs(what, seed, digests)
-            inputs["start"] = own.key if isinstance(own, Cell) else digests[own]
+            inputs["start"] = _digest(own, digests)
             inputs["resamples"] = recipe.resamples
             tasks[task] = Cell(what, inputs, seed, own, recipe.resamples)
-    return Chain(name, seed, first, tasks)
+    return Chain(name, seed, start if isinstance(start, Cell) else None, tasks)
 
 
 def pretraining_cell(what: Pretraining, seed: int) -> Cell:
     """The cell of a pre-training run."""
-    return _pretraining(what, seed, _Digests())
+    return _made(what, seed, _Digests())
 
 
-def _pretraining(what: Pretraining, seed: int, digests: "_Digests") -> Cell:
+def _made(what: Pretraining | pathlib.Path, seed: int, digests: "_Digests") -> Cell | pathlib.Path:
+    """The cell of a pre-training run; a checkpoint's folder as it is."""
+    if not isinstance(what, Pretraining):
+        return what
     inputs = {
         "format": _FORMAT,
         "kind": "pretraining",
@@ -136,12 +141,14 @@ def _pretraining(what: Pretraining, seed: int, digests: "_Digests") -> Cell:
         "settings": _settings(what.settings, digests),
         "held_out": what.schedule.validation_batches,
     }
-    start = what.start
-    if isinstance(start, Pretraining):
-        start = _pretraining(start, seed, digests)
-    if start is not None:
-        inputs["start"] = start.key if isinstance(start, Cell) else digests[start]
-    return Cell(what, inputs, seed, start)
+    if what.start is None:
+        return Cell(what, inputs, seed)
+    start = _made(what.start, seed, digests)
+    return Cell(what, inputs | {"start": _digest(start, digests)}, seed, start)
+
+
+def _digest(start: Cell | pathlib.Path, digests: "_Digests") -> str:
+    return start.key if isinstance(start, Cell) else digests[start]
 
 
 def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> dict:

@@ -52,8 +52,7 @@ def format_plan(
     rows = [["variant", "pre-training", *tasks, "cells", "done", "minutes"]]
     for variant in dict.fromkeys(chain.variant for chain in chains):
         own = [chain for chain in chains if chain.variant == variant]
-        before = [cell for cell in own[0].cells if isinstance(cell.what, Pretraining)]
-        columns = [_minutes(before, times)]
+        columns = [_minutes(own[0].pretrainings, times)]
         columns += [_minutes([own[0].tasks[task]], times) for task in tasks]
         cells = distinct(own)
         waiting = [cell for cell in cells if cell.result(output) is None]

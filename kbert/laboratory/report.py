@@ -10,7 +10,7 @@ from kbert.errors import DataError
 from kbert.figures import can_draw, drawing, save_picture
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
-from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, Recipe, Variant
+from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Recipe, Variant
 from kbert.laboratory.statistics import FEWEST, difference
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
@@ -25,7 +25,8 @@ def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> 
     }
     runs = {name: [] for name in recipe.variants}
     for chain in chains:
-        runs[chain.variant] += _pretrained(chain, output)
+        found = [cell.result(output) for cell in chain.pretrainings]
+        runs[chain.variant] += [result for result in found if result is not None]
     return {
         "title": recipe.title,
         "source": recipe.source,
@@ -112,12 +113,6 @@ def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:
     """Of a task; for a score of the pre-training run, the run's own."""
     cell = chain.tasks[task] or chain.pretraining
     return None if cell is None else cell.result(output)
-
-
-def _pretrained(chain: Chain, output: pathlib.Path) -> list[dict]:
-    """What its runs of pre-training that are done have found."""
-    cells = [cell for cell in chain.cells if isinstance(cell.what, Pretraining)]
-    return [result for cell in cells if (result := cell.result(output)) is not None]
 
 
 def _variant(variant: Variant, runs: Sequence[Mapping]) -> dict:

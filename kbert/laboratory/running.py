@@ -115,6 +115,8 @@ def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
     for number, model in enumerate(models):
         is_there = (model / SUMMARY).is_file()
         if not is_there:
+            if number > 0:
+                gc.collect()  # The member before.
             _finetune_one(what, start, model, _member_seed(cell.seed, number))
         summaries.append(read_object(model / SUMMARY))
         first_step += summaries[-1]["steps" if is_there else "first_step"]
@@ -146,7 +148,6 @@ def _member_seed(seed: int, number: int) -> int:
 
 
 def _finetune_one(what: Finetuning, start: pathlib.Path, model: pathlib.Path, seed: int) -> None:
-    gc.collect()  # Of the model before.
     finetune(
         what.task,
         start,

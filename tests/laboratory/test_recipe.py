@@ -9,7 +9,7 @@ from kbert.laboratory.recipe.rows import check_rows
 from kbert.text.vocabulary import load_vocabulary
 from tests.conftest import ROOT
 from tests.laboratory.small_recipe import RECIPE, write_recipe
-from tests.small_store import random_documents, write_store
+from tests.small_store import write_random_store
 
 LINES = RECIPE.splitlines()
 
@@ -168,13 +168,12 @@ def test_a_mistake_of_no_single_value_is_that_of_the_variant(tmp_path, tiny_stor
     assert f"recipe.toml, line {line_of('[variants.few]')}: " in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["learning_rat", "hidden_dim", "initialization", "seed"])
+@pytest.mark.parametrize("name", ["learning_rat", "hidden_dim", "initialization", "seed", "store"])
 def test_what_no_run_that_goes_on_reads_is_refused(tmp_path, tiny_store, name):
     """Where all variants begin with a checkpoint, [pretraining] is of what goes on alone."""
     checkpoint = ROOT / "saved_models/kbert-mini-en/checkpoint"
     vocabulary = load_vocabulary(checkpoint / "vocab.txt")
-    documents = [random_documents(20, len(vocabulary), seed) for seed in (0, 1)]
-    store = write_store(tmp_path / "store", *documents, vocabulary)
+    store = write_random_store(tmp_path / "store", vocabulary)
     text = RECIPE[: RECIPE.index("[pretraining]")].replace('store = "{store}"\n', "")
     text += f"[pretraining]\nnum_steps = 4\n{name} = 1\n"
     for variant in ("few", "many"):

@@ -7,7 +7,7 @@ from kbert.laboratory.minimal_pairs import read_pairs
 from kbert.laboratory.recipe.file import read_recipe
 from kbert.text.vocabulary import load_vocabulary
 from tests.conftest import ROOT
-from tests.small_store import random_documents, write_store
+from tests.small_store import write_random_store
 
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
@@ -16,9 +16,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     language = "zh" if path.stem.endswith("_zh") else "en"
     checkpoint = ROOT / f"saved_models/kbert-mini-{language}/checkpoint"
-    vocabulary = load_vocabulary(checkpoint / "vocab.txt")
-    documents = [random_documents(20, len(vocabulary), seed) for seed in (0, 1)]
-    store = write_store(tmp_path / "store", *documents, vocabulary)
+    store = write_random_store(tmp_path / "store", load_vocabulary(checkpoint / "vocab.txt"))
     teachers = [f"{task}{seed}" for task in ("sst2", "ag_news", "sick") for seed in ("", ".10")]
     for name in [*teachers, "reviews.pieces"]:
         (tmp_path / name).symlink_to(checkpoint)

@@ -13,6 +13,7 @@ from kbert.checkpoints.published_config import (
 from kbert.config import HUGGINGFACE_ACTIVATIONS, PUBLISHED_NAMES, BertConfig
 from kbert.errors import DataError
 
+TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast")  # BERT's.
 # What has one value in a BERT that encodes, if it is said.
 _FIXED = {
     "model_type": ("bert",),
@@ -20,7 +21,7 @@ _FIXED = {
     "add_cross_attention": (False, None),
     "is_encoder_decoder": (False, None),
     "position_embedding_type": ("absolute", None),
-    "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
+    "tokenizer_class": (*TOKENIZER_CLASSES, None),
     # What sentence-transformers does with the output of a model that scores pairs.
     "sbert_ce_default_activation_function": ("torch.nn.modules.linear.Identity", None),
 }

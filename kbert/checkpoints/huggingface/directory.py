@@ -132,12 +132,12 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
     plain = dataclasses.replace(config, position="learned") if is_rotary else config
     check_is_plain(plain, "Hugging Face's format")
     architecture = _architecture(model, task)
-    arrays = in_units(task, arrays_of(model, _places(config, architecture)))
     if is_rotary:
         architecture = class_of(architecture)
-        arrays = roformer_weights(arrays, architecture, config)
+    arrays = in_units(task, arrays_of(model, _places(config, architecture)))
     fields = config_fields(config, architecture, dtype)
     if is_rotary:
+        arrays = roformer_weights(arrays, architecture, config)
         fields = roformer_fields(fields)
     prefix = f"{fields['model_type']}." if architecture == ENCODER else ""
     arrays = {name.removeprefix(prefix): array.astype(dtype) for name, array in arrays.items()}

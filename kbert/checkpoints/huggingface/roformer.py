@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kbert.checkpoints.huggingface.config import TOKENIZER_CLASSES
+from kbert.checkpoints.huggingface.weights import renamed
 from kbert.checkpoints.published_config import check_values
 from kbert.checkpoints.weight_files import Source
 from kbert.config import BertConfig
@@ -36,7 +38,6 @@ _WAVES = "bert.encoder.embed_positions.weight"
 _TURNED = tuple(
     f".attention.self.{part}.{kind}" for part in ("query", "key") for kind in ("weight", "bias")
 )
-_TOKENIZERS = ("BertTokenizer", "BertTokenizerFast")
 _LONGEST = 1536  # Positions, where config.json does not say how many.
 _WITHOUT_EFFECT = ("summary_first_dropout", "summary_last_dropout")
 # How `sequence_summary` is BERT's pooler.
@@ -80,10 +81,9 @@ def check_tokenizer(path: Path) -> None:
     transformers takes then, begins with the words that jieba finds."""
     file = path / "tokenizer_config.json"
     found = (read_object(file) if file.is_file() else {}).get("tokenizer_class")
-    if found not in _TOKENIZERS:
-        raise DataError(
-            f"{file} must name {' or '.join(_TOKENIZERS)} as tokenizer_class. Received: {found!r}."
-        )
+    if found not in TOKENIZER_CLASSES:
+        expected = " or ".join(TOKENIZER_CLASSES)
+        raise DataError(f"{file} must name {expected} as tokenizer_class. Received: {found!r}.")
 
 
 def bert_weights(source: Source, config: BertConfig) -> Source:
@@ -91,35 +91,29 @@ def bert_weights(source: Source, config: BertConfig) -> Source:
 
     Raises `DataError` for angles that are others, and for a weight that no RoFormer has.
     """
-    originals = {}
     for name in source.shapes:
-        plain = name.replace(f"{MODEL_TYPE}.", "bert.", 1) if _is_body(name) else name
-        if plain.startswith(_BERTS_OWN):
+        if _bert_name(name).startswith(_BERTS_OWN) and not name.startswith(_SUMMARY):
             raise DataError(f"{source.path} must be of a RoFormer, which has no weight {name}.")
-        plain = plain.replace(_SUMMARY, _POOLER)
-        if plain in originals:
-            raise DataError(f"{source.path} has {name} twice, as {originals[plain]} too.")
-        originals[plain] = name
-    waves = originals.pop(_WAVES, None)
-    if waves is not None:
-        _check_waves(source, waves, config)
+    source = renamed(source, _bert_name)
+    if _WAVES in source.shapes:
+        _check_waves(source, config)
 
     def read(name: str) -> np.ndarray:
-        array = source.read(originals[name])
+        array = source.read(name)
         return _ordered(array, np.argsort(_order(config))) if name.endswith(_TURNED) else array
 
-    shapes = {name: source.shapes[original] for name, original in originals.items()}
-    return Source(source.path, shapes, read)
+    shapes = {name: shape for name, shape in source.shapes.items() if name != _WAVES}
+    return source._replace(shapes=shapes, read=read)
 
 
-def _check_waves(source: Source, name: str, config: BertConfig) -> None:
+def _check_waves(source: Source, config: BertConfig) -> None:
+    name, found = _roformer_name(_WAVES), tuple(source.shapes[_WAVES])
     # The shape first: a configuration can ask for any.
     shape = (config.max_sequence_length, config.hidden_dim // config.num_heads)
-    if tuple(source.shapes[name]) != shape:
-        found = tuple(source.shapes[name])
+    if found != shape:
         raise DataError(f"{source.path}: {name} must be of shape {shape}. Received: {found}.")
     # 16 bits round the largest of them by 2^-9.
-    if not np.allclose(source.floats(name), _waves(config), atol=4e-3):
+    if not np.allclose(source.floats(_WAVES), _waves(config), atol=4e-3):
         raise DataError(f"{source.path}: {name} must hold sines and cosines of the positions.")
 
 
@@ -150,12 +144,11 @@ def roformer_weights(
             left |= set(heads)
             continue
         array = _ordered(array, order) if name.endswith(_TURNED) else array
-        name = name.replace(_POOLER, _SUMMARY)
-        written[name.replace("bert.", f"{MODEL_TYPE}.", 1) if _is_body(name) else name] = array
+        written[_roformer_name(name)] = array
     if left:
         what = " and ".join(sorted(left, reverse=True))
         warnings.warn(f"RoFormer has no place for {what}: left out.", stacklevel=3)
-    written[_WAVES.replace("bert.", f"{MODEL_TYPE}.", 1)] = _waves(config)
+    written[_roformer_name(_WAVES)] = _waves(config)
     return written
 
 
@@ -171,8 +164,16 @@ def _own_name(name: str) -> str:
     return _ROFORMER + name.removeprefix(_BERT)
 
 
-def _is_body(name: str) -> bool:
-    return name.startswith(("bert.", f"{MODEL_TYPE}."))
+def _bert_name(name: str) -> str:
+    return _moved(_moved(name, _SUMMARY, _POOLER), f"{MODEL_TYPE}.", "bert.")
+
+
+def _roformer_name(name: str) -> str:
+    return _moved(_moved(name, _POOLER, _SUMMARY), "bert.", f"{MODEL_TYPE}.")
+
+
+def _moved(name: str, start: str, to: str) -> str:
+    return to + name.removeprefix(start) if name.startswith(start) else name
 
 
 def _order(config: BertConfig) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from kbert.checkpoints.huggingface.added_tokens import AddedTokens
+from kbert.checkpoints.huggingface.config import TOKENIZER_CLASSES
 from kbert.checkpoints.huggingface.tokenizer_json import read_pipeline
 from kbert.checkpoints.published_config import check_understood, check_values
 from kbert.checkpoints.published_vocabulary import fitted, is_cased
@@ -44,7 +45,7 @@ _OPTIONS = {
     "tokenize_chinese_chars": ("split_chinese", True),
 }
 _FIXED = {
-    "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
+    "tokenizer_class": (*TOKENIZER_CLASSES, None),
     "clean_text": (True, None),
     "wordpieces_prefix": ("##", None),
     "padding_side": ("right", None),

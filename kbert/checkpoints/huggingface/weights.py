@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -34,17 +35,25 @@ def open_weights(path: pathlib.Path) -> Source:
 def plainly_named(source: Source) -> Source:
     """The same arrays under today's names: with "bert." before the body, weight and bias in norms
     instead of gamma and beta, without what torch's wrappers put before all."""
+    return renamed(source, _plain)
+
+
+def renamed(source: Source, name_of: Callable[[str], str]) -> Source:
+    """The same arrays, each under `name_of` its name. Raises `DataError` for two of one name."""
     originals = {}
-    for name in source.shapes:
-        plain = _WRAPPERS.sub("", name).replace("LayerNorm.gamma", "LayerNorm.weight")
-        plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
-        if plain.startswith(("embeddings.", "encoder.", "pooler.")):
-            plain = "bert." + plain
-        if plain in originals:
-            raise DataError(f"{source.path} has {name} twice, as {originals[plain]} too.")
-        originals[plain] = name
-    shapes = {plain: source.shapes[name] for plain, name in originals.items()}
-    return Source(source.path, shapes, lambda plain: source.read(originals[plain]))
+    for original in source.shapes:
+        name = name_of(original)
+        if name in originals:
+            raise DataError(f"{source.path} has {original} twice, as {originals[name]} too.")
+        originals[name] = original
+    shapes = {name: source.shapes[original] for name, original in originals.items()}
+    return Source(source.path, shapes, lambda name: source.read(originals[name]))
+
+
+def _plain(name: str) -> str:
+    plain = _WRAPPERS.sub("", name).replace("LayerNorm.gamma", "LayerNorm.weight")
+    plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
+    return "bert." + plain if plain.startswith(("embeddings.", "encoder.", "pooler.")) else plain
 
 
 def without_copies(source: Source) -> Source:

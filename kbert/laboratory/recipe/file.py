@@ -212,7 +212,7 @@ class _Reader:
             "pretraining": bool(stages),
         }
         if stages and all(stage.start is not None for stage in stages):
-            self.runs.check_continued(("pretraining",))
+            self.runs.check_shared_by_continued()
         for part, is_read in read.items():
             for keys in ((part,), *(("variants", name, part) for name in variants)):
                 if not is_read and self.file.table(keys):

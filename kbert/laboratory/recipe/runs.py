@@ -77,10 +77,11 @@ class RunReader:
         self, start: Pretraining | pathlib.Path, variant: Keys, keys: Keys
     ) -> Pretraining:
         """That of a model that is trained, as the variant's own but for the table under `keys`."""
-        self.check_continued(keys)
+        own = self.file.merged(keys)
+        self._check_names(own, ["store", *_OF_CONTINUED])
         common = self.file.merged(("pretraining",), (*variant, "pretraining"))
         values = {name: value for name, value in common.items() if name in _OF_CONTINUED}
-        values |= self.file.merged(keys)
+        values |= own
         new = self.file.settings(NewModel, those_of(NewModel, values), keys)
         settings, schedule = self._run(values, keys)
         if "store" not in values:
@@ -99,9 +100,9 @@ class RunReader:
             raise self.file.error(keys, str(error)) from error
         return self._checked(Pretraining(store, config, settings, schedule, start), keys)
 
-    def check_continued(self, keys: Keys) -> None:
-        """Raise `DataError` for a value in a table that nothing reads that goes on."""
-        self._check_names(self.file.merged(keys), ["store", *_OF_CONTINUED])
+    def check_shared_by_continued(self) -> None:
+        """Raise `DataError` for a value in [pretraining] that nothing reads that goes on."""
+        self._check_names(self.file.merged(("pretraining",)), _OF_CONTINUED)
 
     def _vocabulary(self, start: Pretraining | pathlib.Path) -> list[str]:
         if isinstance(start, Pretraining):
