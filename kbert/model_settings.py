@@ -13,6 +13,9 @@ class NewModel(Variants, Settings):
     """A model of random weights; everything else of its `BertConfig` is the preset's."""
 
     preset: str = setting("base", "size of a new model", choices=PRESETS)
+    num_layers: int | None = setting(
+        None, "depth, where it is not the preset's", unset="the preset's", at_least=1
+    )
     dropout: float = setting(0.1, "of hidden values and attention", at_least=0, below=1)
     activation: str = setting("gelu_tanh", "of the feed-forward layers", choices=ACTIVATIONS)
 
@@ -33,6 +36,8 @@ class NewModel(Variants, Settings):
         """`changes` replace fields. Raises `DataError` for what does not go together."""
         own = {"dropout": self.dropout, "attention_dropout": self.dropout}
         own |= {"activation": self.activation, **self.changes()}
+        if self.num_layers is not None:
+            own["num_layers"] = self.num_layers
         try:
             return BertConfig.preset(self.preset, vocabulary_size, **{**own, **changes})
         except ValueError as error:

@@ -18,7 +18,7 @@ def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     checkpoint = ROOT / f"saved_models/kbert-mini-{language}/checkpoint"
     store = write_random_store(tmp_path / "store", load_vocabulary(checkpoint / "vocab.txt"))
     teachers = [f"{task}{seed}" for task in ("sst2", "ag_news", "sick") for seed in ("", ".10")]
-    for name in [*teachers, "reviews.pieces"]:
+    for name in [*teachers, "general", "general_zh", "reviews.pieces"]:
         (tmp_path / name).symlink_to(checkpoint)
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
     for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
@@ -36,7 +36,7 @@ def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     monkeypatch.setenv("KBERT_STORE", str(store))
     monkeypatch.setenv("KBERT_DATA", str(shared_data("glue").parent))
     recipe = read_recipe(path)
-    assert len(recipe.seeds) >= 5
+    assert len(recipe.seeds) >= 3
     assert {recipe.baseline} < recipe.variants.keys()
     compared = {variant for task in recipe.expected.values() for variant in task}
     compared |= {variant for task in recipe.paper.values() for variant in task}

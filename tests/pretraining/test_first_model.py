@@ -23,6 +23,8 @@ def test_a_new_model(store):
     assert sizes == (60, 2, 0.2, 0.2) and config.direction == "both"
     config, _ = first_model(store, NewModel(preset="tiny"), direction="left")
     assert config.direction == "left"
+    config, _ = first_model(store, NewModel(preset="mini", num_layers=3))
+    assert (config.num_layers, config.hidden_dim) == (3, 256)
 
 
 def test_a_trained_model_in_another_direction(store, tmp_path, capsys):
