@@ -10,6 +10,7 @@ changed. Writes report.md, report.json and a plot to the output: mean and deviat
 differences to the baseline with 95 % intervals, and the paper's figures beside them.
 """
 
+import pathlib
 import sys
 from argparse import Namespace
 
@@ -31,15 +32,16 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.laboratory.ablation import ablate
-    from kbert.laboratory.report import format_report
+    from kbert.laboratory.report import PAGE
     from kbert.laboratory.settings import AblationSettings
     from kbert.settings import from_options
 
-    workers = from_options(AblationSettings, args).workers
-    report = ablate(args.recipe, args.output, workers=workers, plan_only=args.plan)
+    settings = from_options(AblationSettings, args)
+    ablate(args.recipe, args.output, plan_only=args.plan, **settings.to_json())
     if not args.plan:
-        print(format_report(report))
-        print(f"wrote {args.output}/report.md")
+        page = pathlib.Path(args.output) / PAGE
+        print(page.read_text(encoding="utf-8"))
+        print(f"wrote {page}")
 
 
 if __name__ == "__main__":

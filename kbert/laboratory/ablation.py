@@ -24,7 +24,7 @@ from kbert.errors import DataError
 from kbert.files import locked
 from kbert.laboratory.cells import Chain, chains_of
 from kbert.laboratory.grid import FOUND, Recipe
-from kbert.laboratory.plan import distinct, format_plan, measured, seconds_left
+from kbert.laboratory.plan import distinct, format_plan, measured, minutes_of, seconds_left
 from kbert.laboratory.recipe.file import read_recipe
 from kbert.laboratory.recipe.rows import check_rows
 from kbert.laboratory.report import report_of, write_report
@@ -40,6 +40,7 @@ def ablate(
     output: str | os.PathLike,
     *,
     workers: int = 1,
+    baseline: str | None = None,
     plan_only: bool = False,
     verbose: int = 1,
 ) -> dict:
@@ -52,6 +53,8 @@ def ablate(
         recipe_path: see kbert/laboratory/recipe/file.py.
         output: a folder, new or of this function.
         workers: models that are trained at the same time.
+        baseline: a variant that the report's differences are to, without expected signs; None for
+            the recipe's.
         plan_only: measure and print how long it takes, and do nothing.
         verbose: 0 is silent; otherwise the plan is printed, and a bar shown on a terminal.
 
@@ -69,6 +72,8 @@ def ablate(
         _claim(output)
         if recipe.search is not None:
             recipe = _with_found(recipe, output, plan_only, verbose)
+        if baseline is not None:
+            recipe = _compared_with(recipe, baseline)
         chains = chains_of(recipe)
         times = measured(chains, output)
         if verbose:
@@ -102,6 +107,13 @@ def _with_found(recipe: Recipe, output: pathlib.Path, plan_only: bool, verbose: 
     return recipe._replace(variants={**recipe.variants, FOUND: winner}, found=result)
 
 
+def _compared_with(recipe: Recipe, baseline: str) -> Recipe:
+    if baseline not in recipe.variants:
+        known = ", ".join(recipe.variants)
+        raise DataError(f"Expected a baseline of {known}. Received: {baseline}.")
+    return recipe._replace(baseline=baseline, expected={})
+
+
 def _claim(output: pathlib.Path) -> None:
     if output.exists() and any(output.iterdir()) and not (output / "cells").is_dir():
         raise DataError(f"{output} holds what no ablation wrote. Choose another output.")
@@ -115,10 +127,11 @@ def _run(recipe: Recipe, chains, times, output, workers, verbose) -> None:
     hidden = None if verbose else True  # None: where there is no terminal.
     with tqdm(total=total, desc="ablate", bar_format=_BAR, disable=hidden) as bar:
         for chain in _done(waiting, output, workers):
-            write_report(report_of(recipe, chains, output), output)
+            write_report(report_of(recipe, chains, output), output, minutes_of(chains, output))
             bar.set_postfix_str(f"{chain.variant}, seed {chain.seed} done", refresh=False)
             bar.update(total - seconds_left(chains, times, output) - bar.n)
-    write_report(report_of(recipe, chains, output), output, plots=True)
+    report, minutes = report_of(recipe, chains, output), minutes_of(chains, output)
+    write_report(report, output, minutes, plots=True)
 
 
 def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterator[Chain]:

@@ -9,6 +9,8 @@ import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kbert.checkpoints.formats import ENSEMBLE_INDEX
 from kbert.files import as_json, read_object
 from kbert.finetuning.output import LOGS
@@ -28,7 +30,7 @@ class Cell(NamedTuple):
     Attributes:
         what: how it is done.
         inputs: all that the result depends on, ready for JSON: settings, digests of files.
-        seed: of the run.
+        seed: of the grid; `inputs` has that of the run.
         start: the pre-training that it begins with: a cell, or a checkpoint's folder; None for a
             new model.
         resamples: draws of the test rows.
@@ -144,7 +146,17 @@ def _made(what: Pretraining | pathlib.Path, seed: int, digests: "_Digests") -> C
     if what.start is None:
         return Cell(what, inputs, seed)
     start = _made(what.start, seed, digests)
-    return Cell(what, inputs | {"start": _digest(start, digests)}, seed, start)
+    stages = len(start.with_starts()) if isinstance(start, Cell) else 1
+    # Rows and masks of a run follow from its seed: those of its start are not drawn again.
+    inputs |= {"seed": further_seed(seed, stages), "start": _digest(start, digests)}
+    return Cell(what, inputs, seed, start)
+
+
+def further_seed(seed: int, number: int) -> int:
+    """The seed itself for the first of several runs, number 0; for others one that no grid has."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _digest(start: Cell | pathlib.Path, digests: "_Digests") -> str:

@@ -63,6 +63,7 @@ def format_plan(
     return (
         f"{aligned(rows)}\n\nMinutes of one seed, and in the last column of all that wait. "
         f"About {hours:.1f} hours are left with {workers} at a time."
+        + (" Measured one at a time: several may each be slower." if workers > 1 else "")
     )
 
 
@@ -76,6 +77,17 @@ def seconds_left(
 ) -> float:
     """Of the cells that wait."""
     return sum(times[c.shape] for c in distinct(chains) if c.result(output) is None)
+
+
+def minutes_of(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, float]:
+    """Of one seed of each variant whose cells are done."""
+    times = _times_of_done(chains, output)
+    first = {chain.variant: chain for chain in reversed(chains)}
+    return {
+        variant: sum(times[cell.shape] for cell in chain.cells) / 60
+        for variant, chain in first.items()
+        if all(cell.shape in times for cell in chain.cells)
+    }
 
 
 def _minutes(cells: Sequence[Cell | None], times: Mapping[str, float]) -> str:

@@ -10,8 +10,9 @@ from kbert.errors import DataError
 from kbert.figures import can_draw, drawing, save_picture
 from kbert.files import replacing, write_json
 from kbert.laboratory.cells import Chain
-from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Recipe, Variant
+from kbert.laboratory.grid import Finetuning, HeldOut, Judging, Pretraining, Recipe, Variant
 from kbert.laboratory.statistics import FEWEST, difference
+from kbert.pretraining.objectives import OBJECTIVES
 
 FILE, PAGE, PLOT = "report.json", "report.md", "differences.png"
 
@@ -40,17 +41,19 @@ def report_of(recipe: Recipe, chains: Sequence[Chain], output: pathlib.Path) -> 
     }
 
 
-def write_report(report: Mapping, output: pathlib.Path, plots: bool = False) -> None:
+def write_report(
+    report: Mapping, output: pathlib.Path, minutes: Mapping[str, float], plots: bool = False
+) -> None:
     """Write report.json and report.md, and the plot, where matplotlib is installed."""
     plotted = plots and _plot(report, output / PLOT)
     write_json(output / FILE, report)
     with replacing(output / PAGE) as file:
-        page = format_report(report) + (f"\n![Differences]({PLOT})\n" if plotted else "")
+        page = format_report(report, minutes) + (f"\n![Differences]({PLOT})\n" if plotted else "")
         file.write_text(page, encoding="utf-8")
 
 
-def format_report(report: Mapping) -> str:
-    """The report as a page of Markdown."""
+def format_report(report: Mapping, minutes: Mapping[str, float]) -> str:
+    """The report as a page of Markdown, with the minutes that one seed of each variant took."""
     source = f" Figures of the paper: {report['source']}." if report["source"] else ""
     seeds = ", ".join(map(str, report["seeds"]))
     lines = [
@@ -58,12 +61,13 @@ def format_report(report: Mapping) -> str:
         "",
         f"{report['cells_done']} of {report['cells']} scores are there; seeds {seeds}.{source} "
         f"Differences are to {report['baseline']}, of the same seeds, from {FEWEST} on with a 95 % "
-        "interval over seeds and test rows. *Detectable* is the smallest true difference that "
+        "interval over seeds and test rows; of scores on held-out text, over seeds alone. "
+        "*Detectable* is the smallest true difference that "
         "would be found in 80 % of such experiments. *Verdict* compares the sign that was expected "
         "with the interval: it is open where that holds 0 or is missing. Of the intervals, 5 % "
-        "miss the truth by chance.",
+        "miss the truth by chance. Minutes are of one seed with all its tasks.",
         "",
-        *_table(_budget(report)),
+        *_table(_budget(report, minutes)),
         *_search(report["search"]),
         *_overview(report),
     ]
@@ -137,6 +141,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
     """Scores and differences of one task."""
     what = recipe.variants[recipe.baseline].tasks[task]
     metric, factor = _metric(what)
+    others = _on_other_rows(recipe) if isinstance(what, HeldOut) else set()
     own = {
         name: {seed: results[name, task, seed] for seed in recipe.seeds} for name in recipe.variants
     }
@@ -147,10 +152,12 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
         "metric": metric,
         "factor": factor,
         "test_rows": next((r["test_rows"] for r in done if "test_rows" in r), None),
-        "trivial_score": next((r["trivial_score"] for r in done if "trivial_score" in r), None),
+        "trivial": _trivial(what, done),
         "phenomena": _by_phenomenon(own),
         "variants": {
             name: _compared(name, found, baseline, metric)
+            | {"failed": sum(_has_failed(what, result) for result in found.values())}
+            | {"other_rows": name in others}
             | _expectation(name, recipe.baseline, figures, signs)
             for name, found in own.items()
         },
@@ -161,11 +168,13 @@ def _metric(what: Finetuning | Judging | HeldOut) -> tuple[str, int]:
     """A task's metric, and what makes it a percentage: 1 if it is one, or if it is no share."""
     if isinstance(what, Judging):
         return "accuracy", 100
-    metric = what.metric if isinstance(what, HeldOut) else what.choice.metric
-    is_share = not metric.endswith(("loss", "perplexity"))
-    if isinstance(what, Finetuning):
-        is_share = is_share and not what.task.scores_in_percent
-    return metric, 100 if is_share else 1
+    if isinstance(what, HeldOut):
+        return what.metric, _factor(what.metric)
+    return what.choice.metric, _factor(what.choice.metric, what.task.scores_in_percent)
+
+
+def _factor(metric: str, in_percent: bool = False) -> int:
+    return 1 if in_percent or metric.endswith(("loss", "perplexity")) else 100
 
 
 def _compared(name: str, found: Mapping, baseline: Mapping, metric: str) -> dict:
@@ -180,9 +189,44 @@ def _compared(name: str, found: Mapping, baseline: Mapping, metric: str) -> dict
         "scores": {str(seed): score for seed, score in scores.items()},
         "mean": statistics.fmean(values) if values else None,
         "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
-        "failed": sum(bool(r and (r["error"] or r.get("failed"))) for r in found.values()),
         "difference": None if compared is None else compared._asdict() | {"sign": compared.sign},
     }
+
+
+def _trivial(what: Finetuning | Judging | HeldOut, done: Sequence[Mapping]) -> dict | None:
+    """What the best answer without the text scores: by the task's first metric, not any other."""
+    score = next((result["trivial_score"] for result in done if "trivial_score" in result), None)
+    if score is None:
+        return None
+    metric = what.task.metric_names[0]
+    factor = _factor(metric, what.task.scores_in_percent)
+    return {"metric": metric, "factor": factor, "score": score}
+
+
+def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None) -> bool:
+    """Whether a run has an error, or answers no better than without the text."""
+    if result is None or result["error"] is not None or "trivial_score" not in result:
+        return bool(result and result["error"])
+    # Not at or below; so that a score that is NaN has failed too.
+    own = result["scores"][what.task.metric_names[0]]
+    return not own > result["trivial_score"] + 1e-9
+
+
+def _on_other_rows(recipe: Recipe) -> set[str]:
+    """The variants whose held-out score is not of the baseline's rows."""
+    rows = {
+        name: _held_out_rows(variant.start)
+        for name, variant in recipe.variants.items()
+        if isinstance(variant.start, Pretraining)
+    }
+    return {name for name, own in rows.items() if own != rows.get(recipe.baseline)}
+
+
+def _held_out_rows(what: Pretraining) -> tuple:
+    last = what.settings.phases()[-1]
+    examples = type(OBJECTIVES[what.settings.objective].examples)
+    count = what.schedule.validation_batches * last.batch_size
+    return what.store, examples, last.sequence_length, count
 
 
 def _arrays(results: Sequence[Mapping], metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -228,12 +272,12 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *others)]
 
 
-def _budget(report: Mapping) -> list[list[str]]:
+def _budget(report: Mapping, minutes: Mapping[str, float]) -> list[list[str]]:
     names = ("parameters", "steps", "positions", "runs", "diverged")
-    rows = [["variant", "parameters", "steps", "tokens", "runs", "diverged"]]
+    rows = [["variant", "parameters", "steps", "tokens", "runs", "diverged", "minutes"]]
     for name, found in report["variants"].items():
         values = [f"{found[key]:,}" if key in found else "" for key in names]
-        rows.append([name, *values])
+        rows.append([name, *values, f"{minutes[name]:.1f}" if name in minutes else ""])
     return rows
 
 
@@ -241,9 +285,11 @@ def _introduction(found: Mapping) -> str:
     text = f"{found['metric']}{' in percent' if found['factor'] == 100 else ''}"
     if found["test_rows"] is not None:
         text += f", {found['test_rows']:,} test rows"
-    if found["trivial_score"] is not None:
-        trivial = _number(found["trivial_score"], found)
-        text += f"; without the text {trivial}, and *failed* is no better"
+    if (trivial := found["trivial"]) is not None:
+        score = _number(trivial["score"], trivial)
+        text += f"; without the text {trivial['metric']} {score}, and *failed* is no better"
+    if any(own["other_rows"] for own in found["variants"].values()):
+        text += "; ¹ on other rows: of another objective, length or text"
     return text + "."
 
 
@@ -290,7 +336,8 @@ def _score(own: Mapping, found: Mapping) -> str:
     deviation = own["standard_deviation"]
     spread = "" if deviation is None else f" ± {_number(deviation, found)}"
     failed = f", {own['failed']} failed" if own["failed"] else ""
-    return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed})"
+    mark = " ¹" if own["other_rows"] else ""
+    return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed}){mark}"
 
 
 def _is_loss(found: Mapping) -> bool:

@@ -7,8 +7,6 @@ import pathlib
 import shutil
 import time
 
-import numpy as np
-
 from kbert.checkpoints.ensemble import write_ensemble
 from kbert.checkpoints.formats import load_any, load_finetuned
 from kbert.checkpoints.model_card import SUMMARY
@@ -21,7 +19,7 @@ from kbert.finetuning.output import LOGS
 from kbert.finetuning.rows import encode
 from kbert.finetuning.run import finetune
 from kbert.inference.answering import answer_features
-from kbert.laboratory.cells import CHECKPOINT, FINETUNED, RESULT, Cell, Chain
+from kbert.laboratory.cells import CHECKPOINT, FINETUNED, RESULT, Cell, Chain, further_seed
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
 from kbert.laboratory.statistics import resampled, resampled_tally
@@ -91,7 +89,7 @@ def _run(cell: Cell, output: pathlib.Path) -> dict:
 
 def _pretrain(cell: Cell, start: pathlib.Path | None, run: pathlib.Path) -> dict:
     what = cell.what
-    settings = dataclasses.replace(what.settings, seed=cell.seed)
+    settings = dataclasses.replace(what.settings, seed=cell.inputs["seed"])
     schedule = dataclasses.replace(what.schedule, keep=1)
     config = BertConfig(**cell.inputs["config"])
     model = None
@@ -117,7 +115,7 @@ def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
         if not is_there:
             if number > 0:
                 gc.collect()  # The member before.
-            _finetune_one(what, start, model, _member_seed(cell.seed, number))
+            _finetune_one(what, start, model, further_seed(cell.seed, number))
         summaries.append(read_object(model / SUMMARY))
         first_step += summaries[-1]["steps" if is_there else "first_step"]
     answering = models[0]
@@ -134,17 +132,9 @@ def _finetune(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
         "first_step": first_step,
         "steps": sum(summary["steps"] for summary in summaries),
         **{name: summaries[0][name] for name in names},
-        "failed": all(summary["failed"] for summary in summaries),
         "scoring_seconds": time.monotonic() - began,
         **found,
     }
-
-
-def _member_seed(seed: int, number: int) -> int:
-    """The cell's own seed for the first of its models; for the others one that no cell has."""
-    if number == 0:
-        return seed
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _finetune_one(what: Finetuning, start: pathlib.Path, model: pathlib.Path, seed: int) -> None:

@@ -10,6 +10,11 @@ class AblationSettings(Settings):
     """How the cells of a grid are run; it changes nothing of what they find."""
 
     workers: int = setting(1, "models trained at the same time, each in a process", at_least=1)
+    baseline: str | None = setting(
+        None,
+        "variant that differences are to; another than the recipe's has no expected signs",
+        unset="the recipe's",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

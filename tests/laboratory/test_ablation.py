@@ -108,7 +108,8 @@ def test_a_grid_that_was_stopped_goes_on_to_the_same_report(tmp_path, tiny_store
     assert run(recipe, tmp_path / "out") == whole
     assert len(pretend) == 12
     pages = [(tmp_path / name / "report.md").read_text() for name in ("whole", "out")]
-    assert pages[0] == pages[1]
+    whole, resumed = ([line.split("|") for line in page.splitlines()] for page in pages)
+    assert [row[:7] for row in whole] == [row[:7] for row in resumed]  # All but the minutes.
 
 
 def test_variants_that_are_the_same_share_their_cells(tmp_path, tiny_store, pretend):
@@ -150,6 +151,9 @@ def test_pre_training_that_goes_on_is_a_run_of_its_own(tmp_path, tiny_store, pre
     assert [cell.what.settings.num_steps for cell in (first, second, third)] == [6, 4, 2]
     assert (second.start, third.start, words.start, pairs.start) == (first, second, third, second)
     assert third.what.settings.objective == "masked-lm" != second.what.settings.objective
+    # Of the same text, other rows than the run before has seen.
+    seeds = {cell.inputs["seed"] for cell in pretend if isinstance(cell.what, Pretraining)}
+    assert first.inputs["seed"] == 1 and len(seeds) == 2 * 3
     # What a run does not say is the variant's own, also what follows from its steps.
     assert second.what.settings.masking_rate == 0.5 and third.what.settings.batch_size == 4
     assert len(pretend) == 2 * (3 + 5)
@@ -195,6 +199,62 @@ def test_the_report(tmp_path, tiny_store, pretend):
     assert "| many | 5.200 ± 0.158 (5) | +1.000 [+1.000, +1.000] |" in page
     assert "| order | 50.0 | 50.0 |" in page
     assert (output / "differences.png").is_file()
+
+
+def test_a_run_that_is_no_better_than_an_answer_without_the_text(
+    tmp_path, tiny_store, pretend, monkeypatch
+):
+    """Of the test rows, and by the task's first metric, whatever the score is."""
+    real = running._run
+
+    def run_cell(cell, output):
+        found = real(cell, output)
+        if isinstance(cell.what, Finetuning):
+            accuracy = found["scores"]["accuracy"]
+            found |= {"scores": {"accuracy": accuracy, "matthews": 0.3}, "trivial_score": 0.505}
+        return found
+
+    monkeypatch.setattr(running, "_run", run_cell)
+    text = RECIPE.replace("epochs = 1", 'epochs = 1\nmetric = "matthews"')
+    report = run(write_recipe(tmp_path, tiny_store, text), tmp_path / "out")
+    words = report["tasks"]["words"]
+    assert (words["metric"], words["trivial"]["metric"]) == ("matthews", "accuracy")
+    assert [words["variants"][name]["failed"] for name in ("few", "many")] == [1, 0]
+    page = (tmp_path / "out/report.md").read_text()
+    assert "matthews in percent, 20 test rows; without the text accuracy 50.5, and *f" in page
+    assert "| few | 30.0 ± 0.0 (2, 1 failed) |" in page
+
+
+def test_held_out_scores_are_of_the_same_rows_or_marked(tmp_path, tiny_store, pretend):
+    more = "[variants.half.pretraining]\nbatch_size = 2\n[variants.single.pretraining]\n"
+    text = RECIPE.replace("[tasks.words]", f'{more}objective = "masked-lm"\n\n[tasks.words]')
+    fixed = write_recipe(tmp_path, tiny_store, text)
+    report = run(fixed, tmp_path / "fixed")
+    marked = {
+        name for name, own in report["tasks"]["loss"]["variants"].items() if own["other_rows"]
+    }
+    assert marked == {"half", "single"}  # As many batches, of half the rows; other examples.
+    page = (tmp_path / "fixed/report.md").read_text()
+    assert "; ¹ on other rows" in page and "| half | 4.050 ± 0.071 (2) ¹ |" in page
+    assert "(2) ¹" not in page[page.index("## words") : page.index("## loss")]
+    recipe = read_recipe(
+        write_recipe(tmp_path, tiny_store, text.replace("validation_batches = 2\n", ""))
+    )
+    batches = {name: own.start.schedule.validation_batches for name, own in recipe.variants.items()}
+    assert batches == {"few": 20, "many": 20, "half": 40, "single": 20}
+
+
+def test_a_report_beside_another_baseline(tmp_path, tiny_store, pretend):
+    recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
+    run(recipe, output)
+    report = run(recipe, output, baseline="many")
+    assert len(pretend) == 12
+    words, pairs = (report["tasks"][name]["variants"]["few"] for name in ("words", "pairs"))
+    assert words["difference"]["mean"] == pytest.approx(-0.2) and words["paper_difference"] == 1.5
+    assert (words["expected"], pairs["expected"]) == ("+", None)
+    assert "Differences are to many" in (output / "report.md").read_text()
+    with pytest.raises(DataError, match="a baseline of few, many. Received: none"):
+        run(recipe, output, baseline="none")
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,21 @@ class RunReader:
             self.file.settings(part, those_of(part, values), keys)
             for part in (PretrainingSettings, Schedule)
         )
+        changes = {}
         if "save_every" not in values:
             # Runs of a laboratory are shorter than those that the default is for.
-            every = max(1, settings.num_steps // _SAVES)
-            schedule = dataclasses.replace(schedule, save_every=every)
-        return settings, schedule
+            changes["save_every"] = max(1, settings.num_steps // _SAVES)
+        if "validation_batches" not in values:
+            # Of variants with other batches the same rows are scored.
+            rows = schedule.validation_batches * self._usual_batch(settings.batch_size)
+            changes["validation_batches"] = max(1, rows // settings.batch_size)
+        return settings, dataclasses.replace(schedule, **changes)
+
+    def _usual_batch(self, own: int) -> int:
+        """The rows of a batch in [pretraining]; a variant's own where it says nothing of them."""
+        shared = self.file.merged(("pretraining",))
+        placed = {"batch_size": shared.get("batch_size", (own, ()))}
+        return self.file.settings(PretrainingSettings, placed, ("pretraining",)).batch_size
 
     def _checked(self, what: Pretraining, keys: Keys) -> Pretraining:
         """The same, if its parts go together."""
