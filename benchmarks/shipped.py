@@ -5,9 +5,10 @@
 
 Fine-tunes the same architecture from the checkpoint and from random weights with the same settings,
 five seeds each; a tenth of the training rows chooses the epoch, the scores are of other rows. The
-intervals are Student's, of 95 %, over the seeds. The bag of words sees the same training rows: TF-IDF and logistic regression; of pairs, the cosine of
-both texts, the words that they share and those that they do not; of a word's tag, the word and its
-two neighbours. Restarts as benchmarks/downstream.py.
+intervals are Student's, of 95 %, over the seeds. The bag of words sees the same training rows:
+TF-IDF and logistic regression; of pairs, the cosine of both texts, the words that they share and
+those that they do not; of a word's tag, the word and its two neighbours. Restarts as
+benchmarks/downstream.py.
 """
 
 import argparse
