@@ -15,6 +15,7 @@ FILE = "run.json"
 
 def unfinished(output: pathlib.Path) -> pathlib.Path:
     """The folder in which the run for an output works, until the output is whole."""
+    output = output.resolve()  # "." has no name.
     return output.with_name(f"{output.name}.unfinished")
 
 

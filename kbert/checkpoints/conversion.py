@@ -21,6 +21,9 @@ from kbert.errors import DataError
 from kbert.files import check_folder_new, locked, replacing_folder
 from kbert.settings import Settings, setting
 
+_WITH_DTYPE = ("kbert", "huggingface")  # Formats whose weights may be in 16 bits.
+_WITHOUT_HEADS = ("huggingface", "google")  # Whose models may lack a head.
+
 
 @dataclasses.dataclass(frozen=True)
 class ConversionSettings(Settings):
@@ -84,6 +87,7 @@ def _convert(
 ) -> Conversion:
     check_folder_new(output)
     found = format_of(source)
+    _check_read(settings, found)
     pooling, notes = pooling_of(source), []
     if pooling is not None and settings.encoder_only:
         notes.append(f"{source} says how a text's vector is made, which is left out.")
@@ -102,6 +106,18 @@ def _convert(
     if settings.push is not None:
         notes.append(f"pushed to {push(output, settings.push)}")
     return Conversion(found, _kind(checkpoint), checkpoint.model.count_params(), notes)
+
+
+def _check_read(settings: ConversionSettings, source: str) -> None:
+    """Raise `DataError` for what is set, and nothing reads."""
+    if settings.to not in _WITH_DTYPE:
+        settings.check_unset("dtype", needs=f"an output of {' or '.join(_WITH_DTYPE)}")
+    if source != "huggingface":
+        settings.check_unset("second_column", needs="a source of Hugging Face")
+    if source != "google":
+        settings.check_unset("lowercase", needs="a source of Google")
+    if source not in _WITHOUT_HEADS:
+        settings.check_unset("allow_missing_heads", needs="a source of Hugging Face or Google")
 
 
 @contextlib.contextmanager
@@ -129,7 +145,7 @@ def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: li
 
 
 def _write(folder: pathlib.Path, checkpoint, pooling, settings: ConversionSettings) -> None:
-    precision = {"dtype": settings.dtype} if settings.to in ("kbert", "huggingface") else {}
+    precision = {"dtype": settings.dtype} if settings.to in _WITH_DTYPE else {}
     writer(settings.to)(folder, checkpoint, **precision)
     if pooling is not None:
         pooling_writer(settings.to)(folder, pooling)
@@ -145,7 +161,7 @@ def _write_card(folder: pathlib.Path, source, name: str, checkpoint, pooling) ->
 def _reading_options(source: str, settings: ConversionSettings) -> dict:
     """What the reader of a format is told."""
     options = {}
-    if source in ("huggingface", "google"):
+    if source in _WITHOUT_HEADS:
         options["allow_missing_heads"] = settings.allow_missing_heads
     if source == "huggingface":
         options["second_column"] = settings.second_column

@@ -80,9 +80,12 @@ def _scores(summary: Mapping, report: Mapping) -> Iterator[str]:
     columns = ("score", f"seed {summary.get('seed')}")
     runs = report.get("runs", {})
     if len(runs) > 1:
-        deviations = report["standard_deviation"]
+        deviations = {n: d for n, d in report["standard_deviation"].items() if d is not None}
         columns += (f"mean and standard deviation of {len(runs)} runs ({', '.join(runs)})",)
-        means = {n: f"{mean:.4f} ± {deviations[n]:.4f}" for n, mean in report["mean"].items()}
+        means = {
+            n: f"{mean:.4f}" + (f" ± {deviations[n]:.4f}" if n in deviations else "")
+            for n, mean in report["mean"].items()
+        }
         rows = [(*row, means.get(row[0], "")) for row in rows]
     yield from _table("Scores on the held-out rows", columns, rows)
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras
@@ -85,6 +86,15 @@ def model_weights(model: keras.Model) -> dict[str, keras.Variable]:
     if len(weights) < len(model.weights):
         raise DataError("An ensemble has no weights of its own. Expected one of its members.")
     return weights
+
+
+def weights_digest(model: keras.Model) -> str:
+    """What differs where a weight does: a CRC-32 of all of them, with their names."""
+    value = 0
+    for name, weight in sorted(model_weights(model).items()):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)), value)
+    return f"crc32:{value:08x}"
 
 
 def save_weights(path: str | os.PathLike, model: keras.Model, dtype: str = "float32") -> None:

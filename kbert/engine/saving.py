@@ -1,7 +1,8 @@
 """The state of a pre-training run on disk: written atomically, read back whole or not at all.
 
 RUN/steps/00000500/     a kbert checkpoint (loadable by itself), and
-    training.safetensors    the optimizer's variables, the step, the loss scale
+    training.safetensors    the optimizer's variables, the step, the loss scale, and the weights
+                            that training alone needs
 """
 
 import pathlib
@@ -22,6 +23,8 @@ from kbert.files import remove_folder, replacing_folder
 
 STEPS = "steps"
 STATE = "training.safetensors"
+# The layer of this name is of training alone: the checkpoint has not its weights, but the state.
+TRAINING_ONLY = "training_only"
 
 
 @by_chief
@@ -98,13 +101,16 @@ def _read(folder: pathlib.Path, training_model) -> dict:
         arrays = {name: file.get_tensor(name) for name in state}
     if int(arrays["data_step"]) != int(folder.name):
         raise DataError(f"{path} is of step {int(arrays['data_step'])}, and not of its folder's.")
-    weights = model_weights(training_model.model)
-    return arrays | map_weights(checked(folder, "model.safetensors"), weights)
+    weights = model_weights(training_model.model).items()
+    kept = {name: weight for name, weight in weights if name not in state}
+    return arrays | map_weights(checked(folder, "model.safetensors"), kept)
 
 
 def _state(training_model) -> dict:
-    """Every variable that the next step depends on, besides the weights."""
-    variables = {
+    """Every variable that the next step depends on, besides the checkpoint's weights."""
+    weights = model_weights(training_model.model).items()
+    variables = {name: weight for name, weight in weights if name.startswith(f"{TRAINING_ONLY}/")}
+    variables |= {
         f"optimizer/{index}": variable
         for index, variable in enumerate(training_model.optimizer.variables)
     }

@@ -84,6 +84,8 @@ def read_rows(
     # They check their values.
     chosen = [RowSettings(validation_share, limit), FeatureSettings(feature_cache, feature_type)]
     chosen.append(BadRowSettings(skip_bad))
+    if validation_path is not None and validation_share:
+        chosen[0].check_unset("validation_share", needs="training rows without a validation file")
     cache = cache_of(feature_cache, feature_type, task.features)
     bad = BadRows(skip_bad)
     names = names_of(train_path)

@@ -121,6 +121,8 @@ def finetune(
             feature_cache=feature_cache,
             feature_type=feature_type,
         )
+        if not rows.validation:
+            choice.check_unset("patience", needs="held-out rows")
         start_of = pinned(checkpoint), read_source(checkpoint)
         plan = Plan(*start_of, choice, from_random, overwrite, silent=not verbose)
         return finetune_on(rows, start, output, settings, plan)

@@ -96,7 +96,6 @@ def finetune_several(
         **_common_settings(settings, changes),
         "rows_drawn_by": settings.seed,
     }
-    request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
     output = check_output(output, checkpoint, overwrite or _is_report(output))
     with locked(output):
         start = load_any(checkpoint)
@@ -105,6 +104,9 @@ def finetune_several(
             raise DataError(
                 "Runs are compared on held-out rows: expected a validation file or share."
             )
+        # What was read, too: a file may hold other rows than in the call before.
+        request |= {"digest of the rows": rows.digest()}
+        request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
         _claim_runs(output, request, overwrite)
         start_of = pinned(checkpoint), read_source(checkpoint)
         plan = Plan(*start_of, choice, from_random, silent=not verbose)

@@ -24,7 +24,9 @@ def summary_lines(summary: Mapping) -> list[str]:
     rate = summary["learning_rate"]
     lines.append(f"{summary['steps']} steps at a rate of {rate:g} in {summary['seconds']} s")
     if summary["failed"]:
-        metric, trivial = TASKS[summary["task"]].metric_names[0], summary["trivial_score"]
+        # The first that it has: of a similarity, some come of pairs with scores, some of others.
+        metric = next(iter(_single(summary["task"], summary["scores"])))
+        trivial = summary["trivial_score"]
         lines.append(
             f"No better than an answer that ignores the text ({metric} {trivial:.4f}). Try another "
             "--learning-rate, more --epochs or more rows."
@@ -72,5 +74,9 @@ def _task(report: Mapping) -> str:
 
 def _shown(task: str, scores: Mapping) -> str:
     """The scores that are single numbers, in a line."""
+    return ", ".join(f"{name} {score:.4f}" for name, score in _single(task, scores).items())
+
+
+def _single(task: str, scores: Mapping) -> dict[str, float]:
     names = [name for name in TASKS[task].metric_names if scores.get(name) is not None]
-    return ", ".join(f"{name} {scores[name]:.4f}" for name in names)
+    return {name: scores[name] for name in names}

@@ -37,6 +37,8 @@ from kbert.tasks.features import Feature
 # Operations in a layer's products, over the whole run, that pay for one length of its batches: to
 # compile a layer takes some two seconds, and saves a sixth of the time of its steps.
 _PAYS = 4e12
+# Settings of tasks: what of the encoder their output layer reads.
+_READ_BY_OUTPUT = ("head", "features")
 
 
 class Plan(NamedTuple):
@@ -152,6 +154,10 @@ def _models(
         reinitialize(encoder, start.config, settings.reinitialize)
     freeze(encoder, settings.freeze_embeddings, settings.freeze_layers)
     model = task.build_model(encoder)
+    if settings.reinitialize == 0 and not any(
+        n.startswith("pooler/") for n in model_weights(model)
+    ):
+        raise DataError("reinitialize=0 draws the pooler again, which the task does not read.")
     kept = not from_random and settings.reinitialize is None
     kept = kept and _take_output_layer(task, start, encoder, model)
     extractor, trained = (None, model) if task.features is None else split(model)
@@ -256,7 +262,9 @@ def _take_output_layer(
     """Copy what is above the encoder from a model of the same task and labels, if it is one."""
     if start.task is None or start.task.name != task.name:
         return False
-    if any(getattr(start.task, name) != getattr(task, name) for name in task.output_settings):
+    # It means the same, and reads the same of the encoder.
+    settings = (*task.output_settings, *_READ_BY_OUTPUT)
+    if any(getattr(start.task, name, None) != getattr(task, name, None) for name in settings):
         return False
     found, below = model_weights(start.model), model_weights(encoder)
     own = {name: weight for name, weight in model_weights(model).items() if name not in below}

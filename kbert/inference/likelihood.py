@@ -25,6 +25,8 @@ from kbert.models import masked_lm_alone
 _MOST_TOKENS = {"masked_lm": MOST_TOKENS, "next_token": MOST_TOKENS // 4}
 # Texts tokenized and grouped together: enough to find many of one length, few enough for memory.
 _AT_ONCE = 8192
+# Token ids that a masked LM's rows hold together, one row a piece: 64 MiB, and a few copies.
+_MOST_IDS = 2**23
 
 
 def log_likelihoods(
@@ -130,7 +132,12 @@ class _Scorer:
         """Yields the numbers of texts of one length, and float32 (texts, pieces) of these."""
         lengths = np.array([len(ids) for ids in pieces])
         for length in np.unique(lengths[lengths > 0]):
-            numbers = np.flatnonzero(lengths == length)
+            yield from self._of_length(pieces, np.flatnonzero(lengths == length), length)
+
+    def _of_length(self, pieces, every, length):
+        some = max(1, _MOST_IDS // int(length + 2) ** 2)
+        for start in range(0, len(every), some):
+            numbers = every[start : start + some]
             ids = np.array([pieces[n] for n in numbers])
             ends = ((0, 0), (1, 1))
             values = ((0, 0), (self._tokenizer.cls_id, self._tokenizer.sep_id))

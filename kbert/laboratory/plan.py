@@ -165,7 +165,8 @@ def _steps_of_first_shape(what: Pretraining) -> float:
 
 
 def _finetuning_steps(what: Finetuning, result: Mapping) -> int:
-    steps = what.settings.epochs * math.ceil(result["train_rows"] / what.settings.batch_size)
+    rows = result["train_rows"] * (1 + what.settings.augment)
+    steps = what.settings.epochs * math.ceil(rows / what.settings.batch_size)
     return min(steps, what.settings.max_steps or steps)
 
 

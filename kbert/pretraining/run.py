@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
+from keras import ops
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights, save
-from kbert.checkpoints.weights import model_weights
+from kbert.checkpoints.weights import model_weights, weights_digest
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
@@ -82,7 +83,7 @@ def pretrain(
             for phase in settings.phases()
         ]
         set_precision(settings.precision)
-        claim(run, store, config, settings)
+        claim(run, store, config, settings, None if start is None else weights_digest(start))
         keras.utils.set_random_seed(settings.seed)
         with devices.scope():
             model = objective.build_model(config, settings.rematerialize)
@@ -95,6 +96,8 @@ def pretrain(
         for complaint in complaints:
             print(complaint)
         held_out = _train(run, parts, settings, schedule, training_model, checkpoint, first_step)
+        if not objective.examples.is_pair:
+            _complete_segments(model, start)
         by_chief(save)(run, checkpoint)
     return {"first_step": first_step, "steps": steps_done(training_model), "held_out": held_out}
 
@@ -192,6 +195,23 @@ def _begin(model, start, store, settings):
         print(f"Begins anew, because the start lacks it: {', '.join(sorted(has - had))}.")
     if had - has:
         print(f"Not kept of the start, an output layer: {', '.join(sorted(had - has))}.")
+
+
+def _complete_segments(model, start):
+    """Give the segments that single texts have not trained what they have trained: the vector of
+    the first one, which the second texts of pairs find then, in place of a random one.
+
+    Not where the start knew pairs: it had other vectors for them.
+    """
+    if start is not None and not _alike(start.get_layer("embedding").segment_table):
+        return
+    table = model.get_layer("embedding").segment_table
+    table.assign(ops.broadcast_to(table[:1], table.shape))
+
+
+def _alike(table) -> bool:
+    rows = ops.convert_to_numpy(table)
+    return bool((rows == rows[0]).all())
 
 
 def _training_model(model, objective: Objective, settings):

@@ -15,17 +15,25 @@ from kbert.pretraining.settings import PretrainingSettings
 
 @by_chief
 def claim(
-    run: pathlib.Path, store: TokenStore, config: BertConfig, settings: PretrainingSettings
+    run: pathlib.Path,
+    store: TokenStore,
+    config: BertConfig,
+    settings: PretrainingSettings,
+    start: str | None = None,
 ) -> None:
     """Write run.json into a new folder, or see that the folder's own run is the one that is wanted.
 
+    Args:
+        start: the digest of the weights that the run begins with; None for a new model.
+
     Raises `DataError`, with the folder as it was, for files that are no run's, and for a run with
-    other text, model or settings: resumed with them it would not end where it was going.
+    other text, model, start or settings: resumed with them it would not end where it was going.
     """
-    train, defaults = store["train"], {"settings": PretrainingSettings().to_json()}
+    train = store["train"]
+    defaults = {"settings": PretrainingSettings().to_json() | {"start": None}}
     wanted = {
         "config": config.to_dict(),
-        "settings": dataclasses.asdict(settings),
+        "settings": dataclasses.asdict(settings) | {"start": start},
         "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
     }
     is_run = (run / FILE).is_file() and not (run / "task.json").exists()

@@ -177,7 +177,7 @@ class PretrainingSettings(ObjectiveSettings):
     )
     hidden_share: float = setting(
         0.0,
-        "how much the cosine of the last hidden states counts beside it; only of one width",
+        "how much the cosine of the last hidden states counts beside it",
         group=_DISTILLATION,
         at_least=0,
     )

@@ -73,12 +73,13 @@ def views_of_export(answerer: Answerer) -> Views:
     task, tokenizer = answerer.task, answerer.tokenizer
     takes_choices = getattr(task, "takes_choices", False)
     pairs = takes_choices or len(task.instance_fields) > 1
-    answerers = {"tokens": Answerer(View(task.sequence_length, pairs), tokenizer, _nothing)}
+    view = View(task.sequence_length, pairs, special_tokens=task.name == "fill-mask")
+    answerers = {"tokens": Answerer(view, tokenizer, _nothing)}
     lacking = {"attention": NEEDS_CHECKPOINT}
     if task.name == "embedding":
         from kbert.inference.views.vectors import Vectors
 
-        view = Vectors(task.sequence_length)
+        view = Vectors(task.sequence_length, prompt=task.prompt)
         answerers["vectors"] = Answerer(view, tokenizer, _means(forward_of(answerer.model)))
         lacking["fill-mask"] = NEEDS_CHECKPOINT
     if task.name in EXPLAINED:

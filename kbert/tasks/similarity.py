@@ -164,7 +164,9 @@ class SimilarityTask(ColumnsTask):
 
         inputs = {name: keras.Input((2, None), dtype="int32", name=name) for name in encoder.input}
         folded = {name: FoldChoices(name=f"fold_{name}")(x) for name, x in inputs.items()}
-        states = encoder(folded)["sequence_output"]  # (batch * 2, sequence, hidden)
+        # Without the pooler, which no vector comes from, and which nothing would train.
+        reader = keras.Model(encoder.input, encoder.output["sequence_output"], name=encoder.name)
+        states = reader(folded)  # (batch * 2, sequence, hidden)
         pooled = pool(states, folded["padding_mask"], self.pooling)
         # Not `ops.normalize`, whose gradient is NaN for the zeros of a row that fills up a batch.
         squares = ops.sum(ops.square(pooled), axis=-1, keepdims=True)

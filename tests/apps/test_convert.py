@@ -42,6 +42,21 @@ def test_a_model_of_tags_has_no_pooler(tmp_path, capsys):
     assert "has no pooler: newly initialised" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("option", "needs"),
+    [
+        (["--to", "google", "--dtype", "float16"], "dtype needs an output of kbert or huggingface"),
+        (["--second-column", "b"], "second_column needs a source of Hugging Face"),
+        (["--lowercase"], "lowercase needs a source of Google"),
+        (["--allow-missing-heads"], "allow_missing_heads needs a source of Hugging Face or"),
+    ],
+)
+def test_an_option_that_nothing_reads(tmp_path, capsys, option, needs):
+    save(tmp_path / "a", make("encoder"))
+    assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", *option) == 1
+    assert needs in capsys.readouterr().err and not (tmp_path / "b").exists()
+
+
 def test_a_new_head_is_named(tmp_path, capsys):
     from safetensors.numpy import load_file, save_file
 

@@ -232,6 +232,11 @@ def test_seeds_in_a_card(tmp_path):
     card = model_card(tmp_path, "topics", checkpoint, False)
     assert "| accuracy | 0.5000 | 0.2500 ± 0.1250 |" in card
     assert "2 runs (seed=1, seed=2)" in card
+    # Of runs of which one alone has a score there is no deviation.
+    report["standard_deviation"] = {"accuracy": None}
+    (tmp_path / "runs.json").write_text(json.dumps(report))
+    card = model_card(tmp_path, "topics", checkpoint, False)
+    assert "| accuracy | 0.5000 | 0.2500 |" in card
 
 
 def test_a_preset_of_keras_hub(tmp_path, monkeypatch, capsys):

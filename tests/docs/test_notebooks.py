@@ -89,6 +89,10 @@ def test_dates_are_translated(tmp_path):
     printed = run("dates", tmp_path, KBERT_EXAMPLE_STEPS="800")
     right = dict(re.findall(r"(with|without) attention: ([\d.]+)%", printed))
     assert float(right["with"]) > 90
+    # What a vector of fixed size loses of a long text, attention does not.
+    copied = re.findall(r"^ +(4|8|12|16) +(\d+)% +(\d+)%$", printed, re.MULTILINE)
+    without, attends = ({int(row[0]): int(row[n]) for row in copied} for n in (1, 2))
+    assert without[16] < min(without[4], attends[16]), copied
     rows = {
         name: [float(value) for value in values.split()]
         for name, values in re.findall(r"^(bilstm|cnn|transformer) +(.*)$", printed, re.MULTILINE)

@@ -7,6 +7,7 @@ import pathlib
 import random
 from collections.abc import Mapping
 
+from tests.laboratory.small_recipe import RECIPE, write_recipe
 from tests.small_store import random_documents, vocabulary_of, write_store
 from tests.tiny_checkpoint import WORDS, finetune_with, write_checkpoint, write_rows
 
@@ -64,6 +65,7 @@ COMMANDS = {
     "export-onnx": Command("export {inputs}/tuned --output {output} --version 1 --format onnx"),
     # One name for every output: it is the title of the card.
     "convert": Command("convert {inputs}/start --to huggingface --output {output}/model"),
+    "ablate": Command("ablate {inputs}/recipe/recipe.toml --output {output}", ("report.json",)),
     "embed": Command("embed {inputs}/start {inputs}/few.txt --output {output}"),
     "predict": Command("predict {inputs}/tuned {inputs}/unlabelled.tsv --output {output}"),
 }
@@ -84,6 +86,8 @@ def write_inputs(folder: pathlib.Path) -> None:
     documents = (random_documents(count, 60, seed=seed) for seed, count in enumerate((40, 10)))
     write_store(folder / "store", *documents, vocabulary_of(60))
     _write_teacher(folder / "teacher")
+    (folder / "recipe").mkdir(exist_ok=True)
+    write_recipe(folder / "recipe", folder / "store", RECIPE.replace("seeds = 2", "seeds = [3]"))
     from kbert.tasks.classification import ClassificationTask
 
     task = ClassificationTask(sequence_length=16)
@@ -92,10 +96,10 @@ def write_inputs(folder: pathlib.Path) -> None:
 
 
 def _write_teacher(folder):
-    """A pre-trained model as wide as the preset tiny, with the store's vocabulary."""
+    """A pre-trained model half as wide as the preset tiny, with the store's vocabulary."""
     from kbert import BertConfig, Checkpoint, WordPieceTokenizer, build_pretraining_model, save
 
-    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 64}
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 64, "intermediate_dim": 64}
     config = BertConfig(len(vocabulary_of(60)), max_sequence_length=16, **sizes)
     model = build_pretraining_model(config, objective="masked-lm")
     save(folder, Checkpoint(model, WordPieceTokenizer(vocabulary_of(60)), config))

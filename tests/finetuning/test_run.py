@@ -123,6 +123,24 @@ def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
 
 
 @pytest.mark.slow
+def test_an_output_layer_is_kept_where_it_reads_the_same(folder):
+    """What a layer has learned of one vector of a text says nothing of another."""
+    mean = ClassificationTask(dropout=0.0, sequence_length=16, head="mean")
+    few = {"epochs": 1, "limit": 16}
+    assert run(folder, "mean", mean, **few)["output_layer"] == "new"
+    start = folder / "mean", folder / "train.tsv"
+    kinds = {
+        head: finetune_with(
+            ClassificationTask(dropout=0.0, sequence_length=16, head=head),
+            *start,
+            folder / f"from_mean_{head}",
+            **SETTINGS | few,
+        )["output_layer"]
+        for head in ("mean", "max", "pooler")
+    }
+    assert kinds == {"mean": "of the checkpoint", "max": "new", "pooler": "new"}
+
+
 def test_random_weights_are_not_the_checkpoint(folder):
     still = {"epochs": 1, "learning_rate": 0.0, "limit": 20, "validation_share": 0.2}
     summary = run(folder, "random", from_random=True, **still)
@@ -170,6 +188,11 @@ def test_rows_are_split_by_the_seed():
         ({"precision": "float8"}, "precision must be one of"),
         ({"task": ClassificationTask(sequence_length=64)}, "32 positions. .* length of 64"),
         ({"task": ClassificationTask(text_column="x")}, "no column 'x'"),
+        ({"patience": 2}, "patience needs held-out rows. Received: 2 without"),
+        (
+            {"reinitialize": 0, "task": ClassificationTask(sequence_length=16, head="mean")},
+            "draws the pooler again, which the task does not read",
+        ),
     ],
 )
 def test_refuses_before_anything_is_written(folder, changes, expected):

@@ -133,6 +133,27 @@ def test_stopped_and_started_again_it_does_what_is_missing(folder, tmp_path, pre
     assert ran[5:] == [0]
 
 
+def test_other_rows_in_the_same_file_are_other_runs(folder, tmp_path, pretend):
+    output, train = tmp_path / "out", folder / "changed.tsv"
+    write_rows(train, 48, seed=1)
+    scores = [0.9, KeyboardInterrupt()]
+    ran = pretend(scores)
+
+    def call(**options):
+        files = folder / "start", train, output
+        more = {"validation_path": folder / "dev.tsv", "verbose": 0, **options}
+        return finetune_several(TASK, *files, SETTINGS, seeds(0, 2), **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    write_rows(train, 48, seed=3)
+    with pytest.raises(DataError, match="runs with another digest of the rows"):
+        call()
+    scores[1] = 0.8
+    call(overwrite=True)
+    assert ran == [0, 1, 0, 1]  # None of the earlier rows is left.
+
+
 def test_other_runs_are_refused(folder, tmp_path, pretend):
     pretend([0.9, 0.8])
     output = tmp_path / "out"
@@ -140,7 +161,7 @@ def test_other_runs_are_refused(folder, tmp_path, pretend):
     other = dataclasses.replace(SETTINGS, layer_decay=0.9)
     with pytest.raises(DataError, match="runs with another layer_decay"):
         several(folder, output, seeds(0, 2), other)
-    with pytest.raises(DataError, match="runs with another rows_drawn_by, limit"):
+    with pytest.raises(DataError, match="runs with another rows_drawn_by, digest .*, limit"):
         several(folder, output, seeds(1, 2), dataclasses.replace(SETTINGS, seed=1), limit=40)
     (output / "runs.json").write_text("{}")
     with pytest.raises(DataError, match="does not say what runs"):

@@ -81,6 +81,7 @@ def by_hand(checkpoint, words):
 def test_scores_are_those_of_one_pass_a_token(models, name, monkeypatch):
     few = dict.fromkeys(("masked_lm", "next_token"), 12)
     monkeypatch.setattr(likelihood, "_MOST_TOKENS", few)  # Several batches.
+    monkeypatch.setattr(likelihood, "_MOST_IDS", 40)  # Of several groups of a length.
     found = log_likelihoods(models[name], TEXTS)
     assert found[2] == 0
     expected = [sum(by_hand(models[name], text.split())) for text in TEXTS]

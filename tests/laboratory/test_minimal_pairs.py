@@ -6,7 +6,8 @@ import lzma
 import numpy as np
 import pytest
 
-from kbert import build_encoder
+from apps.cli import main
+from kbert import build_encoder, save
 from kbert.errors import DataError
 from kbert.inference.likelihood import log_likelihoods
 from kbert.laboratory import minimal_pairs
@@ -20,6 +21,25 @@ from kbert.laboratory.minimal_pairs import (
 from tests.tiny_checkpoint import random_checkpoint
 
 WORDS = "the a cat cats sleep sleeps on mat .".split()
+
+
+def test_the_command(checkpoint, tmp_path, capsys):
+    """What it prints and writes is what `judge` finds."""
+    one, other = "the cat sleeps .", "the cat sleep ."
+    lines = [
+        {"good": one, "bad": other, "UID": "p1", "linguistics_term": "agreement"},
+        {"good": other, "bad": one, "UID": "p1", "linguistics_term": "agreement"},
+        {"good": one, "bad": one, "UID": "p2", "linguistics_term": "none"},
+    ]
+    pairs, output = tmp_path / "pairs.jsonl", tmp_path / "scores.json"
+    pairs.write_text("\n".join(map(json.dumps, lines)))
+    save(tmp_path / "model", checkpoint)
+    arguments = ["judge", tmp_path / "model", pairs, "--output", output]
+    assert main([str(argument) for argument in arguments]) == 0
+    report = judge(checkpoint, read_pairs(pairs))
+    assert json.loads(output.read_text()) == json.loads(json.dumps(report))
+    assert format_judgement(report) in capsys.readouterr().out
+    assert report["pairs"] == 3 and report["accuracy"] == pytest.approx(1 / 3)
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,13 @@ def test_a_run_is_saved_twenty_times_or_as_the_recipe_says(tmp_path, tiny_store)
     assert recipe.variants["few"].start.schedule.save_every == 5
 
 
+def test_what_is_scored_on_held_out_text_needs_some(tmp_path, tiny_vocabulary):
+    """Otherwise a whole run would be made before its score is missed."""
+    store = write_random_store(tmp_path / "store", tiny_vocabulary, validation=1)
+    with pytest.raises(DataError, match="must hold out 2 documents at least. Received: 1"):
+        read(tmp_path, store, "[variants.few]", "[variants.few]")
+
+
 def test_a_path_may_begin_with_an_environment_variable(tmp_path, tiny_store, monkeypatch):
     change = '"train.tsv"', '"$KBERT_RECIPE_TEST/train.tsv"'
     with pytest.raises(DataError, match="needs the environment variable KBERT_RECIPE_TEST"):

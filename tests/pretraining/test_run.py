@@ -277,6 +277,51 @@ def test_every_objective_trains_and_says_what_it_is(tmp_path, store, config, cap
     assert set(load(tmp_path / "order").model.output) == {"masked_lm", "sentence_order"}
 
 
+def test_both_directions_of_elmo(tmp_path, store, config):
+    """Trained, scored and loaded as the others; each direction has scores of its own."""
+    apart = dataclasses.replace(config, architecture="bilstm", direction="apart")
+    settings = dataclasses.replace(SETTINGS, num_steps=2, objective="two-directional")
+    summary = pretrain(store, tmp_path / "elmo", apart, settings, SCHEDULE)
+    heads = ("next_token", "previous_token")
+    kinds = ("loss", "accuracy", "perplexity")
+    losses = {"loss", *(f"{head}_{kind}" for head in heads for kind in kinds)}
+    assert set(summary["held_out"]) == losses
+    events = EventAccumulator(str(tmp_path / "elmo" / "logs")).Reload()
+    assert {f"held_out/{name}" for name in losses} <= set(events.Tags()["tensors"])
+    elmo = load(tmp_path / "elmo")
+    assert set(elmo.model.output) == set(heads) and elmo.config == apart
+
+
+def test_second_texts_find_a_segment_that_is_trained(tmp_path, store, config):
+    """Single texts are all of the first segment; what knew pairs keeps its second one."""
+
+    def segments(name, start=None, **changes):
+        settings = dataclasses.replace(SETTINGS, num_steps=2, **changes)
+        pretrain(store, tmp_path / name, config, settings, SCHEDULE, start=start)
+        model = load(tmp_path / name).model
+        return model, np.asarray(model.get_layer("embedding").segment_table)
+
+    single, (first, second) = segments("single", objective="masked-lm")
+    np.testing.assert_array_equal(first, second)
+    _, (further, again) = segments("further", single, objective="masked-lm", seed=1)
+    np.testing.assert_array_equal(further, again)
+    assert np.abs(further - first).max() > 0
+    pairs, (first, second) = segments("pairs")
+    assert np.abs(first - second).max() > 0
+    _, (_, kept) = segments("after", pairs, objective="masked-lm", weight_decay=0.0)
+    np.testing.assert_array_equal(kept, second)
+
+
+def test_a_run_goes_on_from_its_own_start_alone(tmp_path, store, config):
+    start, other = build_pretraining_model(config), build_pretraining_model(config)
+    settings = dataclasses.replace(SETTINGS, num_steps=2)
+    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    for another in (other, None):
+        with pytest.raises(DataError, match="start was 'crc32:[0-9a-f]{8}', now"):
+            pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=another)
+
+
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "accumulate", "clip_norm"])
 def test_impossible_settings(name):
     with pytest.raises(DataError, match=f"{name} must be .* Received: 0"):
@@ -290,4 +335,4 @@ def test_impossible_settings(name):
 def test_run_json_tells_what_ran(finished, config):
     told = json.loads((finished[0] / "run.json").read_text())
     assert told["config"] == config.to_dict()
-    assert told["settings"] == dataclasses.asdict(SETTINGS)
+    assert told["settings"] == dataclasses.asdict(SETTINGS) | {"start": None}

@@ -1,5 +1,6 @@
 """What is measured is what is served: one answer, whatever the way to it."""
 
+import dataclasses
 import itertools
 import json
 import lzma
@@ -43,9 +44,10 @@ PAIRS = [
 ]
 
 
-def case(task, instances):
-    model = decided(task.build_model(build_encoder(CONFIG)))
-    return Case(Checkpoint(model, WordPieceTokenizer(VOCABULARY), CONFIG, task), instances)
+def case(task, instances, architecture="transformer"):
+    config = dataclasses.replace(CONFIG, architecture=architecture)
+    model = decided(task.build_model(build_encoder(config)))
+    return Case(Checkpoint(model, WordPieceTokenizer(VOCABULARY), config, task), instances)
 
 
 def test_five_ways(tmp_path):
@@ -60,6 +62,20 @@ def test_five_ways(tmp_path):
         n_best=4,
     )
     check_five_ways({"tagging": case(ner, of_words(TEXTS)), "qa": case(questions, PAIRS)}, tmp_path)
+
+
+@pytest.mark.slow
+def test_five_ways_of_encoders_of_other_kinds(tmp_path):
+    """BiLSTM-CRF, answers found by convolutions, choices by bags of words."""
+    ner = TaggingTask(labels=("LOC", "PER"), crf=True, sequence_length=12)
+    questions = QuestionAnsweringTask(sequence_length=24, stride=8, max_question_length=6)
+    choices = [{"context": text, "question": None, "choices": [*TEXTS, "it"]} for text in TEXTS]
+    cases = {
+        "bilstm": case(ner, of_words(TEXTS), "bilstm"),
+        "cnn": case(questions, PAIRS, "cnn"),
+        "bag": case(MultipleChoiceTask(sequence_length=16), choices, "bag"),
+    }
+    check_five_ways(cases, tmp_path)
 
 
 @pytest.mark.slow
@@ -276,4 +292,10 @@ def test_the_command_exports_the_folder_s_pooling(pretrained_checkpoint, tmp_pat
     arguments = [str(tmp_path / "encoder"), "--output", str(tmp_path / "export")]
     assert run_command("export", arguments) == 0
     assert "text -> embedding, padding_mask, pooled_output" in capsys.readouterr().out
-    assert Predictor(tmp_path / "export").answerer.task.prompt == "the "
+    exported = Predictor(tmp_path / "export")
+    assert exported.answerer.task.prompt == "the "
+    # The page computes similarities of the same vectors.
+    (answer,), (shown,) = (
+        part.predict(["film"]) for part in (exported, exported.views.answerers["vectors"])
+    )
+    np.testing.assert_allclose(shown["embedding"], answer["embedding"], atol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kbert import save
+from kbert import export_saved_model, save
 from kbert.errors import DataError
 from kbert.serving.checkpoint_or_export import load_served
 from kbert.serving.models import Models, served_names
@@ -53,6 +53,10 @@ def test_a_masked_lm_fills_masks_and_its_export_gives_vectors(pretrained, folder
         "attention": "needs-checkpoint",
         "fill-mask": "needs-checkpoint",
     }
+    export_saved_model(folder / "filling", checkpoint, answers="fill-mask")
+    filling = load_served(folder / "filling")
+    (shown,) = filling.views.answerers["tokens"].predict(["the [MASK]"])
+    assert [token["token"] for token in shown["tokens"]] == ["[CLS]", "the", "[MASK]", "[SEP]"]
     texts = ["the film was good", "今天"]
     one, other = (
         [answer["embedding"] for answer in model.views.answerers["vectors"].predict(texts)]

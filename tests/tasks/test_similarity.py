@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from apps.cli import main
 from kbert import embed, evaluate, export_saved_model, from_huggingface, load, predict, save
+from kbert.checkpoints.directory import has_pooler
 from kbert.checkpoints.formats import pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
@@ -181,6 +182,8 @@ def test_finetuned_vectors_leave_with_their_pooling(tmp_path, capsys):
     kinds = [module["type"].rpartition(".")[2] for module in modules]
     assert kinds == ["Transformer", "Pooling", "Normalize"]
     assert from_huggingface(tmp_path / "st").task is None
+    # No vector comes from the pooler, so that none is kept.
+    assert not has_pooler(tuned) and "no pooler: newly initialised" in capsys.readouterr().out
     assert pooling_of(tmp_path / "st") == Pooling("mean", normalize=True, sequence_length=24)
     np.testing.assert_allclose(embed(tmp_path / "st", texts), [first, second], atol=1e-6)
     card = (tmp_path / "st" / "README.md").read_text()

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from kbert.checkpoints.directory import Checkpoint, copy_weights
+from kbert.checkpoints.weights import model_weights
 from kbert.inference.forward import Forward, forward_of
 from kbert.inference.views.base import View, ViewExample
-from kbert.models import build_encoder
+from kbert.models import blocks, build_encoder
 from kbert.tasks.features import Feature
 
 # More are no picture that one can read, and an answer of many megabytes.
@@ -41,9 +42,12 @@ def attention_forward(checkpoint: Checkpoint) -> Forward:
     from keras import ops
 
     encoder = build_encoder(checkpoint.config, ("attention_scores",))
-    copy_weights(checkpoint.model, encoder)
+    # A task with features of lower layers lacks those above them.
+    found = {name.split("/")[0] for name in model_weights(checkpoint.model)}
+    there = sum(layer.name in found for layer in blocks(encoder))
     # (batch, layers, heads, query, key)
-    scores = ops.stack(encoder.output["attention_scores"], axis=1)
+    scores = ops.stack(encoder.output["attention_scores"][:there], axis=1)
     model = keras.Model(encoder.input, {"attention": scores})
+    copy_weights(checkpoint.model, model)
     # The model is held here: what is traced holds it weakly.
     return Forward(lambda inputs: forward_of(model).run(inputs), forward_of(model).compiles_shapes)

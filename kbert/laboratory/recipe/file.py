@@ -28,6 +28,7 @@ from kbert.laboratory.recipe.runs import CONTINUED, HELD_OUT, JUDGE, RunReader
 from kbert.laboratory.recipe.toml import Keys, TomlFile, field_names, placed
 from kbert.laboratory.settings import SearchSettings
 from kbert.models import OBJECTIVE_HEADS
+from kbert.pretraining.objectives import OBJECTIVES
 from kbert.pretraining.objectives.base import score_names
 from kbert.settings import MISSING, Settings, setting
 from kbert.tasks import TASKS
@@ -184,7 +185,13 @@ class _Reader:
         return Variant(start, found)
 
     def _check_score(self, metric: str, start: Pretraining, keys: Keys) -> None:
-        """That a run is scored by it on held-out text."""
+        """That a run is scored by it on held-out text, of which there is enough."""
+        found = self.runs.store(start.store)["validation"].num_documents
+        least = OBJECTIVES[start.settings.objective].examples.least_documents
+        if found < least:
+            raise self.file.error(
+                keys, f"{start.store} must hold out {least} documents at least. Received: {found}."
+            )
         known = score_names(OBJECTIVE_HEADS[start.settings.objective])
         if metric not in known:
             raise self.file.error(

@@ -4,7 +4,8 @@
 
 The divergence is of the two distributions over the vocabulary at each piece that is predicted, both
 softened by the temperature T, as DistilBERT's; cos is the mean over all tokens of the cosine of the
-two last hidden states, which must be equally wide. The student may have any size.
+two last hidden states; those of a student of another width are projected to the teacher's
+(TinyBERT, 1909.10351, equation 8), by a matrix that is trained with it and not kept.
 """
 
 import os
@@ -59,15 +60,7 @@ class Distillation(Objective):
         return Distillation(self.objective.with_masking(masking), *parts)
 
     def check(self, config: BertConfig) -> None:
-        from kbert.checkpoints.directory import load_config
-
         self.objective.check(config)
-        width = load_config(self.path).hidden_dim
-        if self.hidden_share and width != config.hidden_dim:
-            raise DataError(
-                "hidden_share compares vectors of one width. "
-                f"Received: {config.hidden_dim}, and {width} of the teacher."
-            )
 
     def num_draws(self, sequence_length):
         return self.objective.num_draws(sequence_length)
@@ -84,7 +77,17 @@ class Distillation(Objective):
         return [head for head in _HEADS if head in model.output]
 
     def trained(self, model):
-        return self._with_states(model, model.output)
+        import keras
+
+        from kbert.engine.saving import TRAINING_ONLY
+        from kbert.layers.dense import TokenDense
+
+        model = _with_states(model, model.output)
+        states, width = model.output[_STATES], self._teacher.output[_STATES].shape[-1]
+        if self.hidden_share and states.shape[-1] != width:
+            projected = TokenDense(width, use_bias=False, name=TRAINING_ONLY)(states)
+            model = keras.Model(model.input, {**model.output, _STATES: projected})
+        return model
 
     def batch(self, rows, draws, progress=0.0):
         inputs, targets, weights = self.objective.batch(rows, draws, progress)
@@ -132,17 +135,18 @@ class Distillation(Objective):
             )
         teacher.trainable = False
         outputs = {head: teacher.output[head] for head in heads}
-        whole = self._with_states(teacher, outputs)
+        whole = _with_states(teacher, outputs)
         # Only the inputs that these read.
         needed = {n: x for n, x in whole.input.items() if n != "cls_positions"}
         return keras.Model(needed, whole.output, name="teacher")
 
-    def _with_states(self, model, outputs):
-        import keras
 
-        from kbert.models import hidden_states
+def _with_states(model, outputs):
+    import keras
 
-        return keras.Model(model.input, {**outputs, _STATES: hidden_states(model)[-1]})
+    from kbert.models import hidden_states
+
+    return keras.Model(model.input, {**outputs, _STATES: hidden_states(model)[-1]})
 
 
 def distilled(

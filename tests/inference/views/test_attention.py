@@ -1,5 +1,6 @@
 """Attention and vectors: what the encoder and `embed` give, however the texts are batched."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ from kbert.inference.answerer import Answerer
 from kbert.inference.text_encoder import TextEncoder
 from kbert.inference.views.attention import AttentionScores, attention_forward
 from kbert.inference.views.vectors import vectors_forward, vectors_of
-from tests.inference.views.models import CONFIG, tokenizer, with_weights
+from kbert.tasks.classification import ClassificationTask
+from tests.inference.views.models import CONFIG, finetuned, tokenizer, with_weights
 
 TEXTS = ["the film was good", "今天", "we saw it , and it was bad music !"]
 
@@ -32,6 +34,19 @@ def test_attention_is_the_encoders(checkpoint):
         np.testing.assert_allclose(found, expected, atol=6e-4)
         np.testing.assert_allclose(found.sum(axis=-1), 1, atol=5e-3)
     assert answer["cut"]
+
+
+def test_attention_of_features_of_a_lower_layer():
+    """The model has no block above them."""
+    task = ClassificationTask(labels=("a", "b"), features="second-to-last", sequence_length=8)
+    model = finetuned(task)
+    view = Answerer(AttentionScores(8), tokenizer(), attention_forward(model))
+    (answer,) = view.predict(TEXTS[:1])
+    encoder = build_encoder(CONFIG, ("attention_scores",))
+    lowest = keras.Model(encoder.input, encoder.output["attention_scores"][0])
+    copy_weights(model.model, lowest)
+    expected = np.asarray(lowest(tokenizer()(TEXTS[:1], sequence_length=8)))
+    np.testing.assert_allclose(answer["attention"], expected, atol=6e-4)
 
 
 @pytest.mark.parametrize("mode", ["mean", "cls+max"])

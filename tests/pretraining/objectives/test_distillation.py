@@ -58,6 +58,13 @@ def teacher(store, config, tmp_path_factory):
     return write_teacher(folder, store, config, "masked-lm-next-sentence")
 
 
+@pytest.fixture(scope="module")
+def wide_teacher(store, config, tmp_path_factory):
+    """Twice as wide as the students."""
+    config = dataclasses.replace(config, hidden_dim=16)
+    return write_teacher(tmp_path_factory.mktemp("wide"), store, config, "masked-lm")
+
+
 def one_batch(objective, store):
     options = {"sequence_length": 24, "batch_size": 4, "seed": 0}
     return PretrainingRows(store, "train", objective, **options).batch(0)
@@ -103,9 +110,32 @@ def test_the_loss_is_the_papers(name, store, config, teacher):
     assert found["loss"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_hidden_states_of_another_width_are_projected(store, config, wide_teacher):
+    objective = Distillation(
+        OBJECTIVES["masked-lm"](TokenMasking(store.vocabulary)), wide_teacher, 0.3, 1.0, 1.0
+    )
+    student = objective.build_model(config)
+    model = objective.trained(student)
+    inputs, targets, weights = one_batch(objective, store)
+    (kernel,) = model.get_layer("training_only").get_weights()
+    kernel = np.random.default_rng(1).normal(size=kernel.shape).astype("float32")
+    model.get_layer("training_only").set_weights([kernel])
+    found = objective.sums(model(inputs), targets, weights)
+    states = keras.Model(student.input, student.get_layer("block_0").output)
+    one = numpy(states(inputs)) @ kernel
+    whole = load(wide_teacher).model
+    states = keras.Model(whole.input, whole.get_layer("block_0").output)
+    other = numpy(states(inputs))
+    cosine = (one * other).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(other, axis=-1)
+    hidden = (1 - cosine)[inputs["padding_mask"] > 0].mean()
+    assert float(found["hidden_loss"]) == pytest.approx(hidden, rel=1e-3)
+
+
 @pytest.mark.slow
-def test_a_run_with_a_teacher_ends_nearer_to_it(store, config, teacher, tmp_path):
+@pytest.mark.parametrize("kind", ["teacher", "wide_teacher"])
+def test_a_run_with_a_teacher_ends_nearer_to_it(store, config, tmp_path, request, kind):
     """What is saved is the student alone, and the same run goes on from it."""
+    teacher = request.getfixturevalue(kind)
     settings = PretrainingSettings(
         objective="masked-lm",
         num_steps=12,
@@ -140,9 +170,6 @@ def test_what_cannot_teach_is_refused(store, config, teacher, tmp_path):
     settings = PretrainingSettings(
         num_steps=1, batch_size=2, sequence_length=24, teacher=str(teacher), hidden_share=1.0
     )
-    wide = dataclasses.replace(config, hidden_dim=16)
-    with pytest.raises(DataError, match="compares vectors of one width. Received: 16, and 8"):
-        pretrain(store, tmp_path / "run", wide, settings)
     left = dataclasses.replace(config, direction="left")
     gpt = write_teacher(tmp_path / "gpt", store, left, "left-to-right")
     with pytest.raises(DataError, match="must predict masked_lm. Received: .* next_token"):
