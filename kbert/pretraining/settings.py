@@ -8,6 +8,7 @@ from kbert.corpus.marks import WORD_RULES, WORDS_OF_PIECES
 from kbert.corpus.store import TokenStore
 from kbert.engine.precision import PRECISIONS
 from kbert.errors import DataError
+from kbert.pretraining.examples.single_sentence import SingleSentences
 from kbert.pretraining.masking import MASKINGS
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives import OBJECTIVES
@@ -149,6 +150,9 @@ class PretrainingSettings(ObjectiveSettings):
     short_probability: float = setting(
         0.1, "share of the examples of a random smaller length", at_least=0, below=1
     )
+    single_sentences: bool = setting(
+        False, "an example is one sentence, of an objective that reads single texts"
+    )
     packing: bool = setting(True, "several examples in a row, so that little of it is padding")
     precision: str = setting("float32", "of the computation", choices=PRECISIONS)
     initialization: str = setting(
@@ -188,11 +192,22 @@ class PretrainingSettings(ObjectiveSettings):
         if self.teacher is None:
             fields = ("teacher_share", "teacher_temperature", "hidden_share")
             self.check_unset(*fields, needs="a teacher")
+        if self.single_sentences:
+            self.check_unset("short_probability", needs="examples of more than a sentence")
+            if OBJECTIVES[self.objective].examples.is_pair:
+                raise DataError(f"single_sentences is not for {self.objective}, which reads pairs.")
         if self.warmup() > self.num_steps:
             raise DataError(
                 f"warmup_steps must be at most num_steps={self.num_steps}, or the rate never "
                 f"reaches learning_rate. Received: {self.warmup_steps}."
             )
+
+    def built(self, store: TokenStore) -> Objective:
+        objective = super().built(store)
+        if self.single_sentences:
+            # Of the rows that are trained on: scores are of the objective's own, and compare.
+            objective.examples = SingleSentences()
+        return objective
 
     def warmup(self) -> int:
         """Steps over which the rate rises."""

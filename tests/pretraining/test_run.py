@@ -17,6 +17,7 @@ from kbert import BertConfig, build_encoder, build_pretraining_model, load
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
+from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run import pretrain
 from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.tasks.classification import ClassificationTask
@@ -290,6 +291,39 @@ def test_both_directions_of_elmo(tmp_path, store, config):
     assert {f"held_out/{name}" for name in losses} <= set(events.Tags()["tensors"])
     elmo = load(tmp_path / "elmo")
     assert set(elmo.model.output) == set(heads) and elmo.config == apart
+
+
+def test_single_sentences_are_learned_from_and_texts_are_scored(tmp_path, store, config):
+    """One row a sentence; held-out scores compare with those of any masked LM."""
+    settings = dataclasses.replace(
+        SETTINGS, num_steps=1, objective="masked-lm", learning_rate=1e-12, warmup_steps=0
+    )
+    changes = {"single_sentences": True, "packing": False}
+    sentences = dataclasses.replace(settings, **changes)
+    rows = {
+        name: PretrainingRows(
+            store,
+            "train",
+            own.built(store),
+            sequence_length=own.sequence_length,
+            batch_size=own.batch_size,
+            seed=0,
+            packing=False,
+        )
+        for name, own in (("texts", settings), ("sentences", sentences))
+    }
+    lengths = {name: own.batch(0)[0]["padding_mask"].sum(axis=1) for name, own in rows.items()}
+    longest = np.diff(store["train"].sentences).max()
+    assert lengths["sentences"].max() <= longest + 2 < lengths["texts"].max()
+    held_out = [
+        pretrain(store, tmp_path / name, config, own, SCHEDULE)["held_out"]
+        for name, own in (("texts", settings), ("sentences", sentences))
+    ]
+    assert held_out[0]["masked_lm_loss"] == pytest.approx(held_out[1]["masked_lm_loss"], rel=1e-4)
+    with pytest.raises(DataError, match="single_sentences is not for masked-lm-next-sentence"):
+        PretrainingSettings(single_sentences=True)
+    with pytest.raises(DataError, match="short_probability needs examples of more than a sent"):
+        PretrainingSettings(objective="masked-lm", single_sentences=True, short_probability=0.5)
 
 
 def test_second_texts_find_a_segment_that_is_trained(tmp_path, store, config):

@@ -17,6 +17,10 @@ class SingleTexts(Examples):
         target = aims(
             short, length, least=1, max_tokens=max_tokens, short_probability=short_probability
         )
+        return self._texts(split, places, target, trim, max_tokens)
+
+    def _texts(self, split, places, target, trim, max_tokens):
+        """Whole sentences of about `target` tokens, cut to `max_tokens`."""
         start, end, _ = chunks(split, places, target, least=1)
         text = [split.sentences[start], split.sentences[end]]
         start, end = trimmed(text, np.minimum(text[1] - text[0], max_tokens), trim)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kbert.corpus.store import Split
 from kbert.errors import DataError
+from kbert.pretraining.examples.single_sentence import SingleSentences
 from kbert.pretraining.examples.single_text import SingleTexts
 from tests.small_store import numbered_documents, split_arrays
 
@@ -65,6 +66,22 @@ def test_every_token_is_reached():
     split, texts = draw([[30], [2, 3]], rng.random(4000), rng.random((4000, 3)), 8)
     seen = {t for start, end in zip(*texts[:2], strict=True) for t in range(start, end)}
     assert seen == set(range(len(split.tokens)))
+
+
+def test_single_sentences():
+    """Each by itself, whole where a row holds it, and every one of them."""
+    lengths = [[3, 1, 7], [2], [4, 30]]
+    split = Split(*split_arrays(numbered_documents(lengths)))
+    rng = np.random.default_rng(0)
+    found = SingleSentences().draw(
+        split, rng.random(2000), rng.random((2000, 1)), max_tokens=8, short_probability=0.0
+    )
+    spans = set(zip(found.first_start.tolist(), found.first_end.tolist(), strict=True))
+    whole = {(0, 3), (3, 4), (4, 11), (11, 13), (13, 17)}
+    assert whole < spans and (found.second_start == found.second_end).all()
+    rest = spans - whole  # Of the sentence of 30 tokens, which begins at 17.
+    assert rest == {(start, start + 8) for start in range(17, 17 + 30 - 8 + 1)}
+    assert set(found.label) == {-1}
 
 
 def test_what_cannot_be_drawn():
