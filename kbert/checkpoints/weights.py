@@ -93,7 +93,8 @@ def weights_digest(model: keras.Model) -> str:
     value = 0
     for name, weight in sorted(model_weights(model).items()):
         value = zlib.crc32(name.encode(), value)
-        value = zlib.crc32(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)), value)
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        value = zlib.crc32(array.view(np.uint8), value)  # As bytes: NumPy lends no bfloat16.
     return f"crc32:{value:08x}"
 
 

@@ -123,24 +123,6 @@ def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
 
 
 @pytest.mark.slow
-def test_an_output_layer_is_kept_where_it_reads_the_same(folder):
-    """What a layer has learned of one vector of a text says nothing of another."""
-    mean = ClassificationTask(dropout=0.0, sequence_length=16, head="mean")
-    few = {"epochs": 1, "limit": 16}
-    assert run(folder, "mean", mean, **few)["output_layer"] == "new"
-    start = folder / "mean", folder / "train.tsv"
-    kinds = {
-        head: finetune_with(
-            ClassificationTask(dropout=0.0, sequence_length=16, head=head),
-            *start,
-            folder / f"from_mean_{head}",
-            **SETTINGS | few,
-        )["output_layer"]
-        for head in ("mean", "max", "pooler")
-    }
-    assert kinds == {"mean": "of the checkpoint", "max": "new", "pooler": "new"}
-
-
 def test_random_weights_are_not_the_checkpoint(folder):
     still = {"epochs": 1, "learning_rate": 0.0, "limit": 20, "validation_share": 0.2}
     summary = run(folder, "random", from_random=True, **still)

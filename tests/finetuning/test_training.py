@@ -7,8 +7,10 @@ import pytest
 from kbert.config import BertConfig
 from kbert.engine import tensorflow
 from kbert.finetuning.settings import FinetuningSettings
-from kbert.finetuning.training import _pays_to_compile
+from kbert.finetuning.training import _models, _pays_to_compile
+from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.features import Feature, single_segment
+from tests.tiny_checkpoint import WORDS, random_checkpoint
 
 
 def rows(count, *lengths):
@@ -36,3 +38,20 @@ def test_what_is_compiled_whole_has_no_clusters(monkeypatch):
     monkeypatch.setattr(tensorflow, "compile_whole_step", lambda: True)
     base = BertConfig.preset("base", 30522)
     assert not _pays_to_compile(rows(2000, 60), base, FinetuningSettings())
+
+
+def test_an_output_layer_is_kept_where_it_reads_the_same():
+    """What a layer has learned of one vector of a text says nothing of another."""
+
+    def task(**settings):
+        return ClassificationTask(labels=("bad", "good"), **settings)
+
+    start = random_checkpoint(WORDS, task(head="mean"))
+    others = {"mean": task(head="mean"), "max": task(head="max"), "pooler": task()}
+    others["last layer"] = task(head="mean", features="last")
+    kinds = {
+        name: _models(other, start, FinetuningSettings(), from_random=False).output_layer
+        for name, other in others.items()
+    }
+    assert kinds.pop("mean") == "of the checkpoint"
+    assert set(kinds.values()) == {"new"}
