@@ -58,7 +58,10 @@ class Recipe(Settings):
     strip_accents: bool | None = None
     split_chinese: bool = True
     sentences: str = setting(
-        "punctuation", "what ends a sentence, besides the end of a line", choices=SENTENCE_RULES
+        "punctuation",
+        "what ends a sentence, besides the end of a line; wrapped: punctuation, over the ends of "
+        "lines, and a blank line",
+        choices=SENTENCE_RULES,
     )
     words: str = setting(
         WORDS_OF_PIECES,

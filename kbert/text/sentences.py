@@ -13,12 +13,13 @@ split costs BERT's pre-training little, a slow splitter costs every run. What it
 Nothing but white space is lost: joined again, the sentences hold every other character.
 """
 
+import itertools
 import re
 import sys
 import unicodedata
 from collections.abc import Iterator
 
-SENTENCE_RULES = ("punctuation", "line")
+SENTENCE_RULES = ("punctuation", "wrapped", "line")
 # Longer than nearly every sentence; what it bounds is the memory of everything that follows.
 MAX_SENTENCE_CHARACTERS = 4096
 
@@ -79,15 +80,17 @@ def split_sentences(text: str, rule: str = "punctuation") -> list[str]:
     """The sentences of a text, without the white space around them; none is empty.
 
     Args:
-        text: any text; a line break always ends a sentence.
-        rule: "punctuation" splits each line further, "line" takes a line as a sentence.
+        text: any text; a line break ends a sentence, but for "wrapped".
+        rule: "punctuation" splits each line further, "line" takes a line as a sentence; "wrapped"
+            splits as punctuation says what stands between blank lines, in which lines end where
+            their width does.
 
     A sentence longer than MAX_SENTENCE_CHARACTERS is cut, at white space where there is some.
     """
     sentences = []
-    for line in text.splitlines():
+    for line in _paragraphs(text) if rule == "wrapped" else text.splitlines():
         begin = 0
-        if rule == "punctuation":
+        if rule != "line":
             for match in _ENDS.finditer(line):
                 end = match.end()
                 sentences.append(line[begin:end].strip())
@@ -98,6 +101,12 @@ def split_sentences(text: str, rule: str = "punctuation") -> list[str]:
     if any(len(sentence) > MAX_SENTENCE_CHARACTERS for sentence in sentences):
         return [part for sentence in sentences for part in cut_long(sentence)]
     return sentences
+
+
+def _paragraphs(text: str) -> list[str]:
+    """What stands between blank lines, each in one line."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [" ".join(part) for filled, part in itertools.groupby(lines, bool) if filled]
 
 
 def cut_long(text: str, limit: int = MAX_SENTENCE_CHARACTERS) -> Iterator[str]:

@@ -18,10 +18,11 @@ def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     checkpoint = ROOT / f"saved_models/kbert-mini-{language}/checkpoint"
     store = write_random_store(tmp_path / "store", load_vocabulary(checkpoint / "vocab.txt"))
     teachers = [f"{task}{seed}" for task in ("sst2", "ag_news", "sick") for seed in ("", ".10")]
-    for name in [*teachers, "general", "general_zh", "reviews.pieces"]:
+    starts = ("general", "general_zh", "general_wiki", "reviews.pieces", "novels.pieces")
+    for name in [*teachers, *starts]:
         (tmp_path / name).symlink_to(checkpoint)
     (tmp_path / "reviews.test.jsonl").write_text('{"text": "good", "label": "pos"}\n')
-    for name in ("ag_news.train.tsv", "ag_news.test.tsv"):
+    for name in ("ag_news.train.tsv", "ag_news.test.tsv", "authors.train.tsv", "authors.test.tsv"):
         (tmp_path / name).write_text("text\tlabel\ngood\tSports\n")
     (tmp_path / "sst2.train.tsv").write_text("sentence\tlabel\ngood\t1\n")
     for name in ("qnli.train.tsv", "qnli.test.tsv"):
@@ -29,7 +30,8 @@ def test_a_recipe_is_read(path, shared_data, monkeypatch, tmp_path):
     for name in ("wikigold.train.conll", "wikigold.test.conll"):
         (tmp_path / name).write_text("Ann I-PER\n")
     tasks = ("sst2", "ag_news", "mrpc", "wikigold", "chnsenticorp")
-    for name in (*tasks, "reviews", "reviews_zh", "reviews.pieces"):
+    domains = ("reviews", "reviews_zh", "reviews.pieces", "novels", "novels.pieces")
+    for name in (*tasks, *domains):
         (tmp_path / f"{name}.store").symlink_to(store)
     for name in ("KBERT_DOMAINS", "KBERT_SETS", "KBERT_TEACHERS"):
         monkeypatch.setenv(name, str(tmp_path))

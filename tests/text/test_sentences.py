@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbert.text.sentences import MAX_SENTENCE_CHARACTERS, cut_long, split_sentences
+from kbert.text.sentences import (
+    MAX_SENTENCE_CHARACTERS,
+    SENTENCE_RULES,
+    cut_long,
+    split_sentences,
+)
 
 # One sentence on each line; joined by a space they must be found again.
 ENGLISH = """\
@@ -87,6 +92,16 @@ def test_rule_line_keeps_lines_whole():
     assert split_sentences("One. Two.\nThree. 四。五。", "line") == ["One. Two.", "Three. 四。五。"]
 
 
+def test_rule_wrapped_reads_over_the_ends_of_lines():
+    """As books in plain text have them: a paragraph ends at a blank line, a line at its width."""
+    text = "A title\r\n\r\nIt was late\r\n  that night. Mr.\r\nHolmes\r\nslept.\n \nMore\n"
+    expected = ["A title", "It was late that night.", "Mr. Holmes slept.", "More"]
+    assert split_sentences(text, "wrapped") == expected
+    assert len(split_sentences(text)) == 7
+    paragraphs = "One. Two.\n\nThree! Four"
+    assert split_sentences(paragraphs, "wrapped") == split_sentences(paragraphs)
+
+
 @pytest.mark.parametrize("text", ["", " \n\t\u3000\n", "\n\n"])
 def test_no_text_has_no_sentence(text):
     assert split_sentences(text) == []
@@ -102,7 +117,7 @@ def test_no_text_has_no_sentence(text):
     )
 )
 def test_nothing_but_white_space_is_lost(text):
-    for rule in ("punctuation", "line"):
+    for rule in SENTENCE_RULES:
         sentences = split_sentences(text, rule)
         assert without_space("".join(sentences)) == without_space(text)
         assert all(sentence and sentence == sentence.strip() for sentence in sentences)
