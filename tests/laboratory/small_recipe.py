@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+from kbert.laboratory.ablation import ablate
+
 RECIPE = """\
 title = "Rates of masking"
 source = "a table"
@@ -76,3 +78,8 @@ def write_recipe(folder, store, text=RECIPE):
     recipe = folder / "recipe.toml"
     recipe.write_text(text.replace("{store}", str(store)), encoding="utf-8")
     return recipe
+
+
+def run(recipe, output, **options):
+    """Silently; returns the report."""
+    return ablate(recipe, output, verbose=0, **options)

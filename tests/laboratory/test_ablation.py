@@ -1,4 +1,4 @@
-"""A grid: what is run and what is not run again, its plan, its report."""
+"""A grid: what is run and what is not run again, and its plan."""
 
 import json
 import re
@@ -17,54 +17,7 @@ from kbert.laboratory import ablation, cells, running
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import Finetuning, Pretraining
 from kbert.laboratory.recipe.file import read_recipe
-from kbert.laboratory.report import _metric
-from kbert.tasks.classification import ClassificationTask
-from kbert.tasks.question_answering import QuestionAnsweringTask
-from tests.laboratory.small_recipe import RECIPE, write_recipe
-
-
-@pytest.fixture
-def pretend(monkeypatch):
-    """Cells do no work: the loss and the accuracy follow the rate of masking and the seed.
-
-    Gives the list of the cells that are run. `pretend.fail(n, error)`: the n-th raises.
-    """
-
-    class Ran(list):
-        error_at = {}
-
-        def fail(self, number, error):
-            self.error_at = {number: error}
-
-    ran = Ran()
-
-    def run(cell, output):
-        if len(ran) in ran.error_at:
-            raise ran.error_at.pop(len(ran))
-        ran.append(cell)
-        first = cell.start or cell
-        high = first.what.settings.masking_rate > 0.3
-        if isinstance(cell.what, Pretraining):
-            return {"scores": {"masked_lm_loss": 4.0 + high + cell.seed / 10}, "steps": 6}
-        if isinstance(cell.what, Finetuning):
-            score = 0.5 + 0.2 * high + cell.seed / 100
-            drawn = [score - 0.01, score + 0.01] * 50
-            return {"scores": {"accuracy": score}, "test_rows": 20, "drawn": drawn}
-        shares = {"order": {"pairs": 12, "accuracy": 0.5}}
-        return {"scores": {"accuracy": 0.5}, "drawn": [0.5] * 100, "phenomena": shares}
-
-    monkeypatch.setattr(running, "_run", run)
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
-    return ran
-
-
-class _Seconds(dict):
-    def __missing__(self, shape):
-        return 60.0
-
-
-def run(recipe, output, **options):
-    return ablate(recipe, output, verbose=0, **options)
+from tests.laboratory.small_recipe import RECIPE, run, write_recipe
 
 
 def test_every_cell_is_run_once_and_only_what_changed_again(tmp_path, tiny_store, pretend):
@@ -179,117 +132,6 @@ def test_chains_beside_each_other_share_no_cell(keys):
         assert len(cells) == len(set(cells))
 
 
-def test_the_report(tmp_path, tiny_store, pretend):
-    output = tmp_path / "out"
-    recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = 5"))
-    report = run(recipe, output)
-    words, loss = (report["tasks"][name]["variants"]["many"] for name in ("words", "loss"))
-    assert words["scores"] == {str(seed): pytest.approx(0.7 + seed / 100) for seed in range(5)}
-    assert words["mean"] == pytest.approx(0.72)
-    assert words["standard_deviation"] == pytest.approx(0.01581, abs=1e-5)
-    assert words["difference"]["mean"] == pytest.approx(0.2)
-    assert (words["paper"], words["paper_difference"], words["expected"]) == (78.5, -1.5, "-")
-    assert loss["difference"]["mean"] == pytest.approx(1.0)
-    page = (output / "report.md").read_text()
-    assert "| many | 72.0 ± 1.6 (5) | +20.0 [+20.0, +20.0] |" in page
-    overview = page[page.index("## All tasks") : page.index("## words")]
-    assert re.search(r"\| few \| 52.0 ± 1.6 \(5\) \| .* \| 4.200 ± 0.158 \(5\) \|", overview)
-    assert "| many | **+20.0 [+20.0, +20.0]** | +0.0 [+0.0, +0.0] | **+1.000 [" in overview
-    assert re.search(r"\| 78.5 \| -1.5 \| - \| contradicts \|", page)
-    assert "| many | 5.200 ± 0.158 (5) | +1.000 [+1.000, +1.000] |" in page
-    assert "| order | 50.0 | 50.0 |" in page
-    assert (output / "differences.png").is_file()
-
-
-def test_a_run_that_is_no_better_than_an_answer_without_the_text(
-    tmp_path, tiny_store, pretend, monkeypatch
-):
-    """Of the test rows, and by the task's first metric, whatever the score is."""
-    real = running._run
-
-    def run_cell(cell, output):
-        found = real(cell, output)
-        if isinstance(cell.what, Finetuning):
-            accuracy = found["scores"]["accuracy"]
-            found |= {"scores": {"accuracy": accuracy, "matthews": 0.3}, "trivial_score": 0.505}
-        return found
-
-    monkeypatch.setattr(running, "_run", run_cell)
-    text = RECIPE.replace("epochs = 1", 'epochs = 1\nmetric = "matthews"')
-    report = run(write_recipe(tmp_path, tiny_store, text), tmp_path / "out")
-    words = report["tasks"]["words"]
-    assert (words["metric"], words["trivial"]["metric"]) == ("matthews", "accuracy")
-    assert [words["variants"][name]["failed"] for name in ("few", "many")] == [1, 0]
-    page = (tmp_path / "out/report.md").read_text()
-    assert "matthews in percent, 20 test rows; without the text accuracy 50.5, and *f" in page
-    assert "| few | 30.0 ± 0.0 (2, 1 failed) |" in page
-
-
-def test_held_out_scores_are_of_the_same_rows_or_marked(tmp_path, tiny_store, pretend):
-    more = "[variants.half.pretraining]\nbatch_size = 2\n[variants.single.pretraining]\n"
-    text = RECIPE.replace("[tasks.words]", f'{more}objective = "masked-lm"\n\n[tasks.words]')
-    fixed = write_recipe(tmp_path, tiny_store, text)
-    report = run(fixed, tmp_path / "fixed")
-    marked = {
-        name for name, own in report["tasks"]["loss"]["variants"].items() if own["other_rows"]
-    }
-    assert marked == {"half", "single"}  # As many batches, of half the rows; other examples.
-    page = (tmp_path / "fixed/report.md").read_text()
-    assert "; ¹ on other rows" in page and "| half | 4.050 ± 0.071 (2) ¹ |" in page
-    assert "(2) ¹" not in page[page.index("## words") : page.index("## loss")]
-    recipe = read_recipe(
-        write_recipe(tmp_path, tiny_store, text.replace("validation_batches = 2\n", ""))
-    )
-    batches = {name: own.start.schedule.validation_batches for name, own in recipe.variants.items()}
-    assert batches == {"few": 20, "many": 20, "half": 40, "single": 20}
-
-
-def test_a_report_beside_another_baseline(tmp_path, tiny_store, pretend):
-    recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
-    run(recipe, output)
-    report = run(recipe, output, baseline="many")
-    assert len(pretend) == 12
-    words, pairs = (report["tasks"][name]["variants"]["few"] for name in ("words", "pairs"))
-    assert words["difference"]["mean"] == pytest.approx(-0.2) and words["paper_difference"] == 1.5
-    assert (words["expected"], pairs["expected"]) == ("+", None)
-    assert "Differences are to many" in (output / "report.md").read_text()
-    with pytest.raises(DataError, match="a baseline of few, many. Received: none"):
-        run(recipe, output, baseline="none")
-
-
-@pytest.mark.parametrize(
-    ("task", "metric", "factor"),
-    [
-        (ClassificationTask(), "accuracy", 100),
-        (ClassificationTask(), "loss", 1),
-        (QuestionAnsweringTask(), "f1", 1),
-    ],
-)
-def test_shares_are_shown_in_percent_and_percentages_as_they_are(task, metric, factor):
-    choice = SimpleNamespace(metric=metric)
-    what = Finetuning(task, None, None, choice, False, 1, (), None, "test.tsv")
-    assert _metric(what) == (metric, factor)
-
-
-def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(
-    tmp_path, tiny_store, pretend, monkeypatch
-):
-    real = running._run
-
-    def run_cell(cell, output):
-        if isinstance(cell.what, Pretraining) and cell.what.settings.masking_rate > 0.3:
-            raise TrainingError("The loss of step 3 is nan.")
-        if isinstance(cell.start, cells.Cell) and cell.start.result(output)["error"]:
-            return {"error": "as before", "scores": {}}
-        return real(cell, output)
-
-    monkeypatch.setattr(running, "_run", run_cell)
-    report = run(write_recipe(tmp_path, tiny_store), tmp_path / "out")
-    assert report["variants"]["many"]["diverged"] == 2
-    assert report["tasks"]["words"]["variants"]["many"]["difference"] is None
-    assert "| many | all failed |" in (tmp_path / "out/report.md").read_text()
-
-
 def test_a_full_disk_is_no_result(tmp_path, tiny_store, pretend):
     error = TrainingError("Step 4 cannot be saved.")
     error.__cause__ = OSError(28, "No space left on device")
@@ -321,12 +163,11 @@ def test_an_output_belongs_to_one_ablation(tmp_path, tiny_store, pretend):
 
 
 @pytest.mark.slow
-def test_real_cells(tmp_path, tiny_store, monkeypatch):
+def test_real_cells(tmp_path, tiny_store, unmeasured):
     """One model, fine-tuned, judged, scored on held-out text."""
     text = RECIPE.replace("seeds = 2", "seeds = [3]")
     text = text.replace("[variants.many.pretraining]\nmasking_rate = 0.5\n", "")
     text = re.sub(r"many = .*\n", "", text)
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     report = run(write_recipe(tmp_path, tiny_store, text), tmp_path / "out")
     assert report["cells_done"] == report["cells"] == 3
     scores = {name: task["variants"]["few"]["mean"] for name, task in report["tasks"].items()}
@@ -339,11 +180,10 @@ def test_real_cells(tmp_path, tiny_store, monkeypatch):
 
 
 @pytest.mark.slow
-def test_real_pre_training_that_goes_on(tmp_path, tiny_store, monkeypatch):
+def test_real_pre_training_that_goes_on(tmp_path, tiny_store, unmeasured):
     """Its model is the first run's, tuned; two models answer as one."""
     text = continued().replace("seeds = 2", "seeds = [3]").replace("[variants.few]\n", "")
     text = text.replace('"few"', '"many"').replace("few = 80.0\n", "").replace('many = "+"', "")
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     recipe, output = write_recipe(tmp_path, tiny_store, text), tmp_path / "out"
     report = run(recipe, output)
     assert report["cells_done"] == report["cells"] == 3
@@ -385,10 +225,11 @@ def test_several_models_answer_with_their_mean(tmp_path, tiny_store, monkeypatch
 
 
 @pytest.mark.slow
-def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, monkeypatch):
+def test_real_cells_stopped_at_any_place_give_the_same(
+    tmp_path, tiny_store, monkeypatch, unmeasured
+):
     """One seed. Killed between the last step of a run and its result, which is the worst moment."""
     recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = [3]"))
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     whole = run(recipe, tmp_path / "whole")
     assert whole["cells_done"] == whole["cells"] == 6
     write_json, calls = running.write_json, []
@@ -407,10 +248,9 @@ def test_real_cells_stopped_at_any_place_give_the_same(tmp_path, tiny_store, mon
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_one_finds(tmp_path, tiny_store, monkeypatch):
+def test_two_workers_find_what_one_finds(tmp_path, tiny_store, unmeasured):
     """Each with its own threads, so that sums may round in another way."""
     recipe = write_recipe(tmp_path, tiny_store, RECIPE.replace("seeds = 2", "seeds = [3]"))
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     one, two = (run(recipe, tmp_path / str(count), workers=count) for count in (1, 2))
     assert two["cells_done"] == two["cells"] == 6
     for name, task in two["tasks"].items():

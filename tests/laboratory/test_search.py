@@ -6,7 +6,6 @@ import pytest
 
 from kbert.config import NORM_PLACEMENTS
 from kbert.errors import DataError, TrainingError
-from kbert.laboratory import ablation
 from kbert.laboratory import search as module
 from kbert.laboratory.ablation import ablate
 from kbert.laboratory.grid import FOUND, Pretraining
@@ -128,7 +127,7 @@ def test_a_run_that_diverges_is_stopped_and_a_full_disk_is_no_result(tmp_path, t
 
 
 def test_an_ablation_has_the_winner_as_a_variant(
-    tmp_path, tiny_store, pretend, monkeypatch, capsys
+    tmp_path, tiny_store, pretend, monkeypatch, unmeasured, capsys
 ):
     """The cells too do no work: the loss counts letters that are not "b", as above."""
 
@@ -147,7 +146,6 @@ def test_an_ablation_has_the_winner_as_a_variant(
     text = text[: text.index("[paper.words]")] + f'[expected.loss]\n"{FOUND}" = "-"\n' + SEARCH
     recipe = write_recipe(tmp_path, tiny_store, text)
     monkeypatch.setattr("kbert.laboratory.running._run", run)
-    monkeypatch.setattr(ablation, "measured", lambda chains, output: _Seconds())
     report = ablate(recipe, tmp_path / "out", plan_only=True)
     assert "The search: about " in capsys.readouterr().out and not pretend
     assert FOUND not in report["variants"]
@@ -159,11 +157,6 @@ def test_an_ablation_has_the_winner_as_a_variant(
     assert json.loads((tmp_path / "out/report.json").read_text()) == json.loads(json.dumps(report))
     page = (tmp_path / "out/report.md").read_text()
     assert "12 placements, of which" in page and f"| {code} | {value:.3f} |" in page
-
-
-class _Seconds(dict):
-    def __missing__(self, shape):
-        return 3600.0
 
 
 def test_a_search_begins_with_new_models(tmp_path, tiny_store):
