@@ -25,7 +25,7 @@ def _checksum(path: str | os.PathLike) -> str:
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             value = zlib.crc32(block, value)
-    return _named(value)
+    return named(value)
 
 
 def with_checksums(
@@ -100,8 +100,9 @@ def _check_names(index: pathlib.Path, known: Mapping, values: Mapping) -> None:
 def _of_values(values: Mapping) -> str:
     """Of what a description says, however it is indented."""
     text = as_json({name: value for name, value in values.items() if name != KEY})
-    return _named(zlib.crc32(text.encode("utf-8")))
+    return named(zlib.crc32(text.encode("utf-8")))
 
 
-def _named(value: int) -> str:
+def named(value: int) -> str:
+    """A CRC-32 as it is written."""
     return f"{_PREFIX}{value:08x}"

@@ -22,7 +22,13 @@ from kbert.files import check_folder_new, locked, replacing_folder
 from kbert.settings import Settings, setting
 
 _WITH_DTYPE = ("kbert", "huggingface")  # Formats whose weights may be in 16 bits.
-_WITHOUT_HEADS = ("huggingface", "google")  # Whose models may lack a head.
+# What a reader is told -> the sources whose reader it is.
+_READ_BY = {
+    "allow_missing_heads": ("huggingface", "google"),
+    "second_column": ("huggingface",),
+    "lowercase": ("google",),
+}
+_TITLES = {"huggingface": "Hugging Face", "google": "Google"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +118,10 @@ def _check_read(settings: ConversionSettings, source: str) -> None:
     """Raise `DataError` for what is set, and nothing reads."""
     if settings.to not in _WITH_DTYPE:
         settings.check_unset("dtype", needs=f"an output of {' or '.join(_WITH_DTYPE)}")
-    if source != "huggingface":
-        settings.check_unset("second_column", needs="a source of Hugging Face")
-    if source != "google":
-        settings.check_unset("lowercase", needs="a source of Google")
-    if source not in _WITHOUT_HEADS:
-        settings.check_unset("allow_missing_heads", needs="a source of Hugging Face or Google")
+    for name, sources in _READ_BY.items():
+        if source not in sources:
+            expected = " or ".join(_TITLES[each] for each in sources)
+            settings.check_unset(name, needs=f"a source of {expected}")
 
 
 @contextlib.contextmanager
@@ -139,7 +143,7 @@ def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: li
         written = checkpoint._replace(model=encoder_of(checkpoint), task=None)
     else:
         written = checkpoint if settings.to == "kbert" else without_task(checkpoint)
-    if written is not checkpoint and not has_pooler(checkpoint):
+    if written is not checkpoint and not has_pooler(checkpoint.model):
         notes.append(f"{source} has no pooler: newly initialised.")
     return written
 
@@ -160,14 +164,7 @@ def _write_card(folder: pathlib.Path, source, name: str, checkpoint, pooling) ->
 
 def _reading_options(source: str, settings: ConversionSettings) -> dict:
     """What the reader of a format is told."""
-    options = {}
-    if source in _WITHOUT_HEADS:
-        options["allow_missing_heads"] = settings.allow_missing_heads
-    if source == "huggingface":
-        options["second_column"] = settings.second_column
-    if source == "google":
-        options["lowercase"] = settings.lowercase
-    return options
+    return {n: getattr(settings, n) for n, sources in _READ_BY.items() if source in sources}
 
 
 def _kind(checkpoint) -> str:

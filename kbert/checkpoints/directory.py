@@ -216,9 +216,9 @@ def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
     return file
 
 
-def has_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether a pooler is among the checkpoint's weights; a masked LM alone has none."""
-    return any(name.startswith("pooler/") for name in model_weights(checkpoint.model))
+def has_pooler(model: keras.Model) -> bool:
+    """Whether a pooler is among a model's weights; a masked LM alone has none."""
+    return any(name.startswith("pooler/") for name in model_weights(model))
 
 
 def encoder_of(checkpoint: Checkpoint) -> keras.Model:

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from kbert.checksums import named
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import replacing
@@ -95,7 +96,7 @@ def weights_digest(model: keras.Model) -> str:
         value = zlib.crc32(name.encode(), value)
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         value = zlib.crc32(array.view(np.uint8), value)  # As bytes: NumPy lends no bfloat16.
-    return f"crc32:{value:08x}"
+    return named(value)
 
 
 def save_weights(path: str | os.PathLike, model: keras.Model, dtype: str = "float32") -> None:

@@ -1,7 +1,6 @@
 """Fine-tuning an encoder on a task: the same code for every task and every backend."""
 
 import dataclasses
-import math
 import pathlib
 import shlex
 import time
@@ -306,8 +305,7 @@ def _log_result(writer: LogWriter, best: Best, settings: FinetuningSettings, tas
 
 def has_failed(scores: Mapping, rows: FinetuningRows) -> bool:
     """Whether scores on the held-out rows are no better than those of answers without the text."""
-    # Not at or below; so that a score that is NaN has failed too.
-    return not scores.get(rows.task.metric_names[0], -math.inf) > rows.trivial_score() + 1e-9
+    return rows.task.has_failed(scores, rows.trivial_score())
 
 
 def checked_metric(task: Task, metric: str | None) -> str:

@@ -86,16 +86,6 @@ def finetune_several(
             f"Several runs do not need {VARIABLE}: give each machine other runs, without it."
         )
     choice = EpochChoice(checked_metric(task, metric), patience)
-    request = {
-        "task": {"name": task.name, **task.to_json()},
-        "from": pinned(checkpoint),
-        "train": ", ".join(names_of(train_path)),
-        **{name: value if value is None else str(value) for name, value in which_rows.items()},
-        **vars(choice),
-        "from_random": from_random,
-        **_common_settings(settings, changes),
-        "rows_drawn_by": settings.seed,
-    }
     output = check_output(output, checkpoint, overwrite or _is_report(output))
     with locked(output):
         start = load_any(checkpoint)
@@ -104,8 +94,18 @@ def finetune_several(
             raise DataError(
                 "Runs are compared on held-out rows: expected a validation file or share."
             )
-        # What was read, too: a file may hold other rows than in the call before.
-        request |= {"digest of the rows": rows.digest()}
+        request = {
+            "task": {"name": task.name, **task.to_json()},
+            "from": pinned(checkpoint),
+            "train": ", ".join(names_of(train_path)),
+            **{name: value if value is None else str(value) for name, value in which_rows.items()},
+            **vars(choice),
+            "from_random": from_random,
+            **_common_settings(settings, changes),
+            "rows_drawn_by": settings.seed,
+            # A file may hold other rows than in the call before.
+            "digest of the rows": rows.digest(),
+        }
         request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
         _claim_runs(output, request, overwrite)
         start_of = pinned(checkpoint), read_source(checkpoint)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from kbert.checkpoints.directory import Checkpoint, encoder_of
+from kbert.checkpoints.directory import Checkpoint, encoder_of, has_pooler
 from kbert.checkpoints.weights import model_weights
 from kbert.config import BertConfig
 from kbert.engine.backend import engine
@@ -154,9 +154,7 @@ def _models(
         reinitialize(encoder, start.config, settings.reinitialize)
     freeze(encoder, settings.freeze_embeddings, settings.freeze_layers)
     model = task.build_model(encoder)
-    if settings.reinitialize == 0 and not any(
-        n.startswith("pooler/") for n in model_weights(model)
-    ):
+    if settings.reinitialize == 0 and not has_pooler(model):
         raise DataError("reinitialize=0 draws the pooler again, which the task does not read.")
     kept = not from_random and settings.reinitialize is None
     kept = kept and _take_output_layer(task, start, encoder, model)

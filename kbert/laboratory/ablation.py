@@ -127,11 +127,15 @@ def _run(recipe: Recipe, chains, times, output, workers, verbose) -> None:
     hidden = None if verbose else True  # None: where there is no terminal.
     with tqdm(total=total, desc="ablate", bar_format=_BAR, disable=hidden) as bar:
         for chain in _done(waiting, output, workers):
-            write_report(report_of(recipe, chains, output), output, minutes_of(chains, output))
+            _report(recipe, chains, output)
             bar.set_postfix_str(f"{chain.variant}, seed {chain.seed} done", refresh=False)
             bar.update(total - seconds_left(chains, times, output) - bar.n)
+    _report(recipe, chains, output, plots=True)
+
+
+def _report(recipe: Recipe, chains, output, plots: bool = False) -> None:
     report, minutes = report_of(recipe, chains, output), minutes_of(chains, output)
-    write_report(report, output, minutes, plots=True)
+    write_report(report, output, minutes, plots)
 
 
 def _done(chains: Sequence[Chain], output: pathlib.Path, workers: int) -> Iterator[Chain]:

@@ -207,9 +207,7 @@ def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None) ->
     """Whether a run has an error, or answers no better than without the text."""
     if result is None or result["error"] is not None or "trivial_score" not in result:
         return bool(result and result["error"])
-    # Not at or below; so that a score that is NaN has failed too.
-    own = result["scores"][what.task.metric_names[0]]
-    return not own > result["trivial_score"] + 1e-9
+    return what.task.has_failed(result["scores"], result["trivial_score"])
 
 
 def _on_other_rows(recipe: Recipe) -> set[str]:

@@ -49,5 +49,5 @@ def exported_encoder(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
 
     Without `pooled_output` where there is no pooler: a new one would have random weights.
     """
-    outputs = ("sequence_output", *(["pooled_output"] if has_pooler(checkpoint) else []))
+    outputs = ("sequence_output", *(["pooled_output"] if has_pooler(checkpoint.model) else []))
     return pooling_model(checkpoint, pooling, outputs)

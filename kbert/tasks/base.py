@@ -13,6 +13,7 @@ what is served. A task imports no TensorFlow; it is handed its tokenizer.
 
 import abc
 import dataclasses
+import math
 import pathlib
 import typing
 from collections.abc import Mapping, Sequence
@@ -273,10 +274,14 @@ class Task(Settings, abc.ABC):
     def trivial_score(self, examples: Sequence[Example]) -> float:
         """The first of `metric_names` for the best answer that ignores the text, or about it.
 
-        A run that does not score above it has failed. Unless a task says otherwise 0: no entity is
-        found, nothing correlates.
+        Unless a task says otherwise 0: no entity is found, nothing correlates.
         """
         return 0.0
+
+    def has_failed(self, scores: Mapping, trivial_score: float) -> bool:
+        """Whether a run is no better than `trivial_score`, or has no such score."""
+        # Not at or below; so that a score that is NaN has failed too.
+        return not scores.get(self.metric_names[0], -math.inf) > trivial_score + 1e-9
 
     def report(self, metrics: Mapping) -> str:
         """The scores as lines for a person."""

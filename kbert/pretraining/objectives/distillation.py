@@ -81,13 +81,12 @@ class Distillation(Objective):
 
         from kbert.engine.saving import TRAINING_ONLY
         from kbert.layers.dense import TokenDense
+        from kbert.models import hidden_states
 
-        model = _with_states(model, model.output)
-        states, width = model.output[_STATES], self._teacher.output[_STATES].shape[-1]
+        states, width = hidden_states(model)[-1], self._teacher.output[_STATES].shape[-1]
         if self.hidden_share and states.shape[-1] != width:
-            projected = TokenDense(width, use_bias=False, name=TRAINING_ONLY)(states)
-            model = keras.Model(model.input, {**model.output, _STATES: projected})
-        return model
+            states = TokenDense(width, use_bias=False, name=TRAINING_ONLY)(states)
+        return keras.Model(model.input, {**model.output, _STATES: states})
 
     def batch(self, rows, draws, progress=0.0):
         inputs, targets, weights = self.objective.batch(rows, draws, progress)
@@ -125,6 +124,7 @@ class Distillation(Objective):
         import keras
 
         from kbert.checkpoints.directory import load_model
+        from kbert.models import hidden_states
 
         teacher, _, _ = load_model(self.path)
         missing = [head for head in heads if head not in teacher.output]
@@ -135,18 +135,10 @@ class Distillation(Objective):
             )
         teacher.trainable = False
         outputs = {head: teacher.output[head] for head in heads}
-        whole = _with_states(teacher, outputs)
+        outputs[_STATES] = hidden_states(teacher)[-1]
         # Only the inputs that these read.
-        needed = {n: x for n, x in whole.input.items() if n != "cls_positions"}
-        return keras.Model(needed, whole.output, name="teacher")
-
-
-def _with_states(model, outputs):
-    import keras
-
-    from kbert.models import hidden_states
-
-    return keras.Model(model.input, {**outputs, _STATES: hidden_states(model)[-1]})
+        needed = {n: x for n, x in teacher.input.items() if n != "cls_positions"}
+        return keras.Model(needed, outputs, name="teacher")
 
 
 def distilled(
