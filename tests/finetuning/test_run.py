@@ -170,6 +170,10 @@ def test_rows_are_split_by_the_seed():
         ({"precision": "float8"}, "precision must be one of"),
         ({"task": ClassificationTask(sequence_length=64)}, "32 positions. .* length of 64"),
         ({"task": ClassificationTask(text_column="x")}, "no column 'x'"),
+        (
+            {"validation_path": __file__, "validation_share": 0.2},
+            "validation_share needs training rows without a validation file",
+        ),
         ({"patience": 2}, "patience needs held-out rows. Received: 2 without"),
         (
             {"reinitialize": 0, "task": ClassificationTask(sequence_length=16, head="mean")},

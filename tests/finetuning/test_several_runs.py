@@ -18,6 +18,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.finetuning import several_runs
 from kbert.finetuning.settings import FinetuningSettings
 from kbert.finetuning.several_runs import finetune_several, grid, seeds
+from kbert.finetuning.summary import summary_lines
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import write_checkpoint, write_rows
 
@@ -154,6 +155,15 @@ def test_other_rows_in_the_same_file_are_other_runs(folder, tmp_path, pretend):
     assert ran == [0, 1, 0, 1]  # None of the earlier rows is left.
 
 
+def test_the_output_may_be_the_current_folder(folder, tmp_path, pretend, monkeypatch):
+    pretend([0.9])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    several(folder, ".", seeds(0, 1))
+    assert (tmp_path / "here/model.safetensors").read_text() == "model.safetensors of 0"
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 def test_other_runs_are_refused(folder, tmp_path, pretend):
     pretend([0.9, 0.8])
     output = tmp_path / "out"
@@ -225,3 +235,14 @@ def test_tensorboard_shows_the_runs_as_hyperparameters(folder, two_rates):
     found = list_session_groups.Handler(request, context, "", question).run()
     rates = {group.hparams["learning_rate"].number_value for group in found.session_groups}
     assert rates == {5e-3, 1e-7}
+
+
+def test_what_a_failed_run_is_compared_by():
+    """Of pairs without scores a similarity has no correlation, but ranks."""
+    names = ("train", "validation")
+    summary = {f"{name}_{what}": 0 for name in names for what in ("rows", "rows_cut")}
+    summary |= {f"{name}_counts": {} for name in names}
+    summary |= {"task": "similarity", "output_layer": "new", "best_epoch": 1, "epochs": 1}
+    summary |= {"learning_rate": 1e-3, "steps": 1, "seconds": 1.0, "failed": True}
+    summary |= {"scores": {"mrr": 0.01}, "trivial_score": 0.02}
+    assert "ignores the text (mrr 0.0200)" in summary_lines(summary)[-1]
