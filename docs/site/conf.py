@@ -16,6 +16,7 @@ include_patterns = [
     "docs/*.md",
     "docs/*.ipynb",
     "docs/examples/*.ipynb",
+    "docs/reports/**.md",
     "saved_models/**.md",
     "reference/**.md",
 ]
@@ -35,7 +36,12 @@ _PAGES = {
     "Start": ["/README", "/docs/tutorial", "/docs/tasks", "/docs/keras", "/docs/migrating"],
     "Guides": [],  # All that stand nowhere else.
     "Examples": ["/docs/examples/*"],
-    "Figures": ["/docs/results", "/docs/benchmarks", "/docs/experiments"],
+    "Figures": [
+        "/docs/results",
+        "/docs/benchmarks",
+        "/docs/experiments",
+        "/docs/reports/**",
+    ],
     "Reference": [
         "/reference/commands/index",
         "/docs/options",

@@ -285,7 +285,7 @@ def _introduction(found: Mapping) -> str:
         text += f", {found['test_rows']:,} test rows"
     if (trivial := found["trivial"]) is not None:
         score = _number(trivial["score"], trivial)
-        text += f"; without the text {trivial['metric']} {score}, and *failed* is no better"
+        text += f"; without the text {trivial['metric']} is {score}, and *failed* is no better"
     if any(own["other_rows"] for own in found["variants"].values()):
         text += "; ¹ on other rows: of another objective, length or text"
     return text + "."

@@ -57,7 +57,7 @@ def test_a_run_that_is_no_better_than_an_answer_without_the_text(
     assert (words["metric"], words["trivial"]["metric"]) == ("matthews", "accuracy")
     assert [words["variants"][name]["failed"] for name in ("few", "many")] == [1, 0]
     page = (tmp_path / "out/report.md").read_text()
-    assert "matthews in percent, 20 test rows; without the text accuracy 50.5, and *f" in page
+    assert "matthews in percent, 20 test rows; without the text accuracy is 50.5, and *f" in page
     assert "| few | 30.0 ± 0.0 (2, 1 failed) |" in page
 
 
