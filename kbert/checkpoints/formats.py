@@ -60,7 +60,7 @@ def format_of(path: str | os.PathLike) -> str:
     if not config.is_file():
         raise DataError(
             f"{path} must be a folder with a BERT: config.json (kbert, Hugging Face, keras-hub) or "
-            "bert_config.json (Google)."
+            f"bert_config.json (Google).{_further_in(path)}"
         )
     fields = read_object(config)
     if "format" in fields:
@@ -75,6 +75,14 @@ def _check_folder(path: pathlib.Path) -> None:
         raise DataError(f"There is no folder {path}{hint}.")
     if not path.is_dir():
         raise DataError(f"{path} must be a folder with a BERT. Received: a file.")
+
+
+def _further_in(path: pathlib.Path) -> str:
+    """Where a folder holds a model, as a run that has not ended holds its saves."""
+    found = [
+        config.parent for depth in ("*", "*/*") for config in path.glob(f"{depth}/config.json")
+    ]
+    return f" There is one in {max(found)}." if found else ""
 
 
 def reader(name: str) -> Callable[..., "Checkpoint"]:

@@ -41,6 +41,15 @@ def test_what_is_no_folder_with_a_bert(tmp_path):
         format_of(tmp_path / "file")
 
 
+def test_a_model_further_in_is_named(tmp_path):
+    """As of a run that has not ended, the youngest save; or a model in a folder with its card."""
+    for name in ("steps/00000500", "steps/00001000"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        (tmp_path / "run" / name / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="There is one in .*run/steps/00001000.$"):
+        format_of(tmp_path / "run")
+
+
 def test_poolings(tmp_path):
     (tmp_path / "bert_config.json").write_text("{}")
     assert pooling_of(tmp_path) is None
