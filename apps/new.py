@@ -5,7 +5,7 @@
         --output tagger
 
 That is a BiLSTM-CRF. With `--word-vectors glove.6B.100d.txt --hidden-dim 100` its embedding begins
-with vectors of words; `--lowercase` is for vectors of words in lower case.
+with vectors of words; `--no-lowercase` is for a vocabulary, and vectors, with capitals.
 """
 
 import sys

@@ -3,11 +3,12 @@
     kbert plan --preset base --devices 8 --chip h100 --num-steps 70000 --batch-size 4096
     kbert plan --preset large --devices 64 --chip a100 --then 900000:256x512 --price 2.5 ...
 
-The options of the run are those of `kbert pretrain`, and those of the chips come first. An estimate
-stands on --utilisation, the share of the chips' peak rate that the matrix products reach: NVIDIA's
-own BERT-large reaches 0.32 to 0.45 of an A100's. Memory and hours are of --precision bfloat16, but
-for the hours of --chip cpu, which were measured in float32. Below stand published runs, their hours
-and what the same rows would take on these chips.
+The options of the run are those of `kbert pretrain` but for files, logs, scores and saves, and
+--vocabulary-size says how many pieces; those of the chips come first. An estimate stands on
+--utilisation, the share of the chips' peak rate that the matrix products reach: NVIDIA's own BERT-
+large reaches 0.32 to 0.45 of an A100's. Memory and hours are of --precision bfloat16, but for the
+hours of --chip cpu, which were measured in float32. Below stand published runs, their hours and
+what the same rows would take on these chips.
 """
 
 import sys

@@ -32,7 +32,12 @@ def add_arguments(parser: Parser) -> None:
 
     parser.passes_others_on = True
     parser.add_argument("files", nargs="+", metavar="FILE", help="text files or folders")
-    parser.add_argument("--output", required=True, metavar="FILE", help="where to write vocab.txt")
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="where to write vocab.txt; with --extend a checkpoint",
+    )
     parser.add_argument(
         "--cased", action="store_true", help="keep capitals and accents (otherwise dropped)"
     )

@@ -84,7 +84,10 @@ class ServerSettings(Settings):
         4096, "texts that may wait; more get status 503", group=_LIMITS, at_least=1
     )
     timeout_seconds: float = setting(
-        30.0, "time of a request, its body included; then status 504", group=_LIMITS, above=0
+        30.0,
+        "time of a request, its body included; then status 504, of a body 408",
+        group=_LIMITS,
+        above=0,
     )
     max_body_bytes: int = setting(16 * 2**20, "of a request", group=_LIMITS, at_least=1)
     max_instances: int = setting(2048, "of a request", group=_LIMITS, at_least=1)

@@ -24,7 +24,7 @@ NEEDS_MEMBER = "needs-member"
 
 
 class Views(NamedTuple):
-    """The views that a model has, by name, and why it lacks the others."""
+    """The views that a model has, by name, and why the page lacks one of its tabs."""
 
     answerers: dict[str, Answerer]
     lacking: dict[str, str]
@@ -82,6 +82,8 @@ def views_of_export(answerer: Answerer) -> Views:
         view = Vectors(task.sequence_length, prompt=task.prompt)
         answerers["vectors"] = Answerer(view, tokenizer, _means(forward_of(answerer.model)))
         lacking["fill-mask"] = NEEDS_CHECKPOINT
+    if task.name == "fill-mask":  # It gives the likeliest of each mask, no more.
+        lacking |= dict.fromkeys(("fill-mask", "similarity"), NEEDS_CHECKPOINT)
     if task.name in EXPLAINED:
         lacking["contributions"] = NEEDS_CHECKPOINT
     return Views(answerers, lacking)

@@ -21,9 +21,11 @@ from kbert.finetuning.settings import (
     RowSettings,
 )
 from kbert.inference.settings import (
+    AnswerSettings,
     ComputeSettings,
     FillMaskSettings,
     GenerationSettings,
+    PerplexitySettings,
     PrecisionSettings,
     VectorSettings,
 )
@@ -42,9 +44,10 @@ from tests.conftest import ROOT
 PAGE = ROOT / "docs" / "options.md"
 BEGINNING = """# Options
 
-The settings of the commands with their defaults, which are the defaults in Python too. Files,
-folders, texts and a few switches are in `kbert COMMAND --help`. This page is written from the
-settings' fields; a test compares them.
+The settings of the commands with their defaults, which are the defaults in Python too. What
+is on is turned off by `--no-` before its name, as `--no-packing`. Files, folders, texts and a few
+switches are in `kbert COMMAND --help`. This page is written from the settings' fields; a test
+compares them.
 """
 TABLES = {
     "kbert vocabulary": (VocabularySettings, RunnerSettings, ExtensionSettings),
@@ -65,8 +68,9 @@ TABLES = {
     "kbert sweep, instead of finetune's": (Grid,),
     "kbert ablate": (AblationSettings,),
     "kbert judge": (JudgeSettings, PrecisionSettings),
-    "kbert perplexity": (PrecisionSettings,),
+    "kbert perplexity": (PerplexitySettings,),
     "kbert evaluate, predict": (ComputeSettings, BadRowSettings, GlueFile),
+    "kbert predict": (AnswerSettings,),
     "kbert embed, similarity": (VectorSettings, ComputeSettings),
     "kbert fill-mask": (FillMaskSettings,),
     "kbert generate": (GenerationSettings, PrecisionSettings),

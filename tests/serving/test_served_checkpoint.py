@@ -55,6 +55,8 @@ def test_a_masked_lm_fills_masks_and_its_export_gives_vectors(pretrained, folder
     }
     export_saved_model(folder / "filling", checkpoint, answers="fill-mask")
     filling = load_served(folder / "filling")
+    lacks = dict.fromkeys(("attention", "fill-mask", "similarity"), "needs-checkpoint")
+    assert filling.views.lacking == lacks
     (shown,) = filling.views.answerers["tokens"].predict(["the [MASK]"])
     assert [token["token"] for token in shown["tokens"]] == ["[CLS]", "the", "[MASK]", "[SEP]"]
     texts = ["the film was good", "今天"]

@@ -7,6 +7,7 @@ for a batch in TensorFlow operations, in float64 too. tests/serving/test_one_ans
 from collections.abc import Callable
 from typing import Any
 
+from kbert.errors import DataError
 from kbert.serving.graph.base import Graph
 from kbert.serving.graph.multiple_choice import MultipleChoiceGraph
 from kbert.serving.graph.question_answering import QuestionAnsweringGraph
@@ -38,5 +39,12 @@ def graph_of(task: Any, tokenizer: Any, forward: Callable[[dict], dict]) -> Grap
         task: a `Task`, or what stands in its place where a model has none.
         tokenizer: a WordPieceTokenizer.
         forward: from the model's inputs to its outputs.
+
+    Raises `DataError` for a task that has no graph.
     """
+    if task.name not in GRAPHS:
+        raise DataError(
+            f"A SavedModel of {task.name} needs a graph that answers it: expected one of "
+            f"{', '.join(GRAPHS)}. kbert serve and --format onnx answer without."
+        )
     return GRAPHS[task.name](task, tokenizer, forward)

@@ -47,8 +47,8 @@ const SENTENCES = {
   windows: ["Longer than one window: the model reads it in overlapping windows, and this view shows the first tokens.",
     "超过一个窗口：模型用重叠的窗口读取全文，此视图只显示开头的词元。"],
   "lacking.needs-checkpoint": [
-    "An exported model has no gradients and no attention. Start kbert playground with its checkpoint to see this.",
-    "导出的模型没有梯度和注意力。请用检查点启动 kbert playground 查看此视图。"],
+    "An exported model gives one answer, no gradients and no attention. Start kbert playground with its checkpoint to see this.",
+    "导出的模型只给出一种答案，没有梯度和注意力。请用检查点启动 kbert playground 查看此视图。"],
   "lacking.no-attention": ["This architecture has no attention.", "该架构没有注意力。"],
   "lacking.needs-member": [
     "An ensemble is several models: choose one of its members.",
@@ -115,7 +115,7 @@ const SENTENCES = {
   position: ["Position", "位置"],
   piece: ["Piece", "词元"],
   id: ["Id", "编号"],
-  segment: ["Segment", "片段"],
+  segment: ["Segment", "段号"],
   from: ["From", "来自"],
   wasCut: ["cut", "截断"],
   difference: ["Difference", "差异"],
