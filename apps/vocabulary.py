@@ -97,12 +97,15 @@ def _extend(args, settings):
     from kbert.checkpoints.hubs import write_source
 
     add = from_options(ExtensionSettings, args).add
-    found = write_extended(args.output, load_any(args.extend), args.files, add, settings)
+    start = load_any(args.extend)
+    # Its vocab.txt is no text, wherever it lies.
+    found = write_extended(args.output, start, args.files, add, settings, leave_out=[args.extend])
     write_source(args.output, args.extend)
     print(
         f"{args.output}: {len(found.pieces):,} pieces more; the text has {found.tokens:,} tokens "
         f"without them, {found.tokens - found.saved:,} with them"
     )
+    _print_problems(found.problems)
 
 
 def _print_summary(args, trained):
@@ -117,7 +120,11 @@ def _print_summary(args, trained):
         f"({megabytes / trained.counting_seconds:.1f} MB/s), "
         f"learned in {trained.learning_seconds:.1f} s"
     )
-    for problem in trained.problems.as_dict()["listed"]:
+    _print_problems(trained.problems)
+
+
+def _print_problems(problems):
+    for problem in problems.as_dict()["listed"]:
         print(f"note: {problem['file']}: {problem['problem']} ({problem['count']} times)")
 
 

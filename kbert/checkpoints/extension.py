@@ -8,6 +8,7 @@ keep their numbers and their weights, so that a text without new pieces is read 
 import dataclasses
 import heapq
 import os
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from kbert.checkpoints.directory import Checkpoint, save, untrained
 from kbert.checkpoints.weights import model_weights
-from kbert.corpus.documents import TextReader
+from kbert.claim import unfinished
+from kbert.corpus.documents import Problems, TextReader
 from kbert.corpus.settings import ExtensionSettings, VocabularySettings
 from kbert.corpus.word_counts import count_words, parts_to_count
 from kbert.errors import DataError
@@ -32,12 +34,14 @@ class NewPieces(NamedTuple):
     """What a text adds to a vocabulary.
 
     `pieces`: the one that saves most first. `tokens`: of the text's words before, and `saved`: how
-    many fewer there are with the pieces, counted word by word.
+    many fewer there are with the pieces, counted word by word. `problems`: what was wrong with
+    files.
     """
 
     pieces: list[str]
     tokens: int
     saved: int
+    problems: Problems
 
 
 def find_pieces(
@@ -45,6 +49,7 @@ def find_pieces(
     tokenizer,
     add: int = ExtensionSettings.add,
     settings: VocabularySettings | None = None,
+    leave_out: Iterable[str] = (),
 ) -> NewPieces:
     """Words of text files that a tokenizer has no piece for, those that save most tokens.
 
@@ -52,14 +57,16 @@ def find_pieces(
         files: text files or folders.
         add: pieces, at most.
         settings: how words are counted: `min_frequency`, `field` and `workers`.
+        leave_out: as of `TextReader`.
 
     Raises `DataError` for files that cannot be read, and for text without such words.
     """
     ExtensionSettings(add)  # Checks it.
     settings = settings or VocabularySettings()
-    reader = TextReader(files, field=settings.field)
+    reader = TextReader(files, field=settings.field, leave_out=leave_out)
     chunks = (part.texts for part in parts_to_count(reader))
-    counts, _ = count_words(chunks, WordTable(**tokenizer.options), settings.workers)
+    table = WordTable(tokenizer.lowercase, tokenizer.strip_accents, tokenizer.split_chinese)
+    counts, _ = count_words(chunks, table, settings.workers)
     words = sorted(counts)
     parts = _parts(words, tokenizer)
     tokens = sum(counts[word] * len(ids) for word, ids in zip(words, parts, strict=True))
@@ -77,7 +84,7 @@ def find_pieces(
         )
     lengths = map(len, _parts(chosen, tokenizer))
     saved = sum(counts[word] * (n - 1) for word, n in zip(chosen, lengths, strict=True))
-    return NewPieces(chosen, tokens, saved)
+    return NewPieces(chosen, tokens, saved, reader.problems)
 
 
 def write_extended(
@@ -86,10 +93,12 @@ def write_extended(
     files: Iterable[str],
     add: int = ExtensionSettings.add,
     settings: VocabularySettings | None = None,
+    leave_out: Iterable[str] = (),
 ) -> NewPieces:
     """Write a checkpoint with the pieces that text files add to it. Raises `DataError` as both."""
     check_folder_new(output)
-    found = find_pieces(files, checkpoint.tokenizer, add, settings)
+    own = [output, unfinished(pathlib.Path(output)), *leave_out]
+    found = find_pieces(files, checkpoint.tokenizer, add, settings, own)
     with locked(output):
         save(output, extended(checkpoint, found.pieces))
     return found

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import tokenize
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -86,6 +87,22 @@ class TokenStore:
                 f"was made with. Received: {len(self.vocabulary)}."
             )
         self.splits = {name: _open_split(self.path, name, index) for name in SPLITS}
+
+    def check_reading(
+        self, path: str | os.PathLike, vocabulary: Sequence[str], options: Mapping
+    ) -> None:
+        """Raise `DataError` for a model whose tokenizer would not make this store of its text."""
+        if list(vocabulary) != self.vocabulary:
+            raise DataError(f"{path} and {self.path} must have the same vocabulary.")
+        own, others = (
+            TokenizerOptions.from_json(each, str(where))
+            for each, where in ((self.tokenizer_options, self.path), (options, path))
+        )
+        if not own.reads_as(others):
+            raise DataError(
+                f"{path} must read text as that of {self.path} was read: {own.arguments()}. "
+                f"Received: {others.arguments()}."
+            )
 
     def __getitem__(self, name: str) -> Split:
         return self.splits[name]

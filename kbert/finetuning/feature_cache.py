@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from kbert.checkpoints.weights import model_weights
 from kbert.config import BertConfig
-from kbert.errors import DataError
 from kbert.files import replacing
 from kbert.inference.answering import predict_features
 from kbert.tasks.features import TOKEN_VECTORS, Feature
@@ -59,13 +58,6 @@ def split(model: keras.Model) -> Parts:
         keras.Model(model.input, {TOKEN_VECTORS: vectors}),
         keras.Model(inputs, behind(list(inputs.values())), name=model.name),
     )
-
-
-def cache_of(folder: str | pathlib.Path | None, dtype: str, features: str | None) -> Cache:
-    """Raises DataError for a cache that nothing would use."""
-    if folder is not None and features is None:
-        raise DataError("A feature cache is of use with `features` of a frozen encoder only.")
-    return Cache(None if folder is None else pathlib.Path(folder), dtype)
 
 
 def as_vectors(

@@ -9,7 +9,7 @@ import numpy as np
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.errors import DataError
-from kbert.finetuning.feature_cache import Cache, cache_of
+from kbert.finetuning.feature_cache import Cache
 from kbert.finetuning.settings import FeatureSettings, FinetuningSettings, RowSettings
 from kbert.settings import as_options
 from kbert.tasks.base import Example, Task
@@ -23,7 +23,7 @@ TrainFiles = str | pathlib.Path | Sequence[str | pathlib.Path]
 
 class FinetuningRows(NamedTuple):
     """The task, completed by its training examples, and the examples with their features;
-    `options` are those of the command that reads the same."""
+    `options` are those of the command that reads the same for the same task."""
 
     task: Task
     train_path: str
@@ -86,12 +86,15 @@ def read_rows(
     chosen.append(BadRowSettings(skip_bad))
     if validation_path is not None and validation_share:
         chosen[0].check_unset("validation_share", needs="training rows without a validation file")
-    cache = cache_of(feature_cache, feature_type, task.features)
+    if task.features is None:
+        needs = "`features` of a frozen encoder"
+        chosen[1].check_unset("feature_cache", "feature_type", needs=needs)
+    cache = Cache(None if feature_cache is None else pathlib.Path(feature_cache), feature_type)
     bad = BadRows(skip_bad)
     names = names_of(train_path)
     examples = [example for name in names for example in task.read_examples(name, bad=bad)]
     where = ", ".join(names)
-    task = task.prepare(examples, where)
+    asked, task = task, task.prepare(examples, where)
     train, validation = split_rows(examples, limit, validation_path, validation_share, seed)
     if validation_path is not None:
         validation = task.read_examples(validation_path, bad=bad)
@@ -108,7 +111,7 @@ def read_rows(
     options = ["--train", *names]
     if validation_path is not None:
         options += ["--validation", str(validation_path)]
-    options += [word for settings in chosen for word in as_options(settings)]
+    options += [word for settings in (*chosen, asked) for word in as_options(settings)]
     return FinetuningRows(task, where, train, features, validation, held_out, bad, cache, options)
 
 

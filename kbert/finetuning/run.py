@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.formats import load_any
@@ -84,7 +84,8 @@ def finetune(
             0 holds out none: then the last epoch is kept.
         metric: one of `task.metric_names`, by which the best epoch is chosen; None for the first.
         patience: stop after so many epochs in a row without a better one; None never stops.
-        limit: use so many training rows, drawn by the seed; None uses all.
+        limit: use so many training rows, drawn by the seed, those held out among them; None uses
+            all.
         from_random: begin with random weights, for comparison; the checkpoint gives only its
             configuration and vocabulary.
         feature_cache: of a task with `features`, where a frozen encoder's vectors are kept for
@@ -133,8 +134,12 @@ def finetune_on(
     output: pathlib.Path,
     settings: FinetuningSettings,
     plan: Plan,
+    command: str | None = None,
 ) -> dict:
-    """`finetune` on rows that have been read, from a checkpoint that has been loaded."""
+    """`finetune` on rows that have been read, from a checkpoint that has been loaded.
+
+    `command` makes the same again, where the run is one of several.
+    """
     settings = with_learning_rate(settings, start.config, rows.task)
     run = build_run(rows, start, settings, plan)
     claim_run(output, _request(rows, settings, plan), plan.overwrite)
@@ -161,7 +166,7 @@ def finetune_on(
         "scores": best.scores,
         "trivial_score": rows.trivial_score(),
         "failed": bool(rows.validation) and has_failed(best.scores, rows),
-        "command": _command(rows, output, settings, plan),
+        "command": command or command_of(rows, output, settings, plan),
     }
     finish(output, summary, None if plan.from_random else plan.source)
     return summary
@@ -174,21 +179,26 @@ def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> 
         del values[name]
     return {
         "run": {"from": plan.checkpoint, "from_random": plan.from_random, **vars(plan.choice)},
-        "rows": {"digest of the rows": rows.digest()},
+        "rows": {"digest of the rows": rows.digest(), "feature_type": rows.cache.dtype},
         "task": {"task": rows.task.name, **rows.task.to_json()},
         "settings": values,
     }
 
 
-def _command(
-    rows: FinetuningRows, output: pathlib.Path, settings: FinetuningSettings, plan: Plan
+def command_of(
+    rows: FinetuningRows,
+    output: pathlib.Path,
+    settings: FinetuningSettings,
+    plan: Plan,
+    verb: str = "finetune",
+    more: Sequence[str] = (),
 ) -> str:
-    """What makes the same run again."""
-    words = ["kbert", "finetune", rows.task.name, "--from", plan.checkpoint, *rows.options]
+    """What makes the same run again; `more` are options of the verb besides."""
+    words = ["kbert", verb, rows.task.name, "--from", plan.checkpoint, *rows.options]
     words += ["--from-random"] if plan.from_random else []
-    for chosen in (rows.task, plan.choice, settings):
+    for chosen in (plan.choice, settings):
         words += as_options(chosen)
-    return shlex.join([*words, "--output", str(output)])
+    return shlex.join([*words, *more, "--output", str(output)])
 
 
 def _train(

@@ -30,7 +30,11 @@ class RowSettings(Settings):
         below=1,
     )
     limit: int | None = setting(
-        None, "train on N rows, drawn by the seed", unset="all", group=_ROWS, at_least=1
+        None,
+        "use N rows, drawn by the seed, those held out among them",
+        unset="all",
+        group=_ROWS,
+        at_least=1,
     )
 
 

@@ -28,9 +28,10 @@ from kbert.finetuning.best_epoch import rank
 from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import RUNS, check_output, finish
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
-from kbert.finetuning.run import checked_metric, finetune_on, has_failed
+from kbert.finetuning.run import checked_metric, command_of, finetune_on, has_failed
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings
 from kbert.finetuning.training import Plan
+from kbert.settings import option_name
 from kbert.tasks.base import Task
 
 
@@ -110,10 +111,11 @@ def finetune_several(
         _claim_runs(output, request, overwrite)
         start_of = pinned(checkpoint), read_source(checkpoint)
         plan = Plan(*start_of, choice, from_random, silent=not verbose)
+        command = _command(rows, output, settings, changes, plan)
         for name, change in changes.items():
             folder = unfinished(output) / RUNS / name
             if not (folder / SUMMARY).exists():
-                _run(rows, start, folder, dataclasses.replace(settings, **change), plan)
+                _run(rows, start, folder, dataclasses.replace(settings, **change), plan, command)
             _drop_but_best(output, choice.metric)
         return _finish(output, request, rows, choice.metric)
 
@@ -124,22 +126,46 @@ def _run(
     folder: pathlib.Path,
     settings: FinetuningSettings,
     plan: Plan,
+    command: str,
 ) -> None:
-    """One run. Its folder is there when it is done."""
+    """One run of those that the command makes. Its folder is there when it is done."""
     settings = with_learning_rate(settings, start.config, rows.task)
     try:
         with engine().gradients_forgotten():
-            finetune_on(rows, start, folder, settings, plan)
+            finetune_on(rows, start, folder, settings, plan, command)
     except TrainingError as error:
         failure = {"error": str(error), **settings.to_json(), "scores": {}}
         finish(folder, failure, kept=False)
 
 
+def _command(
+    rows: FinetuningRows,
+    output: pathlib.Path,
+    settings: FinetuningSettings,
+    changes: Mapping[str, dict],
+    plan: Plan,
+) -> str:
+    """What makes all runs again: no run by itself would have its rows."""
+    values = {
+        name: dict.fromkeys(own[name] for own in changes.values()) for name in _varied(changes)
+    }
+    defaults = {name: getattr(FinetuningSettings(), name) for name in values}
+    if set(values) == {"seed"}:
+        settings = dataclasses.replace(settings, seed=min(values["seed"]))
+        more = ["--seeds", str(len(changes))]
+        return command_of(rows, output, settings, plan, more=more)
+    more = [word for n, own in values.items() for word in (option_name(n), *map(str, own))]
+    return command_of(rows, output, dataclasses.replace(settings, **defaults), plan, "sweep", more)
+
+
+def _varied(changes: Mapping[str, dict]) -> list[str]:
+    return sorted({name for change in changes.values() for name in change})
+
+
 def _common_settings(settings: FinetuningSettings, changes: Mapping[str, dict]) -> dict:
     """The settings that all runs have."""
-    varied = {name for change in changes.values() for name in change}
     values = dataclasses.asdict(settings)
-    return {name: value for name, value in values.items() if name not in varied}
+    return {name: value for name, value in values.items() if name not in _varied(changes)}
 
 
 def _is_report(folder: str | pathlib.Path) -> bool:

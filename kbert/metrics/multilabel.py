@@ -23,12 +23,12 @@ def multilabel_scores(
         per_label: label -> precision, recall, f1, support (rows with that label).
     """
     gold, predicted = _indicators(gold, labels), _indicators(predicted, labels)
+    # scikit-learn takes a single column for two classes: its label is the second.
+    options = {"labels": [1] if len(labels) == 1 else None, "zero_division": 0}
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        gold, predicted, average=None, zero_division=0
+        gold, predicted, average=None, **options
     )
-    micro = metrics.precision_recall_fscore_support(
-        gold, predicted, average="micro", zero_division=0
-    )
+    micro = metrics.precision_recall_fscore_support(gold, predicted, average="micro", **options)
     return {
         "f1_micro": float(micro[2]),
         "f1_macro": float(f1.mean()),

@@ -63,7 +63,7 @@ def _counts(tokens: np.ndarray, vocabulary_size: int) -> np.ndarray:
     for start in range(0, len(tokens), _CHUNK):
         cells = []
         for distance in range(1, _WINDOW + 1):
-            stop = min(start + _CHUNK, len(tokens) - distance)
+            stop = max(start, min(start + _CHUNK, len(tokens) - distance))
             left = tokens[start:stop].astype(np.int64)
             right = tokens[start + distance : stop + distance].astype(np.int64)
             for piece, context in ((left, column[right]), (right, column[left])):

@@ -34,8 +34,7 @@ def first_model(
         return new.config(len(store.vocabulary), **sizes), None
     engine().devices()  # Before anything is computed.
     model, tokenizer, config, _ = load_any(start)
-    if list(tokenizer.vocabulary) != list(store.vocabulary):
-        raise DataError(f"{start} and {store.path} must have the same vocabulary.")
+    store.check_reading(start, tokenizer.vocabulary, tokenizer.options)
     _tell_of_direction(start, config.direction, direction)
     return trained_further(config, new, direction), model
 

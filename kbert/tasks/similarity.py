@@ -118,6 +118,7 @@ class SimilarityTask(ColumnsTask):
             return self
         if min(scores) == max(scores):
             raise DataError(f"{where}: expected different scores. All are {scores[0]}.")
+        self.check_unset("temperature", needs="pairs that have no scores")
         return dataclasses.replace(self, lowest=min(scores), highest=max(scores))
 
     def check_held_out(self, examples: Sequence[TextExample]) -> None:

@@ -38,6 +38,7 @@ from kbert.tasks.readers.conll_files import (
 from kbert.tasks.readers.labels import check_tag_column
 from kbert.tasks.tag_schemes import (
     OUTSIDE,
+    BadTag,
     are_plain,
     as_phrases,
     bio_tags,
@@ -125,6 +126,10 @@ class TaggingTask(Task):
         super().__post_init__()
         if self.crf and self.label_smoothing:
             raise DataError("The loss of a CRF has no label smoothing: expected one of both.")
+        if self.plain and self.valid_tags:
+            raise DataError(
+                "valid_tags is for tags like B-PER and I-PER. Received: tags of words alone."
+            )
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -176,7 +181,10 @@ class TaggingTask(Task):
             check_tag_column(counts, where, self.tag_column)
             labels = set(counts)
         else:
-            labels = set(itertools.chain.from_iterable(map(_types_of, examples)))
+            try:
+                labels = set(itertools.chain.from_iterable(map(_types_of, examples)))
+            except BadTag as error:  # Files of both kinds, each sound by itself.
+                raise DataError(f"{where}: {error}") from error
         if not labels:
             raise DataError(f"{where}: expected entities. All tags are O.")
         if "" in labels and len(labels) > 1:

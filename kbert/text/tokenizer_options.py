@@ -22,6 +22,17 @@ class TokenizerOptions(Settings):
     split_chinese: bool = True
     added_tokens: tuple[str, ...] = ()
 
+    def reads_as(self, other: "TokenizerOptions") -> bool:
+        """Whether both turn every text into the same pieces of one vocabulary."""
+        first, second = (
+            dataclasses.replace(
+                each,
+                strip_accents=each.lowercase if each.strip_accents is None else each.strip_accents,
+            )
+            for each in (self, other)
+        )
+        return first == second
+
     def arguments(self) -> dict:
         """These by name, ready for JSON; added tokens where there are some."""
         values = self.to_json()

@@ -98,6 +98,20 @@ def test_the_command(checkpoint, tmp_path, capsys):
     assert "must be a new or an empty folder" in capsys.readouterr().err
 
 
+def test_a_tokenizer_with_added_tokens_and_what_is_wrong_with_files(tmp_path, capsys):
+    """The checkpoint's own vocabulary is no text, wherever it lies."""
+    checkpoint = random_checkpoint(PIECES, TASK)
+    tokenizer = type(checkpoint.tokenizer)(checkpoint.tokenizer.vocabulary, added_tokens=("ab",))
+    save(tmp_path / "tuned", checkpoint._replace(tokenizer=tokenizer))
+    (tmp_path / "text.txt").write_bytes(b"cab cab \xff\n")
+    options = ["--extend", str(tmp_path / "tuned"), "--output", str(tmp_path / "more")]
+    assert run_command("vocabulary", [str(tmp_path), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "1 pieces more" in printed and "bytes that are not UTF-8" in printed
+    assert "output or vocabulary, left out" in printed
+    assert load(tmp_path / "more").tokenizer.options["added_tokens"] == ["ab"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

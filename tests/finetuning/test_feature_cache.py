@@ -145,7 +145,10 @@ def test_the_name_is_of_all_that_the_vectors_depend_on(built):
             {"feature_type": "int8"},
             "must be one of float32, float16. Received: 'int8'",
         ),
-        ({"task": ClassificationTask(), "feature_cache": "x"}, "of use with `features`"),
+        (
+            {"task": ClassificationTask(), "feature_cache": "x"},
+            "feature_cache needs `features` of a frozen encoder",
+        ),
         ({"adversary": "fgm"}, "the embeddings, which `features` freeze"),
         ({"layer_decay": 0.9}, "layer_decay needs an encoder that learns, which `features`"),
         ({"freeze_layers": 1}, "freeze_layers needs an encoder that learns, which `features`"),

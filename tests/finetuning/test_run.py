@@ -175,6 +175,7 @@ def test_rows_are_split_by_the_seed():
             "validation_share needs training rows without a validation file",
         ),
         ({"patience": 2}, "patience needs held-out rows. Received: 2 without"),
+        ({"feature_type": "float16"}, "feature_type needs `features` of a frozen encoder"),
         (
             {"reinitialize": 0, "task": ClassificationTask(sequence_length=16, head="mean")},
             "draws the pooler again, which the task does not read",

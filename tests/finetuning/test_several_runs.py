@@ -196,6 +196,19 @@ def two_rates(folder):
     return several(folder, folder / "rates", grid({"learning_rate": [5e-3, 1e-7]}))
 
 
+def test_the_record_has_the_command_of_all_runs(folder, tmp_path, two_rates):
+    record = json.loads((folder / "rates" / "finetune.json").read_text())
+    expected = f"--learning-rate 0.005 1e-07 --output {folder / 'rates'}"
+    assert record["command"].startswith("kbert sweep classification --from ")
+    assert record["command"].endswith(expected)
+    settings = dataclasses.replace(SETTINGS, max_steps=1, seed=4)
+    several(folder, tmp_path / "seeds", seeds(4, 2), settings)
+    for name in ("finetune.json", "runs/seed=5/finetune.json"):
+        record = json.loads((tmp_path / "seeds" / name).read_text())
+        assert record["command"].startswith("kbert finetune classification --from ")
+        assert record["command"].endswith(f"--seed 4 --seeds 2 --output {tmp_path / 'seeds'}")
+
+
 def test_a_run_is_that_of_finetune(folder, two_rates):
     name = "learning_rate=0.005"
     alone = finetune(

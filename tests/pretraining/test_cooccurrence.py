@@ -9,8 +9,9 @@ from kbert.pretraining import cooccurrence
 from kbert.pretraining.cooccurrence import token_vectors
 
 
-def test_counts_are_those_of_a_loop():
-    tokens = np.random.default_rng(0).integers(0, 7, 60)
+@pytest.mark.parametrize("length", [60, 4, 1])
+def test_counts_are_those_of_a_loop(length):
+    tokens = np.random.default_rng(0).integers(0, 7, length)
     expected = collections.Counter()
     for here, piece in enumerate(tokens):
         for there in range(max(0, here - 5), min(len(tokens), here + 6)):

@@ -44,6 +44,10 @@ def test_a_trained_model_in_another_direction(store, tmp_path, capsys):
     write_checkpoint(tmp_path / "other")
     with pytest.raises(DataError, match="must have the same vocabulary"):
         first_model(store, NewModel(), tmp_path / "other")
+    cased = WordPieceTokenizer(store.vocabulary, lowercase=not store.tokenizer_options["lowercase"])
+    save(tmp_path / "cased", Checkpoint(model, cased, own))
+    with pytest.raises(DataError, match="cased must read text as that of .* was read"):
+        first_model(store, NewModel(), tmp_path / "cased")
 
 
 def test_a_masked_lm_on_a_model_that_sees_to_the_left(store, tmp_path, capsys):

@@ -34,6 +34,8 @@ def example(text="a", second=None, label=None):
         (["10", "2", "1"], ("1", "2", "10")),
         (["0.5", "-1"], ("-1", "0.5")),
         (["1", "a"], ("1", "a")),
+        (["nan", "2", "10"], ("10", "2", "nan")),
+        (["2", "nan", "10"], ("10", "2", "nan")),
     ],
 )
 def test_labels_are_sorted(labels, expected):

@@ -69,6 +69,18 @@ def test_what_does_not_fit_is_named_or_counted(tmp_path, cell, expected):
     assert bad.report()["rows_bad"] == 1
 
 
+def test_one_label_is_scored_as_several_are():
+    gold, predicted = [("a",), ("a",), ()], [("a",), (), ()]
+    alone = multilabel_scores(gold, predicted, ["a"])
+    assert alone["per_label"]["a"] == {
+        "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2,
+    }  # fmt: skip
+    beside = multilabel_scores(gold, predicted, ["a", "b"])
+    assert beside["per_label"]["a"] == alone["per_label"]["a"]
+    names = ("f1_micro", "precision", "recall", "accuracy")
+    assert [alone[name] for name in names] == [beside[name] for name in names]
+
+
 def test_target_and_objective():
     features = TASK.encode([example("sport", "art"), example()], tokenizer)
     assert [f.targets["labels"].tolist() for f in features] == [[1, 0, 1], [0, 0, 0]]

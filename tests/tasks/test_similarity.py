@@ -1,5 +1,6 @@
 """Similarity: the losses by hand and against SciPy, the scores, and vectors for other tools."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -107,6 +108,9 @@ def test_scores_become_shares(tmp_path, checkpoint):
     assert TASKS["similarity"].from_json(json.loads(json.dumps(task.to_json()))) == task
     with pytest.raises(DataError, match="All are 5"):
         SCORED.prepare(SCORED.read_examples(file)[1:], "a")
+    warm = dataclasses.replace(SCORED, temperature=0.5)
+    with pytest.raises(DataError, match="temperature needs pairs that have no scores"):
+        warm.prepare(warm.read_examples(file), "a")
     with pytest.raises(DataError, match="line 2: expected a number"):
         SCORED.read_examples(write(tmp_path / "b.tsv", [["a", "b", "s"], ["it", "it", "x"]]))
     with pytest.raises(DataError, match="needs a second_column"):

@@ -247,6 +247,11 @@ def test_tags_without_a_prefix_are_learned_as_they_are(tmp_path):
     assert answers[0] == {"tokens": ["ann", "met", "lee"], "tags": ["NNP"] * 3, "entities": []}
     scores = task.metrics(answers, examples)
     assert scores["accuracy"] == scores["f1"] == pytest.approx(0.5)
+    with pytest.raises(DataError, match="valid_tags is for tags like B-PER"):
+        TaggingTask(valid_tags=True).prepare(examples, str(path))
+    entities = TaggingTask().read_examples(write(tmp_path, "lee B-PER\n", "entities.conll"))
+    with pytest.raises(DataError, match="pos: expected O or a tag like B-PER.* Received: 'NNP'"):
+        TaggingTask().prepare([*entities, *examples], "entities, pos")
     other = write(tmp_path, "ann NN\n", "other.conll")
     with pytest.raises(DataError, match="does not have: 'NN'. Expected: 'NNP', 'VB', 'VBD'"):
         task.read_examples(other)

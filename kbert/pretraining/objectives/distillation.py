@@ -148,13 +148,12 @@ def distilled(
 
     Raises `DataError` for a teacher that cannot read the rows.
     """
-    from kbert.checkpoints.directory import load_config
+    from kbert.checkpoints.directory import load_config, load_options
 
     path = settings.teacher
     if path is None:
         return objective
-    if load_vocabulary(f"{path}/vocab.txt") != store.vocabulary:
-        raise DataError(f"The teacher {path} must have the vocabulary of {store.path}.")
+    store.check_reading(path, load_vocabulary(f"{path}/vocab.txt"), load_options(path).arguments())
     longest = max(phase.sequence_length for phase in settings.phases())
     most = load_config(path).max_sequence_length
     if longest > most:

@@ -1,6 +1,7 @@
 """Rows that do not fit: an error at once, or counted and reported; never dropped in silence."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from kbert.errors import DataError
@@ -53,20 +54,21 @@ def report_lines(report: Mapping) -> list[str]:
 
 def not_empty(rows: Iterable, name: str, path, bad: BadRows) -> Iterator:
     """The rows of a file, as they come. Raises DataError at the end where there was none."""
-    empty = True
+    empty, before = True, len(bad.messages)
     for row in rows:
         empty = False
         yield row
-    if empty and not bad.messages:
+    if empty and len(bad.messages) == before:
         raise DataError(f"{path}: expected {name}, found none.")
 
 
 def check_any_left(examples: list, bad: BadRows, path) -> None:
     """Raises DataError where every row of a file was bad."""
-    if not examples and bad.messages:
-        raise DataError(
-            f"{path}: none of its {len(bad.messages)} rows fits. The first: {bad.messages[0]}"
-        )
+    # Those of other files, too, stand among the messages.
+    name = str(pathlib.Path(path))  # As messages have it.
+    own = [message for message in bad.messages if message.startswith(name)]
+    if not examples and own:
+        raise DataError(f"{path}: none of its {len(own)} rows fits. The first: {own[0]}")
 
 
 def with_known_labels(

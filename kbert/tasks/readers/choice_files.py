@@ -74,7 +74,7 @@ def _read_table(
     path: pathlib.Path, first: str, labelled: bool, bad: BadRows
 ) -> Iterator[ChoiceExample]:
     commas = path.suffix.lower() in tables.COMMAS
-    cells = first.split("," if commas else "\t")
+    cells = tables.header_of(path, first)
     header = "sent1" in cells
     if header:
         columns, keys = _swag_columns(cells)

@@ -13,6 +13,7 @@ Tags of every scheme come as BIO, plain ones as they are (kbert/tasks/tag_scheme
 line spoils its sentence: that is one bad row.
 """
 
+import codecs
 import itertools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,9 +103,9 @@ def _read_columns(
 ) -> Iterator[Sentence]:
     document, width = 0, None
     for block in _blocks(path):
-        if any(raw.startswith(DOCUMENT.encode()) for _, raw in block):
+        if _is_mark(block[0][1]):
             document += 1
-            block = [(number, raw) for number, raw in block if not raw.startswith(b"-DOCSTART-")]
+            continue
         try:
             block = _without_comments(block, path, width)
             lines = [(number, _split_line(raw, path, number)) for number, raw in block]
@@ -120,12 +121,21 @@ def _read_columns(
 
 
 def _blocks(path: pathlib.Path) -> Iterator[list[tuple[int, bytes]]]:
-    """Numbered lines between blank lines."""
+    """Numbered lines between blank lines, those that begin a document by themselves."""
+
+    def kind(item: tuple[int, bytes]) -> str:
+        return "mark" if _is_mark(item[1]) else "text" if item[1].strip() else "blank"
+
     with open(path, "rb") as file:
-        numbered = enumerate(file, 1)
-        for blank, block in itertools.groupby(numbered, lambda item: not item[1].strip()):
-            if not blank:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        for name, block in itertools.groupby(enumerate(file, 1), kind):
+            if name != "blank":
                 yield list(block)
+
+
+def _is_mark(raw: bytes) -> bool:
+    return raw.startswith(DOCUMENT.encode())
 
 
 def _without_comments(
@@ -189,7 +199,7 @@ def _from_lines(
 def _has_text_column(path: pathlib.Path) -> bool:
     with open(path, "rb") as file:
         first = file.readline().decode("utf-8-sig", "replace")
-    return "text_a" in first.strip("\r\n").replace(",", "\t").split("\t")
+    return "text_a" in tables.header_of(path, first)
 
 
 def _read_table(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:

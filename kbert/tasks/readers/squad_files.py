@@ -148,7 +148,8 @@ def _with_answers(question: Question, values: Mapping, known: bool) -> Question:
     """The question with its answers, and what is wrong; `known`: whether its id comes again."""
     answers = []
     for given in _given_answers(values, question.where):
-        if isinstance(given, str | float):  # CMRC holds one answer that became a number.
+        # CMRC holds answers that became numbers.
+        if isinstance(given, str | int | float) and not isinstance(given, bool):
             start = question.context.find(str(given))
             answers.append(Answer(str(given), None if start < 0 else start))
         else:
@@ -243,7 +244,7 @@ def _id_of(values: Mapping, key: str, where: str) -> str:
         raise DataError(
             f"{where}: expected a text or a whole number under {key!r}. Received: {str(id)[:60]!r}."
         )
-    return id.strip()
+    return id
 
 
 def _read_json(path: str | pathlib.Path):
@@ -264,14 +265,14 @@ def _read_json(path: str | pathlib.Path):
 
 def read_predictions(path: str | pathlib.Path) -> dict[str, str]:
     """id -> answer: one object, as SQuAD's scripts take it, or in .jsonl what kbert predicted."""
-    if pathlib.Path(path).suffix == ".jsonl":
+    if pathlib.Path(path).suffix.lower() in objects.JSON_LINES:
         return _read_lines(path, "text", lambda text, where: text)
     return _read_object(path, str, "a text, the answer")
 
 
 def read_null_odds(path: str | pathlib.Path) -> dict[str, float]:
     """id -> how strongly the model holds that there is no answer; files as above."""
-    if pathlib.Path(path).suffix == ".jsonl":
+    if pathlib.Path(path).suffix.lower() in objects.JSON_LINES:
         return _read_lines(path, "null_score", _as_odds)
     return _read_object(path, (int, float), "a number, the null odds")
 

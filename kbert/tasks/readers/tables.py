@@ -66,6 +66,12 @@ def read_rows(
     yield from not_empty(rows, "rows", path, bad)
 
 
+def header_of(path: pathlib.Path, line: str) -> list[str]:
+    """The cells of a table's first line, which may be the header."""
+    line = line.strip("\r\n")
+    return next(csv.reader([line]), []) if path.suffix.lower() in COMMAS else line.split("\t")
+
+
 def _read_cells(
     path: pathlib.Path,
     columns: Mapping[str, str],

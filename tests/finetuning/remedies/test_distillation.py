@@ -11,7 +11,7 @@ from scipy.stats import entropy
 from kbert import Checkpoint, load, predict, save
 from kbert.checkpoints.weights import model_weights
 from kbert.errors import DataError
-from kbert.finetuning.feature_cache import cache_of
+from kbert.finetuning.feature_cache import Cache
 from kbert.finetuning.remedies.distillation import distance, objective_of, taught, token_targets
 from kbert.finetuning.rows import FinetuningRows
 from kbert.finetuning.settings import FinetuningSettings
@@ -151,7 +151,7 @@ OTHERS = {
 
 def rows_of(task, examples, checkpoint):
     features = task.encode(examples, checkpoint.tokenizer)
-    cache = cache_of(None, "float32", None)
+    cache = Cache(None, "float32")
     return FinetuningRows(task, "here", examples, features, [], [], BadRows(), cache, [])
 
 

@@ -43,6 +43,11 @@ def read(path, labelled=True, skip=False):
             [("It rained, then", "it", ("stopped.", "sang, too.", "ran."), 2)],
         ),
         (
+            "quoted.csv",
+            '"sent1","sent2","ending0","ending1","label"\n"a","b","c","d","1"\n',
+            [("a", "b", ("c", "d"), 1)],
+        ),
+        (
             "dev.tsv",
             "o\tShe says\tyes.\tno.\tbanana.\t1\ni\tHe\truns.\tflies.\tsinks.\t0\n",
             [

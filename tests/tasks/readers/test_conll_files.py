@@ -96,6 +96,22 @@ def test_documents_begin_at_their_lines(tmp_path):
     assert [(s.words, s.document) for s in sentences] == [(("a",), 1), (("b",), 1), (("c",), 2)]
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_document_ends_a_sentence(tmp_path, mark):
+    """Without blank lines, too, and behind a byte-order mark."""
+    content = f"{mark}-DOCSTART- O\na B-X\n-DOCSTART- O\nb B-X\n"
+    sentences, bad = read(write(tmp_path, content, "a.conll"))
+    assert [(s.words, s.document) for s in sentences] == [(("a",), 1), (("b",), 2)] and not bad
+    sentences, bad = read(write(tmp_path, f"{mark}# a comment\na O\n", "a.conll"))
+    assert [s.words for s in sentences] == [("a",)] and not bad
+
+
+def test_a_header_in_quotation_marks(tmp_path):
+    path = write(tmp_path, '"text_a","label"\n"Ann came","B-PER O"\n', "a.csv")
+    (sentence,), _ = read(path)
+    assert sentence[:2] == (("Ann", "came"), ("B-PER", "O"))
+
+
 def test_without_labels_the_word_column_is_enough(tmp_path):
     sentences, _ = read(write(tmp_path, "Ann\nLee\n\nRome\n", "a.conll"), labelled=False)
     assert [(s.words, s.tags) for s in sentences] == [(("Ann", "Lee"), None), (("Rome",), None)]

@@ -49,11 +49,11 @@ def test_cmrcs_shape(tmp_path):
     paragraph = {
         "context_text": "塔建于1889年，1889年。",
         "qas": [
-            {"query_id": "A", "query_text": "何时？", "answers": ["1889年", "无"]},
+            {"query_id": "A", "query_text": "何时？", "answers": ["1889年", 1889, "无"]},
         ],
     }
     (question,) = read_questions(write(tmp_path, [paragraph]))
-    assert question.answers == (Answer("1889年", 3), Answer("无", None))
+    assert question.answers == (Answer("1889年", 3), Answer("1889", 3), Answer("无", None))
     assert "'无' does not stand in the context" in question.problem
 
 
@@ -100,7 +100,10 @@ def test_an_id_that_comes_again(tmp_path):
         (squad({"question": "When?"}), "question 1: expected the key 'id'"),
         (squad({"id": "q"}), "question q: expected the key 'question'"),
         (squad({"id": "q", "question": "a"}), "question q: expected the key 'answers'"),
-        (squad(RIGHT | {"answers": ["x", 4]}), "question q1: expected an object. Received: '4'"),
+        (
+            squad(RIGHT | {"answers": ["x", True]}),
+            "question q1: expected an object. Received: 'True'",
+        ),
         (squad(RIGHT | {"answers": [{"text": "x"}]}), "question q1: .* key 'answer_start'"),
         (
             squad(RIGHT | {"answers": [{"text": "x", "answer_start": "1"}]}),
@@ -120,6 +123,8 @@ def test_other_shapes_are_refused(tmp_path, content, expected):
 def test_ids_may_be_whole_numbers(tmp_path):
     (question,) = read_questions(write(tmp_path, squad(RIGHT | {"id": 7})))
     assert question.id == "7" and question.problem is None
+    (question,) = read_questions(write(tmp_path, squad(RIGHT | {"id": " q1"})))
+    assert question.id == " q1"  # As a prediction's.
     # A JSON object has texts as keys.
     assert read_predictions(write(tmp_path, {7: "1889"})) == {"7": "1889"}
 
@@ -178,8 +183,9 @@ def test_another_encoding(tmp_path):
 def test_predictions_and_null_odds(tmp_path):
     assert read_predictions(write(tmp_path, {"q": "a"})) == {"q": "a"}
     assert read_null_odds(write(tmp_path, {"q": -1.5})) == {"q": -1.5}
-    lines = write(tmp_path, '{"id": "q", "text": "", "null_score": 2.5}\n', "found.jsonl")
-    assert (read_predictions(lines), read_null_odds(lines)) == ({"q": ""}, {"q": 2.5})
+    for name in ("found.jsonl", "found.ndjson", "FOUND.JSONL"):
+        lines = write(tmp_path, '{"id": "q", "text": "", "null_score": 2.5}\n', name)
+        assert (read_predictions(lines), read_null_odds(lines)) == ({"q": ""}, {"q": 2.5})
     twice = '{"id": "q", "text": "", "null_score": "x"}\n' * 2
     with pytest.raises(DataError, match="line 2: expected each id once. 'q' stands in"):
         read_predictions(write(tmp_path, twice, "found.jsonl"))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbert.errors import DataError
+from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.readers.bad_rows import BadRows
 from kbert.tasks.readers.tables import read_rows
 
@@ -191,6 +192,20 @@ def test_what_does_not_fit_is_named(suffix, content, header, expected):
 def test_a_number_where_there_is_a_header_gets_a_hint():
     with pytest.raises(DataError, match="Numbers are for files without a header"):
         read(".tsv", "x\t1\ny\t0\n", {"text": "0"})
+
+
+def test_a_second_file_without_rows_is_named_beside_bad_rows_of_the_first(tmp_path):
+    bad, task = BadRows(skip=True), ClassificationTask(labels=("x", "y"))
+    (tmp_path / "a.tsv").write_text("text\tlabel\na\tx\nb\tz\n")
+    assert len(task.read_examples(tmp_path / "a.tsv", bad=bad)) == len(bad.messages) == 1
+    (tmp_path / "b.tsv").write_text("text\tlabel\n")
+    with pytest.raises(DataError, match="b.tsv: expected rows, found none"):
+        task.read_examples(tmp_path / "b.tsv", bad=bad)
+    (tmp_path / "b.tsv").write_text("text\tlabel\nc\tz\nd\tz\n")
+    with pytest.raises(
+        DataError, match="b.tsv: none of its 2 rows fits. The first: .*b.tsv, line 2"
+    ):
+        task.read_examples(f"{tmp_path}/./b.tsv", bad=bad)
 
 
 @pytest.mark.parametrize(
