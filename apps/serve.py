@@ -65,11 +65,11 @@ def named(args):
 def read_token(path):
     from kbert.errors import DataError
 
-    with open(path, encoding="utf-8") as file:
-        token = file.read().strip()
-    if not token.isascii() or not token:
-        raise DataError(f"{path} must hold a token of ASCII characters.")
-    return token
+    with open(path, "rb") as file:
+        words = file.read().split()
+    if len(words) != 1 or not words[0].isascii():
+        raise DataError(f"{path} must hold one token of ASCII characters.")
+    return words[0].decode()
 
 
 def print_invitation(models, url, page):

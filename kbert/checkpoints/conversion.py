@@ -22,6 +22,7 @@ from kbert.files import check_folder_new, locked, replacing_folder
 from kbert.settings import Settings, setting
 
 _WITH_DTYPE = ("kbert", "huggingface")  # Formats whose weights may be in 16 bits.
+_WITH_POOLER = ("google", "keras-hub")  # Those whose readers want one in any case.
 # What a reader is told -> the sources whose reader it is.
 _READ_BY = {
     "allow_missing_heads": ("huggingface", "google"),
@@ -110,7 +111,10 @@ def _convert(
         if settings.to == "huggingface" and found == "kbert":
             _write_card(folder, source, title(settings.push or output), checkpoint, pooling)
     if settings.push is not None:
-        notes.append(f"pushed to {push(output, settings.push)}")
+        try:
+            notes.append(f"pushed to {push(output, settings.push)}")
+        except DataError as error:
+            raise DataError(f"{output} is written, but not pushed: {error}") from error
     return Conversion(found, _kind(checkpoint), checkpoint.model.count_params(), notes)
 
 
@@ -139,12 +143,12 @@ def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: li
     from kbert.checkpoints.directory import encoder_of, has_pooler
     from kbert.checkpoints.sentence_vectors import without_task
 
-    if settings.encoder_only:
-        written = checkpoint._replace(model=encoder_of(checkpoint), task=None)
-    else:
-        written = checkpoint if settings.to == "kbert" else without_task(checkpoint)
-    if written is not checkpoint and not has_pooler(checkpoint.model):
-        notes.append(f"{source} has no pooler: newly initialised.")
+    written = checkpoint if settings.to == "kbert" else without_task(checkpoint)
+    if settings.encoder_only or written is not checkpoint:
+        new_pooler = settings.to in _WITH_POOLER
+        written = checkpoint._replace(model=encoder_of(checkpoint, new_pooler), task=None)
+        if new_pooler and not has_pooler(checkpoint.model):
+            notes.append(f"{source} has no pooler: newly initialised.")
     return written
 
 

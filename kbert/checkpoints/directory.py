@@ -53,8 +53,10 @@ FORMAT = 1
 # What `save` writes for a fine-tuned model.
 FILES = ("config.json", "vocab.txt", "model.safetensors", "task.json")
 # What a source may lack: an encoder has no heads, and some tasks have no use for the pooler.
-_OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", "pooler/")
+POOLER = "pooler/"
+_OPTIONAL = ("masked_lm_head/", "masked_lm_bias/", POOLER)
 _OPTIONAL += ("next_sentence_head/", "sentence_order_head/")
+_OUTPUTS = ("sequence_output", "pooled_output")  # Of an encoder.
 _KINDS = ("encoder", "pretraining", "task")
 
 
@@ -161,7 +163,8 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, BertConfig, Task |
         if task is not None:
             model = task.build_model(build_encoder(config))
         else:
-            model = untrained(config, load_objective(path))
+            pooler = any(name.startswith(POOLER) for name in stored_shapes(weights))
+            model = untrained(config, load_objective(path), pooler)
     load_weights(weights, model)
     return model, config, task
 
@@ -193,10 +196,10 @@ def load_objective(path: str | os.PathLike) -> str | None:
     return objective
 
 
-def untrained(config: BertConfig, objective: str | None) -> keras.Model:
-    """A new pre-training model of an objective, or without one an encoder."""
+def untrained(config: BertConfig, objective: str | None, pooler: bool = True) -> keras.Model:
+    """A new pre-training model of an objective, or without one an encoder, with a pooler or not."""
     if objective is None:
-        return build_encoder(config)
+        return build_encoder(config, _OUTPUTS if pooler else _OUTPUTS[:1])
     return build_pretraining_model(config, objective=objective)
 
 
@@ -218,15 +221,16 @@ def checked(path: str | os.PathLike, name: str) -> pathlib.Path:
 
 def has_pooler(model: keras.Model) -> bool:
     """Whether a pooler is among a model's weights; a masked LM alone has none."""
-    return any(name.startswith("pooler/") for name in model_weights(model))
+    return any(name.startswith(POOLER) for name in model_weights(model))
 
 
-def encoder_of(checkpoint: Checkpoint) -> keras.Model:
+def encoder_of(checkpoint: Checkpoint, new_pooler: bool = True) -> keras.Model:
     """A new encoder of the checkpoint's configuration with its weights, whatever heads it has.
 
-    A pooler that the checkpoint lacks begins anew.
+    A pooler that the checkpoint lacks begins anew, with random weights; without `new_pooler` the
+    encoder lacks it, too, and its `pooled_output`.
     """
-    encoder = build_encoder(checkpoint.config)
+    encoder = untrained(checkpoint.config, None, new_pooler or has_pooler(checkpoint.model))
     copy_weights(checkpoint.model, encoder)
     return encoder
 

@@ -79,9 +79,9 @@ def _check_folder(path: pathlib.Path) -> None:
 
 def _further_in(path: pathlib.Path) -> str:
     """Where a folder holds a model, as a run that has not ended holds its saves."""
-    found = [
-        config.parent for depth in ("*", "*/*") for config in path.glob(f"{depth}/config.json")
-    ]
+    configs = [config for depth in ("*", "*/*") for config in path.glob(f"{depth}/config.json")]
+    # The assets are those of an export.
+    found = [config.parent for config in configs if config.parent.name != "assets"]
     return f" There is one in {max(found)}." if found else ""
 
 

@@ -27,6 +27,8 @@ from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import current, read_object
 from kbert.models import objective_of
+from kbert.tasks.base import Task
+from kbert.tasks.heads.encoder_features import num_layers_below
 
 
 class LayerCount(NamedTuple):
@@ -59,20 +61,20 @@ def inspect_checkpoint(path: str | os.PathLike) -> Inspection:
         elif (objective := objective_of(model)) is not None:
             settings["pre-training"] = {"objective": objective}
         shapes = {name: tuple(weight.shape) for name, weight in model_weights(model).items()}
-        return Inspection(config, settings, _count(config, shapes, path))
+        return Inspection(config, settings, _count(config, shapes, path, task))
     config = load_config(path)
     settings = {"tokenizer": load_options(path).arguments()}
     if source := read_source(path):
         settings["source"] = source
     if (objective := load_objective(path)) is not None:
         settings["pre-training"] = {"objective": objective}
-    if load_task(path) is not None:
+    if (task := load_task(path)) is not None:
         settings["task"] = read_object(checked(path, "task.json"))
     # Not `checked`: for the shapes alone the weights need not be read.
     file = current(path, "model.safetensors")
     if not file.is_file():
         raise DataError(f"{file} is not there: the checkpoint is not whole.")
-    return Inspection(config, settings, _count(config, stored_shapes(file), file))
+    return Inspection(config, settings, _count(config, stored_shapes(file), file, task))
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -89,15 +91,20 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _count(
-    config: BertConfig, shapes: Mapping[str, tuple[int, ...]], where: pathlib.Path
+    config: BertConfig,
+    shapes: Mapping[str, tuple[int, ...]],
+    where: pathlib.Path,
+    task: Task | None,
 ) -> list[LayerCount]:
     """The layers of weights of these shapes: embedding, blocks, pooler, heads."""
     exact: dict[str, int] = {}
     for name, shape in shapes.items():
         layer = name.split("/")[0]
         exact[layer] = exact.get(layer, 0) + math.prod(shape)
-    # Some tasks have no use for the pooler.
-    encoder = [name for name in config.exact_parts() if name != "pooler"]
+    # Some tasks have no use for the pooler, and some none for the last layers.
+    num_layers = num_layers_below(task and task.features, config.num_layers)
+    unused = {"pooler", *(f"block_{n}" for n in range(num_layers, config.num_layers))}
+    encoder = [name for name in config.exact_parts() if name not in unused]
     missing = sorted(set(encoder) - set(exact))
     if missing:
         raise DataError(f"{where} has no weights of {', '.join(missing)}.")

@@ -216,7 +216,7 @@ def without_task(checkpoint: Checkpoint) -> Checkpoint:
     """
     if trained_pooling(checkpoint.task) is None:
         return checkpoint
-    return checkpoint._replace(model=encoder_of(checkpoint), task=None)
+    return checkpoint._replace(model=encoder_of(checkpoint, new_pooler=False), task=None)
 
 
 def write_pooling(path: str | os.PathLike, pooling: Pooling) -> None:

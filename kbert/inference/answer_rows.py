@@ -50,8 +50,9 @@ def _delimiter(path: str | pathlib.Path | None) -> str | None:
 
 def _line(cells: list[str], delimiter: str) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+    # A cell is quoted for what stands in the end of a line, so that must hold both breaks.
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def _cell(value: object) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MASK = "[MASK]"
 # Texts computed together: their scores over the vocabulary shall not fill the memory.
 BATCH_SIZE = 32
+# In a text of a request: each has scores over the whole vocabulary, and candidates with the text.
+MOST_MASKS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,8 @@ class FillMask(Settings):
         text = parse_texts(instance, self.instance_fields, where)["text"]
         if MASK not in text:
             raise DataError(f"{where}: expected a text with {MASK} in it. Received: {text[:80]!r}.")
+        if (masks := text.count(MASK)) > MOST_MASKS:
+            raise DataError(f"{where}: expected at most {MOST_MASKS} {MASK}. Received: {masks}.")
         return text
 
     def encode(self, examples: Sequence[str], tokenizer) -> list[Feature]:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.files import as_json, check_folder_writable, check_writable, replacing
+from kbert.files import (
+    as_json,
+    check_folder_writable,
+    check_writable,
+    replacing,
+    replacing_together,
+)
 from kbert.tasks.readers.lines import text_lines
 from kbert.tasks.readers.tables import read_rows
 
@@ -66,6 +72,7 @@ def _write_projector(path, texts, vectors):
     labels = "".join(" ".join(text.split()) + "\n" for text in texts)
     rows = "".join("\t".join(map(str, vector)) + "\n" for vector in vectors)
     files = {"tensors.tsv": rows, "metadata.tsv": labels, "projector_config.pbtxt": _PROJECTOR}
-    for name, content in files.items():
-        with replacing(path / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    with replacing_together(path) as folder:
+        for name, content in files.items():
+            # Half of a pair of surrogates, as JSON may hold it, is no UTF-8.
+            (folder / name).write_text(content, encoding="utf-8", errors="backslashreplace")

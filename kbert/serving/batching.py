@@ -276,7 +276,13 @@ class Batcher:
         share = -(-sum(_tokens(w.feature) for w in self._waiting) // (self._idle + 1))
         budget = min(self.max_batch_tokens, share)
         first = self._waiting[0]
-        alike = [w for w in self._waiting if w.request.answerer is first.request.answerer]
+        # Of one width: rows are filled up to the widest.
+        alike = [
+            waiting
+            for waiting in self._waiting
+            if waiting.request.answerer is first.request.answerer
+            and waiting.feature.width == first.feature.width
+        ]
         alike.sort(key=lambda w: abs(w.feature.length - first.feature.length))
         batch, longest, rows, tokens = [], 0, 0, 0
         for waiting in alike:

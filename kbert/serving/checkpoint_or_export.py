@@ -86,12 +86,11 @@ def load_mask_filler(path: str | os.PathLike, top: int) -> Answerer:
 
 def _load_checkpoint(folder: pathlib.Path, batch_size: int, precision: str) -> Answerer:
     # Needs Keras, but TensorFlow for the tokenizer only.
-    import keras
-
     from kbert.checkpoints.formats import load_finetuned
+    from kbert.engine.precision import dtype_policy
 
-    keras.config.set_dtype_policy(precision)
-    checkpoint = load_finetuned(folder)
+    with dtype_policy(precision):
+        checkpoint = load_finetuned(folder)
     return Answerer(checkpoint.task, checkpoint.tokenizer, checkpoint.model, batch_size)
 
 

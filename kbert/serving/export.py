@@ -32,7 +32,7 @@ from kbert.serving.assets import check_version, write_assets
 from kbert.serving.graph import graph_of
 from kbert.serving.graph.base import OutputsGraph
 from kbert.serving.index import write_index
-from kbert.serving.model_outputs import Exportable, served_model
+from kbert.serving.model_outputs import Exportable, check_backend, served_model
 from kbert.serving.settings import ExportSettings
 from kbert.serving.signature_defs import MODEL_OUTPUTS, SIGNATURE
 from kbert.serving.warmup import write_warmup
@@ -61,6 +61,7 @@ def export_saved_model(
     Raises `DataError` for a version that is no positive number or already there, and for what the
     checkpoint cannot answer.
     """
+    check_backend("A SavedModel")
     target = check_version(path, version)
     tokenizer = checkpoint.tokenizer
     if not isinstance(tokenizer, WordPieceTokenizer):  # The graph needs TensorFlow's.

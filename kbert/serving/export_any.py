@@ -5,8 +5,10 @@ import pathlib
 
 from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.engine.precision import dtype_policy
+from kbert.errors import DataError
 from kbert.serving.assets import check_version
 from kbert.serving.settings import ExportSettings
+from kbert.serving.versions import ONNX_NEEDS
 
 
 def export(
@@ -25,7 +27,10 @@ def export(
         loaded, pooling = load_any(checkpoint), pooling_of(checkpoint)
         common = (settings.version, settings.answers, settings.top, pooling)
         if settings.format == "onnx":
-            from kbert.serving.onnx.export import export_onnx
+            try:
+                from kbert.serving.onnx.export import export_onnx
+            except ModuleNotFoundError as error:
+                raise DataError(f"An ONNX export needs {error.name}: {ONNX_NEEDS}.") from error
 
             return export_onnx(output, loaded, *common, int8=settings.int8)
         from kbert.serving.export import export_saved_model

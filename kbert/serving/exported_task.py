@@ -28,6 +28,10 @@ def exported_task(checkpoint: Checkpoint, answers: str | None, top: int, pooling
         return task
     if answers is None:
         answers = FillMask.name if "masked_lm" in model.output else EncoderOutputs.name
+    if answers not in (FillMask.name, EncoderOutputs.name):
+        raise DataError(
+            f"answers must be {FillMask.name} or {EncoderOutputs.name}. Received: {answers!r}."
+        )
     longest = config.max_sequence_length
     if answers == FillMask.name:
         check_head(checkpoint)

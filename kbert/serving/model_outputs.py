@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.sentence_vectors import Pooling
+from kbert.errors import DataError
 from kbert.inference.fill_mask import FillMask
 from kbert.serving.encoder_outputs import EncoderOutputs
 from kbert.serving.exported_task import as_served, exported_encoder, exported_task
@@ -28,6 +29,14 @@ class Exportable(NamedTuple):
     task: Any
     weights: list[keras.Variable]
     forward: Callable[[Tensors], Tensors]
+
+
+def check_backend(what: str) -> None:
+    """Raise `DataError` where Keras does not compute with TensorFlow, which `what` needs."""
+    if keras.backend.backend() != "tensorflow":
+        raise DataError(
+            f"{what} needs KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}."
+        )
 
 
 def served_model(

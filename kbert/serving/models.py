@@ -40,7 +40,7 @@ class Models:
         self._load = load or _load_export
         self._folders = {name: pathlib.Path(folder) for name, folder in folders.items()}
         self._served = {name: self._loaded(folder) for name, folder in self._folders.items()}
-        self._failed: dict[str, pathlib.Path] = {}
+        self._failed: dict[str, tuple] = {}
         self._stopped = threading.Event()
 
     @property
@@ -60,9 +60,9 @@ class Models:
         served = self._load(folder)
         # TensorFlow prepares a graph at its first call, and kernels for a shape at its first: time
         # that no client should wait for.
-        length = served.answerer.task.sequence_length
+        stops = "." * served.answerer.task.sequence_length
         long = {
-            name: [value[0] * length] * 2 if name == "choices" else value * length
+            name: [stops] * 2 if name == "choices" else value + stops
             for name, value in served.example_instance.items()
         }
         served.predict([served.example_instance, long])
@@ -93,7 +93,8 @@ class Models:
                 continue
             if not newest.name.isdecimal() or int(newest.name) <= self._served[name].version:
                 continue
-            if self._failed.get(name) == newest:
+            state = _state_of(newest)
+            if self._failed.get(name) == state:  # One that is being copied changes.
                 continue
             try:
                 began = time.monotonic()
@@ -101,7 +102,7 @@ class Models:
                 seconds = time.monotonic() - began
                 _logger.info("%s: version %s, loaded in %.1f s", name, newest.name, seconds)
             except Exception as error:  # Whatever a broken export does, the old one answers.
-                self._failed[name] = newest
+                self._failed[name] = state
                 _logger.error("%s: version %s cannot be served: %s", name, newest.name, error)
             # A SavedModel is full of cycles: without this its memory comes back much later.
             gc.collect()
@@ -120,11 +121,19 @@ def served_names(folders: Iterable[str | pathlib.Path]) -> dict[str, pathlib.Pat
         else:
             path = folder.resolve()
         inside = path.name.isdecimal() or path.name == "checkpoint"
-        name = path.parent.name if inside else path.name
+        name = (path.parent.name if inside else "") or path.name
+        if ":" in name:  # Behind it stands what is asked of a model.
+            raise DataError(f"{folder} needs a name without ':'. --name gives it another.")
         if name in named:
             raise DataError(f"Two models would be called {name!r}: {named[name]} and {folder}.")
         named[name] = folder
     return named
+
+
+def _state_of(folder: pathlib.Path) -> tuple:
+    """What differs where a folder's files have changed."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 def _load_export(folder: pathlib.Path) -> "Served":

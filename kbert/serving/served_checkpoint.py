@@ -10,7 +10,7 @@ from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.serving.exported_task import as_served
-from kbert.serving.model_outputs import served_model
+from kbert.serving.model_outputs import check_backend, served_model
 from kbert.serving.served import Served
 from kbert.serving.views import views_of_checkpoint
 
@@ -34,6 +34,7 @@ class ServedCheckpoint(Served):
         model = checkpoint.model
         task, _, forward = served_model(checkpoint, pooling=pooling)
         if checkpoint.task is None:
+            check_backend("Serving a model without a task")
             model = _of_arrays(forward)
         self.answerer = Answerer(task, checkpoint.tokenizer, model)
 

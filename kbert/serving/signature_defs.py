@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.serving.versions import ONNX_MODEL, newest_version
+from kbert.serving.versions import ONNX_MODEL, ONNX_NEEDS, newest_version
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -102,8 +102,10 @@ def inspect_export(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
 
 
 def _read_onnx(folder: pathlib.Path) -> dict[str, Signature]:
-    import onnx
-
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise DataError(f"{folder} is an ONNX export, which needs onnx: {ONNX_NEEDS}.") from error
     graph = onnx.load(folder / ONNX_MODEL, load_external_data=False).graph
     inputs, outputs = (
         {value.name: _onnx_tensor(value) for value in values}

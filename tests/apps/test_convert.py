@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from apps.cli import main
-from kbert import load, save, to_google, to_huggingface
+from kbert import from_huggingface, load, save, to_google, to_huggingface
+from kbert.checkpoints.directory import has_pooler
 from kbert.checkpoints.formats import pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling, write_pooling
 from tests.checkpoints.published_models import TASKS, assert_same, make, minilm_folder
@@ -39,6 +40,14 @@ def test_the_encoder_alone(tmp_path, capsys):
 def test_a_model_of_tags_has_no_pooler(tmp_path, capsys):
     save(tmp_path / "a", make("task", task=TASKS["tagging"]))
     assert kbert("convert", tmp_path / "a", "--output", tmp_path / "b", "--encoder-only") == 0
+    kept = load(tmp_path / "b")
+    assert not has_pooler(kept.model) and set(kept.model.output) == {"sequence_output"}
+    # As Hugging Face has it, too; its formats that always have one get a new one.
+    command = ("convert", tmp_path / "b", "--to", "huggingface", "--output", tmp_path / "c")
+    assert kbert(*command) == 0 and not has_pooler(from_huggingface(tmp_path / "c").model)
+    assert "newly initialised" not in capsys.readouterr().out
+    command = ("convert", tmp_path / "a", "--to", "google", "--output", tmp_path / "d")
+    assert kbert(*command, "--encoder-only") == 0
     assert "has no pooler: newly initialised" in capsys.readouterr().out
 
 

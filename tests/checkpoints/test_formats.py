@@ -48,6 +48,10 @@ def test_a_model_further_in_is_named(tmp_path):
         (tmp_path / "run" / name / "config.json").write_text("{}")
     with pytest.raises(DataError, match="There is one in .*run/steps/00001000.$"):
         format_of(tmp_path / "run")
+    (tmp_path / "export" / "1" / "assets").mkdir(parents=True)
+    (tmp_path / "export" / "1" / "assets" / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="config.json .Google.\\.$"):
+        format_of(tmp_path / "export")
 
 
 def test_poolings(tmp_path):

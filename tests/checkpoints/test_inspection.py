@@ -1,5 +1,6 @@
 """Parameter counts: arithmetic against real models, and what `kbert inspect` prints."""
 
+import dataclasses
 import math
 
 import pytest
@@ -143,6 +144,14 @@ def test_other_formats_and_models_without_a_pooler(tmp_path, name):
     assert ours.layers == theirs.layers and ours.config == theirs.config
     assert ours.settings["tokenizer"] == theirs.settings["tokenizer"]
     assert ours.settings["task"]["name"] == theirs.settings["task"]["name"] == name
+
+
+@pytest.mark.parametrize("features", ["embeddings", "second-to-last"])
+def test_a_model_on_lower_layers_has_none_of_the_upper(tmp_path, features):
+    checkpoint = make("task", task=dataclasses.replace(TASKS["tagging"], features=features))
+    save(tmp_path, checkpoint)
+    layers = {count.layer: count.exact for count in inspect_checkpoint(tmp_path).layers}
+    assert layers == counted(checkpoint.model)
 
 
 def test_command(tmp_path, capsys):

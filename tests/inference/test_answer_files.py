@@ -1,6 +1,7 @@
 """Files answered in parts: stopped anywhere, the same call goes on to the same bytes."""
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from kbert.errors import DataError
 from kbert.inference import answer_files as module
 from kbert.inference import pieces
 from kbert.inference.answer_files import AnswerJob, answer_files
+from kbert.inference.answer_rows import answer_rows
 from kbert.inference.answerer import Answerer
 from kbert.inference.forward import Forward
 from kbert.tasks.classification import ClassificationTask
@@ -89,6 +91,17 @@ def test_tables_and_lines_say_the_same(job, tmp_path):
             line.get("label"),
             line.get("error"),
         )
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", 'a "b"', "a\tb, c"])
+@pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_a_cell_of_a_table_may_hold_anything(name, delimiter, text):
+    lines = list(answer_rows([{"text": text, "label": "x"}], name, False))
+    content = "\n".join(lines) + "\n"
+    assert list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)) == [
+        ["text", "label"],
+        [text, "x"],
+    ]
 
 
 def test_what_was_written_but_not_counted_is_written_again(job, tmp_path, monkeypatch):

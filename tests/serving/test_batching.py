@@ -118,6 +118,27 @@ def test_a_batch_is_no_longer_than_the_model_takes(answerer, model):
     assert model.batches == [(1, 17, 17)]
 
 
+class Choices(Task):
+    """A text of n parts is one feature of n rows, as of n choices."""
+
+    def encode(self, examples, tokenizer):
+        rows = [[single_segment([ord(c) for c in part]) for part in x.split("|")] for x in examples]
+        return [
+            Feature({name: np.stack([row[name] for row in own]) for name in own[0]}, n, {}, {})
+            for n, own in enumerate(rows)
+        ]
+
+
+def test_choices_of_one_number_share_a_batch(model):
+    """Rows are filled up to the widest: 16 rows beside 2 would be 14 of padding."""
+    answerer, batcher = Answerer(Choices(), None, Forward(model)), Batcher(max_batch_tokens=64)
+    texts = ["|".join("ab"), "|".join("abcdefghijklmnop"), *["|".join("cd")] * 6]
+    asyncio.run(batcher.answer(answerer, texts))
+    batcher.close()
+    assert {width for _, width, _, _ in model.batches} == {2, 16}
+    assert all(np.prod(shape) <= 64 for *shape, _ in model.batches)
+
+
 def test_threads_compute_at_once(model):
     both = threading.Barrier(2, timeout=20)  # Broken, and the answers errors, if one waits alone.
     batcher = Batcher(threads=2)

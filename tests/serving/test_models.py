@@ -22,6 +22,7 @@ from kbert.serving.checkpoint_or_export import load_answerer
 from kbert.serving.http.app import application
 from kbert.serving.models import Models, UnknownModel, served_names
 from kbert.serving.settings import ServerSettings
+from kbert.serving.versions import is_export
 from tests.conftest import ROOT
 
 TEXTS = ["the film was good", "", "今天天气很好", "bad music " * 20, "we saw it , !"]
@@ -71,6 +72,10 @@ def test_a_newer_version_takes_over_and_a_broken_one_does_not(single, tmp_path, 
         models.refresh()
     assert models.get("films").version == 7
     assert [record.message.split(" cannot")[0] for record in caplog.records] == ["films: version 8"]
+    # It was not whole yet.
+    shutil.copytree(single[1] / "1", folder / "8", dirs_exist_ok=True)
+    models.refresh()
+    assert models.get("films").version == 8
 
 
 @pytest.mark.slow
@@ -112,6 +117,9 @@ def test_names_are_the_folders():
     assert list(served_names(["a/topics", "b/names/3"])) == ["topics", "names"]
     with pytest.raises(DataError, match="Two models would be called 'topics'"):
         served_names(["a/topics", "b/topics/1"])
+    assert list(served_names(["hf:owner/checkpoint"])) == ["checkpoint"]
+    with pytest.raises(DataError, match="a name without ':'"):
+        served_names(["a/to:pics"])
 
 
 def test_the_command_serves_until_it_is_told_to_stop(single):
@@ -139,6 +147,15 @@ def test_the_command_serves_until_it_is_told_to_stop(single):
         assert process.returncode == 143
     finally:
         process.kill()
+
+
+def test_a_published_repository_with_an_onnx_folder_is_no_export(tmp_path):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"")
+    assert not is_export(tmp_path)
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "model.onnx").write_bytes(b"")
+    assert is_export(tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["empty", "missing"])

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import keras
 
-from kbert.checkpoints.directory import Checkpoint, untrained
+from kbert.checkpoints.directory import POOLER, Checkpoint, untrained
 from kbert.checkpoints.hubs import folder_of
 from kbert.checkpoints.huggingface.config import config_fields, read_architecture
 from kbert.checkpoints.huggingface.roformer import (
@@ -95,11 +95,9 @@ def from_huggingface(
         raise DataError(
             f"{file} must name one of {(*_PRETRAINED, *ARCHITECTURES)}. Received: {architecture}."
         )
-    # No encoder of RoFormer has a pooler.
-    allow_missing = allow_missing_heads or (is_rotary and architecture == ENCODER)
     task, wanted = None, list(_places(config, architecture))
     # A head that is not in the file begins as a new one.
-    with contextlib.nullcontext() if allow_missing else blank_weights():
+    with contextlib.nullcontext() if allow_missing_heads else blank_weights():
         if architecture in ARCHITECTURES:
             task, rows = read_task(
                 path / "config.json",
@@ -112,8 +110,10 @@ def from_huggingface(
             model = task.build_model(build_encoder(config))
         else:
             objective = objective_in(source, wanted, allow_missing_heads)
-            model = untrained(config, objective)
-    absent = fill(model, wanted, source, CONSTANTS, allow_missing)
+            # No encoder of RoFormer has a pooler, and not every one of BERT.
+            pooler = any(p.weight.startswith(POOLER) and p.name in source.shapes for p in wanted)
+            model = untrained(config, objective, pooler)
+    absent = fill(model, wanted, source, CONSTANTS, allow_missing_heads)
     if absent:
         warnings.warn(f"{path} has no {', '.join(absent)}: newly initialised.", stacklevel=2)
     tokenizer = read_tokenizer(path, config, lowercase)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kbert.errors import DataError
-from kbert.inference.fill_mask import MASK, mask_logits, mask_positions
+from kbert.inference.fill_mask import MASK, MOST_MASKS, mask_logits, mask_positions
 from kbert.inference.forward import Forward
 from kbert.inference.settings import FillMaskSettings
 from kbert.inference.views.base import View, ViewExample
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Of the vocabulary: more are no use to a reader, and all of them would fill the memory.
 MOST_CANDIDATES = 50
-# In a text: each has scores over the whole vocabulary while it is computed.
-MOST_MASKS = 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +25,7 @@ _LARGE_BYTES = 2**16
 # Of a body: reading so many values takes a tenth of a second. As many commas stand in 20 MB of
 # English.
 _MOST_VALUES = 2**18
+_VERSION = re.compile("[0-9]{1,18}")
 _Result = TypeVar("_Result")
 
 
@@ -62,6 +65,8 @@ class Answering:
 
     def model(self, name: str, version: str | None = None) -> "Served":
         """Raises `RequestError` (404) for a model that is not served."""
+        if version is not None and not _VERSION.fullmatch(version):
+            raise RequestError(404, f"A version is a number. Received: {version[:40]}.")
         try:
             return self.models.get(name, None if version is None else int(version))
         except UnknownModel as error:
@@ -91,9 +96,10 @@ class Answering:
         except DataError as error:
             raise RequestError(400, str(error)) from error
         timeout = self.settings.timeout_seconds
+        left = max(0.0, request.state.deadline - time.monotonic())  # Behind the body.
         try:
             answers = await _unless_gone(
-                request, self.batcher.answer(answerer, examples, timeout, characters)
+                request, self.batcher.answer(answerer, examples, left, characters)
             )
         except Overloaded as error:
             raise queue_is_full() from error
@@ -105,6 +111,7 @@ class Answering:
     async def _read(self, request: Request) -> bytes:
         """The body, within its limits of size and time."""
         most, body = self.settings.max_body_bytes, bytearray()
+        request.state.deadline = time.monotonic() + self.settings.timeout_seconds
         declared = request.headers.get("content-length", "0")
         too_large = RequestError(413, f"Expected at most {most} bytes.", Connection="close")
         if declared.isdecimal() and int(declared) > most:

@@ -66,7 +66,12 @@ class _Text(logging.Formatter):
         fields = getattr(record, "fields", None)
         if fields is None:
             return f"{now} {super().format(record)}"
-        return f"{now} {' '.join(str(value) for value in fields.values())} ms"
+        return f"{now} {' '.join(map(_printable, fields.values()))} ms"
+
+
+def _printable(value: object) -> str:
+    """As text on one line: a path may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
 
 
 class _Json(logging.Formatter):

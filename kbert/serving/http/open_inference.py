@@ -27,7 +27,7 @@ from kbert.serving.http.tensorflow_serving import columns_of, rows_of
 if TYPE_CHECKING:
     from kbert.serving.served import Served
 
-_MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:int}")
+_MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
 def routes(answering: Answering) -> list[Route]:
@@ -140,16 +140,13 @@ def _wanted_outputs(values: Mapping) -> set[str] | None:
 
 def _tensor(name: str, column: Sequence[Any]) -> dict:
     """A column of answers as a tensor."""
-    if all(isinstance(value, str) for value in column):
-        return {"name": name, "datatype": "BYTES", "shape": [len(column)], "data": list(column)}
     try:
-        array = np.asarray(column, "float64")
-    except (TypeError, ValueError):
-        data = [as_json(value) for value in column]
-        return {"name": name, "datatype": "BYTES", "shape": [len(column)], "data": data}
-    return {
-        "name": name,
-        "datatype": "FP64",
-        "shape": list(array.shape),
-        "data": array.ravel().tolist(),
-    }
+        array = np.asarray(column)
+    except ValueError:  # Lists of several lengths.
+        array = np.empty(0)
+    # None and texts are of other kinds: a text is no number because it looks like one.
+    if array.dtype.kind in "if" and array.size:
+        data = array.astype("float64").ravel().tolist()
+        return {"name": name, "datatype": "FP64", "shape": list(array.shape), "data": data}
+    data = [value if isinstance(value, str) else as_json(value) for value in column]
+    return {"name": name, "datatype": "BYTES", "shape": [len(column)], "data": data}

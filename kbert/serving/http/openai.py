@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kbert.inference.fill_mask import FillMask
 from kbert.serving.http.answering import Answering, RequestError, time_headers
 from kbert.serving.http.responses import json_response
 
@@ -29,7 +30,13 @@ def routes(answering: Answering) -> list[Route]:
         name, texts = _checked(values)
         predictor = answering.model(name)
         if predictor.answerer.task.name != "embedding":
-            raise RequestError(400, f"The model {name} gives no embeddings: it is no encoder.")
+            kind = predictor.answerer.task.name
+            hint = "; kbert export --answers embedding makes one that does"
+            raise RequestError(
+                400,
+                f"The model {name} gives no embeddings: it answers {kind}"
+                f"{hint if kind == FillMask.name else ''}.",
+            )
         answers = await answering.answer(request, predictor.answerer, texts)
         vectors = [answer["embedding"] for answer in answers.answers]
         if values.get("dimensions") not in (None, *{len(vector) for vector in vectors}):

@@ -15,7 +15,7 @@ from kbert.serving.onnx.graph import save_model
 # Products of tokens with weights, and the tables that tokens are looked up in. What is left in
 # float32 is small: the products of attention, norms, softmax.
 _QUANTIZED = ["MatMul", "Gather"]
-_OUTPUT_LAYERS = ("classifier", "span")
+_OUTPUT_LAYERS = {"classifier", "span"}
 
 
 def quantize(source: pathlib.Path, target: str | os.PathLike) -> None:
@@ -29,7 +29,7 @@ def quantize(source: pathlib.Path, target: str | os.PathLike) -> None:
     kept = [
         node.name
         for node in model.graph.node
-        if node.op_type == "MatMul" and node.input[1].split("/")[0] in _OUTPUT_LAYERS
+        if node.op_type == "MatMul" and _OUTPUT_LAYERS & set(node.input[1].split("/"))
     ]
     with tempfile.TemporaryDirectory() as folder:
         quantized = pathlib.Path(folder, "quantized.onnx")

@@ -9,7 +9,7 @@ from kbert.errors import DataError
 from kbert.inference.fill_mask import FillMask, best_pieces
 from kbert.inference.forward import Forward
 from kbert.serving.exported import Exported, read_description
-from kbert.serving.versions import ONNX_MODEL
+from kbert.serving.versions import ONNX_MODEL, ONNX_NEEDS
 from kbert.text.python_tokenizer import PythonTokenizer
 
 
@@ -41,7 +41,7 @@ def load_session(
         import onnxruntime
     except ModuleNotFoundError as error:
         raise DataError(
-            f'{folder} is an ONNX export, which needs ONNX Runtime: pip install "kbert[onnx]".'
+            f"{folder} is an ONNX export, which needs ONNX Runtime: {ONNX_NEEDS}."
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # Errors; its warnings are of no use to who answers texts.

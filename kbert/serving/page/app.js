@@ -131,8 +131,9 @@ function takeExample(values) {
 
 async function copyLink() {
   writeFragment();
-  try { await navigator.clipboard.writeText(location.href); } catch { /* The address bar has it. */ }
-  part("copied").textContent = say("copied");
+  let told = "copied";
+  try { await navigator.clipboard.writeText(location.href); } catch { told = "copyByHand"; }
+  part("copied").textContent = say(told);
 }
 
 // ---- the answer

@@ -7,13 +7,13 @@ import { say } from "./language.js";
 
 const MOST_SENTENCES = 16, MOST_LINES = 5000, AT_ONCE = 256, NEAREST = 10;
 // The file stays read while the sentences change.
-let file = { name: "", lines: [], vectors: [], model: "" };
+let file = { name: "", lines: [], vectors: [], cut: 0, model: "" };
 
 export async function similarityView(page) {
   const all = linesOf(page.values.sentences), sentences = all.slice(0, MOST_SENTENCES);
-  const vectors = await vectorsOf(page, sentences);
+  const { vectors, cut } = await vectorsOf(page, sentences);
   const nodes = [el("div", { class: "card" }, el("h2", {}, say("heat")),
-    all.length > sentences.length ? el("div", { class: "notice" }, say("tooMany", { n: MOST_SENTENCES })) : "",
+    all.length > sentences.length ? el("div", { class: "notice" }, say("tooMany", { n: MOST_SENTENCES })) : "", cutNote(cut),
     sentences.length < 2 ? el("p", { class: "soft" }, say("twoLines")) : heat(sentences, vectors))];
   const body = el("div", { id: "nearest" });
   const input = el("input", { type: "file", id: "file", accept: ".txt,text/plain", onchange: () => page.fill(body, async () => {
@@ -29,10 +29,12 @@ async function vectorsOf(page, texts) {
   const found = [];
   for (let start = 0; start < texts.length; start += AT_ONCE) {
     const some = texts.slice(start, start + AT_ONCE).map((text) => ({ text }));
-    found.push(...(await page.ask("vectors", some)).map((answer) => unit(answer.embedding)));
+    found.push(...(await page.ask("vectors", some)));
   }
-  return found;
+  return { vectors: found.map((answer) => unit(answer.embedding)), cut: found.filter((answer) => answer.cut).length };
 }
+
+const cutNote = (n) => (n ? el("div", { class: "notice" }, say("cutTexts", { n })) : "");
 
 function unit(vector) {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0)) || 1;
@@ -54,12 +56,12 @@ function heat(sentences, vectors) {
 
 async function readFile(page, given) {
   const lines = linesOf(await given.text());
-  file = { name: given.name, lines: lines.slice(0, MOST_LINES), all: lines.length, vectors: [], model: "" };
+  file = { name: given.name, lines: lines.slice(0, MOST_LINES), all: lines.length, vectors: [], cut: 0, model: "" };
   await readVectors(page);
 }
 
 async function readVectors(page) {
-  file.vectors = await vectorsOf(page, file.lines);
+  Object.assign(file, await vectorsOf(page, file.lines));
   file.model = page.model.name;
 }
 
@@ -73,6 +75,6 @@ function nearest(sentences, vectors) {
     list.replaceChildren(bars(scores.slice(0, NEAREST).map(([score, text], n) => bar(text, score, fixed(score), { best: n === 0, long: true }))));
   };
   draw();
-  return [file.all > MOST_LINES ? el("div", { class: "notice" }, say("tooMany", { n: MOST_LINES })) : null,
+  return [file.all > MOST_LINES ? el("div", { class: "notice" }, say("tooMany", { n: MOST_LINES })) : null, cutNote(file.cut) || null,
     el("label", { for: "nearest-to" }, say("nearestTo")), select, list];
 }

@@ -3,12 +3,14 @@
 import base64
 import functools
 import json
+import logging
 import struct
 import threading
 
 import pytest
 from starlette.testclient import TestClient
 
+from kbert.serving.http import logs, open_inference
 from kbert.serving.http.app import application
 from kbert.serving.settings import ServerSettings
 from tests.serving.http.served import Embedding, Models, Task, predictor
@@ -83,6 +85,33 @@ def test_open_inference(client):
     assert [o["name"] for o in client.post(INFER, json=wanted).json()["outputs"]] == ["score"]
 
 
+@pytest.mark.parametrize(
+    ("column", "datatype", "shape", "data"),
+    [
+        ([1, 2.5], "FP64", [2], [1.0, 2.5]),
+        ([[1, 2], [3, 4]], "FP64", [2, 2], [1.0, 2.0, 3.0, 4.0]),
+        ([None], "BYTES", [1], ["null"]),
+        ([None, 3], "BYTES", [2], ["null", "3"]),
+        ([["2024", "12"]], "BYTES", [1], ['["2024", "12"]']),
+        (["0", "1"], "BYTES", [2], ["0", "1"]),
+        ([[]], "BYTES", [1], ["[]"]),
+        ([[1.0], [1.0, 2.0]], "BYTES", [2], ["[1.0]", "[1.0, 2.0]"]),
+        ([True], "BYTES", [1], ["true"]),
+    ],
+)
+def test_numbers_are_what_is_no_text_and_never_null(column, datatype, shape, data):
+    """The type follows what an answer is, not what it looks like."""
+    found = open_inference._tensor("x", column)
+    assert found == {"name": "x", "datatype": datatype, "shape": shape, "data": data}
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_request_cannot_write_lines_into_the_log():
+    record = logging.makeLogRecord({"fields": {"path": "/a\n2026 GET /b\x1b[31m", "status": 404}})
+    (line,) = logs._Text().format(record).splitlines()
+    assert line.endswith("/a\\n2026 GET /b\\x1b[31m 404 ms")
+
+
 def test_openais_embeddings(client):
     body = {"model": "vectors", "input": ["a", "bc"]}
     found = client.post("/v1/embeddings", json=body).json()
@@ -153,7 +182,7 @@ def test_the_work_of_a_request_is_bounded(body, sentence):
 @pytest.mark.parametrize(
     "path",
     ["%2e%2e/%2e%2e/etc/passwd", "topics%2f..", "topics%00", "/topics", "%ff", "x" * 5000]
-    + [f"topics/versions/{version}" for version in ("9" * 40, "-1", "٣:predict")],
+    + [f"topics/versions/{version}" for version in ("9" * 40, "9" * 5000, "-1", "٣:predict")],
 )
 def test_tricks_with_paths_are_not_found(client, path):
     for prefix in ("/v1/models/", "/v2/models/"):
