@@ -100,12 +100,22 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def save_weights(path: str | os.PathLike, model: keras.Model, dtype: str = "float32") -> None:
-    """Write a model's weights in "float32", or in "float16" at half the size."""
+    """Write a model's weights in "float32", or in "float16" at half the size. Raises `DataError`
+    as `in_dtype`."""
     arrays = {
-        name: keras.ops.convert_to_numpy(weight).astype(dtype)
-        for name, weight in model_weights(model).items()
+        name: keras.ops.convert_to_numpy(weight) for name, weight in model_weights(model).items()
     }
-    write_arrays(path, arrays)
+    write_arrays(path, in_dtype(arrays, dtype))
+
+
+def in_dtype(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+    """The arrays in another type. Raises `DataError` for one with a number that it cannot hold."""
+    with np.errstate(over="ignore"):
+        found = {name: array.astype(dtype) for name, array in arrays.items()}
+    for name, array in found.items():
+        if array.dtype != arrays[name].dtype and not np.isfinite(array).all():
+            raise DataError(f"{name} has a number that {dtype} does not hold.")
+    return found
 
 
 def stored_shapes(path: str | os.PathLike) -> dict[str, tuple[int, ...]]:

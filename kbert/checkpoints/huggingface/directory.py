@@ -50,7 +50,7 @@ from kbert.checkpoints.huggingface.weights import (
 from kbert.checkpoints.published_config import check_is_plain
 from kbert.checkpoints.transfer import Place, arrays_of, fill, objective_in
 from kbert.checkpoints.weight_names import all_names
-from kbert.checkpoints.weights import check_size, write_arrays
+from kbert.checkpoints.weights import check_size, in_dtype, write_arrays
 from kbert.config import BertConfig
 from kbert.errors import DataError
 from kbert.files import read_object, write_json
@@ -140,7 +140,7 @@ def to_huggingface(path: str | os.PathLike, checkpoint: Checkpoint, dtype: str =
         arrays = roformer_weights(arrays, architecture, config)
         fields = roformer_fields(fields)
     prefix = f"{fields['model_type']}." if architecture == ENCODER else ""
-    arrays = {name.removeprefix(prefix): array.astype(dtype) for name, array in arrays.items()}
+    arrays = {name.removeprefix(prefix): a for name, a in in_dtype(arrays, dtype).items()}
     path.mkdir(parents=True, exist_ok=True)
     write_json(path / "config.json", fields if task is None else fields | task_fields(task))
     write_tokenizer(path, tokenizer, config)
