@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from kbert import Checkpoint, WordPieceTokenizer, build_encoder, load, save, to_huggingface
+from kbert import Checkpoint, WordPieceTokenizer, load, save, to_huggingface
 from kbert.checkpoints.directory import (
     checked,
     copy_weights,
