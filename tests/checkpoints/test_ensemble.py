@@ -122,6 +122,17 @@ def test_both_kinds_of_export_answer_as_it_does(tmp_path, task, instances):
         assert same(predict(tmp_path / export.__name__, instances), expected)
 
 
+@pytest.mark.slow
+def test_in_8_bits_the_output_layers_of_all_members_are_whole(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    both, _ = written(tmp_path, TASK)
+    target = export_onnx(tmp_path / "small", both, int8=True)
+    names = [array.name for array in onnx.load(target / "model.onnx").graph.initializer]
+    kept = [name for name in names if name.endswith("classifier/kernel")]
+    assert len(kept) == 2 and not [name for name in names if "classifier/kernel_" in name]
+    assert [name for name in names if "/kernel_quantized" in name]
+
+
 @pytest.mark.parametrize(
     ("link", "function"),
     [
