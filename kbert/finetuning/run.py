@@ -166,7 +166,7 @@ def finetune_on(
         "scores": best.scores,
         "trivial_score": rows.trivial_score(),
         "failed": bool(rows.validation) and has_failed(best.scores, rows),
-        "command": command or command_of(rows, output, settings, plan),
+        "command": command_of(rows, output, settings, plan) if command is None else command,
     }
     finish(output, summary, None if plan.from_random else plan.source)
     return summary

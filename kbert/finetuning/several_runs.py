@@ -29,7 +29,7 @@ from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import RUNS, check_output, finish
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
 from kbert.finetuning.run import checked_metric, command_of, finetune_on, has_failed
-from kbert.finetuning.settings import EpochChoice, FinetuningSettings
+from kbert.finetuning.settings import EpochChoice, FinetuningSettings, Grid
 from kbert.finetuning.training import Plan
 from kbert.settings import option_name
 from kbert.tasks.base import Task
@@ -145,7 +145,7 @@ def _command(
     changes: Mapping[str, dict],
     plan: Plan,
 ) -> str:
-    """What makes all runs again: no run by itself would have its rows."""
+    """What makes all runs again, as no run by itself would have its rows; "" where none does."""
     values = {
         name: dict.fromkeys(own[name] for own in changes.values()) for name in _varied(changes)
     }
@@ -154,6 +154,8 @@ def _command(
         settings = dataclasses.replace(settings, seed=min(values["seed"]))
         more = ["--seeds", str(len(changes))]
         return command_of(rows, output, settings, plan, more=more)
+    if not set(values) <= {field.name for field in dataclasses.fields(Grid)}:
+        return ""
     more = [word for n, own in values.items() for word in (option_name(n), *map(str, own))]
     return command_of(rows, output, dataclasses.replace(settings, **defaults), plan, "sweep", more)
 
