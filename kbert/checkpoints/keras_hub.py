@@ -28,6 +28,7 @@ from kbert.models import build_encoder, objective_of
 from kbert.text.available import tokenizer_class
 from kbert.text.piece_ids import PieceIds
 from kbert.text.vocabulary import load_vocabulary
+from kbert.text.words import strips_accents
 
 # Written into `BertBackbone`, so not part of its configuration.
 _ACTIVATION, _EPSILON = "gelu_tanh", 1e-12
@@ -96,14 +97,13 @@ def to_keras_hub(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     weights = {weight.path: weight for weight in backbone.weights}
     for name, array in arrays_of(model, _places(config)).items():
         weights[name].assign(array.reshape(weights[name].shape))
-    strip_accents = tokenizer.strip_accents
     path.mkdir(parents=True, exist_ok=True)
     backbone.save_to_preset(path)
     keras_hub.models.BertTokenizer(
         vocabulary=tokenizer.vocabulary,
         lowercase=tokenizer.lowercase,
         # keras-hub does not follow the case.
-        strip_accents=tokenizer.lowercase if strip_accents is None else strip_accents,
+        strip_accents=strips_accents(tokenizer.lowercase, tokenizer.strip_accents),
     ).save_to_preset(path)
 
 

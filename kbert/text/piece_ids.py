@@ -12,6 +12,7 @@ from kbert.text.vocabulary import (
     load_vocabulary,
     special_token_ids,
 )
+from kbert.text.words import strips_accents
 
 # Noncharacters that a tokenizer may put in the place of special tokens; a text loses them.
 PLACEHOLDERS = dict(zip(SPECIAL_TOKENS, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
@@ -77,8 +78,8 @@ class PieceIds:
 
     @property
     def strips_accents(self) -> bool:
-        """Whether accents are dropped: as told, else where text is lower-cased."""
-        return self.lowercase if self.strip_accents is None else self.strip_accents
+        """Whether accents are dropped."""
+        return strips_accents(self.lowercase, self.strip_accents)
 
 
 def _check_added(tokens: Sequence[str], pieces: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 from kbert.settings import Settings
+from kbert.text.words import strips_accents
 
 
 class TokenizerDescription(NamedTuple):
@@ -26,8 +27,7 @@ class TokenizerOptions(Settings):
         """Whether both turn every text into the same pieces of one vocabulary."""
         first, second = (
             dataclasses.replace(
-                each,
-                strip_accents=each.lowercase if each.strip_accents is None else each.strip_accents,
+                each, strip_accents=strips_accents(each.lowercase, each.strip_accents)
             )
             for each in (self, other)
         )

@@ -23,6 +23,11 @@ _CHINESE_RANGES = (
 )
 
 
+def strips_accents(lowercase: bool, strip_accents: bool | None) -> bool:
+    """Whether accents are dropped: as told, else where text is lower-cased, as BERT does."""
+    return lowercase if strip_accents is None else strip_accents
+
+
 class WordTable(dict):
     """A table for `str.translate`: code point -> normalised character, " " around single words.
 
@@ -35,7 +40,7 @@ class WordTable(dict):
     ):
         super().__init__()
         self.lowercase = lowercase
-        self.strip_accents = lowercase if strip_accents is None else strip_accents
+        self.strip_accents = strips_accents(lowercase, strip_accents)
         self.split_chinese = split_chinese
 
     def __missing__(self, code_point: int) -> str:
