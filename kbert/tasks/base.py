@@ -26,6 +26,7 @@ from kbert.metrics.tally import Tally
 from kbert.settings import Settings
 from kbert.tasks.features import Feature
 from kbert.tasks.readers.bad_rows import BadRows
+from kbert.tasks.readers.lines import first_line
 
 if TYPE_CHECKING:
     # Keras takes seconds to import; a command's `--help` needs the tasks but not Keras. So a task
@@ -132,9 +133,7 @@ class Task(Settings, abc.ABC):
         """
         if path.suffix.lower() != ".txt" or path.is_dir():
             return False
-        with open(path, "rb") as file:
-            first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
-        return not self.begins_rows(first)
+        return not self.begins_rows(first_line(path))
 
     def begins_rows(self, line: str) -> bool:
         """Whether the first line of a .txt file says that it holds rows, not texts."""

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from kbert.errors import DataError
 from kbert.tasks.readers import objects, tables
 from kbert.tasks.readers.bad_rows import BadRows, not_empty
+from kbert.tasks.readers.lines import first_line
 
 _ENDING = re.compile(r"ending(\d+)")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -50,7 +51,7 @@ def read_choices(path: str | pathlib.Path, labelled: bool, bad: BadRows) -> Iter
 def _read_file(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[ChoiceExample]:
     if path.suffix.lower() in objects.SUFFIXES:
         values = objects.read_values(path, bad)
-    elif (first := _first_line(path)).startswith("{"):
+    elif (first := first_line(path)).startswith("{"):
         values = objects.json_values(path)
     else:
         yield from _read_table(path, first, labelled, bad)
@@ -60,11 +61,6 @@ def _read_file(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Cho
             yield from _from_value(value, where, labelled)
         except DataError as error:
             bad.add(error)
-
-
-def _first_line(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return file.readline().decode("utf-8-sig", "replace").strip("\r\n")
 
 
 # Tables.

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from kbert.errors import DataError
 from kbert.tasks.readers import objects, tables
 from kbert.tasks.readers.bad_rows import BadRows, not_empty
-from kbert.tasks.readers.lines import decode_line, without_end
+from kbert.tasks.readers.lines import decode_line, first_line, without_end
 from kbert.tasks.tag_schemes import BadTag, Entity, are_plain, from_entities, to_bio
 from kbert.text.words import word_spans
 
@@ -197,9 +197,7 @@ def _from_lines(
 
 
 def _has_text_column(path: pathlib.Path) -> bool:
-    with open(path, "rb") as file:
-        first = file.readline().decode("utf-8-sig", "replace")
-    return "text_a" in tables.header_of(path, first)
+    return "text_a" in tables.header_of(path, first_line(path))
 
 
 def _read_table(path: pathlib.Path, labelled: bool, bad: BadRows) -> Iterator[Sentence]:

@@ -23,12 +23,9 @@ def parse_number(cell: str, where: str) -> float:
 def sort_labels(labels: Collection[str]) -> tuple[str, ...]:
     """Names by the alphabet; by size where all are numbers ("2" before "10")."""
     try:
-        numbers = {label: float(label) for label in labels}
-    except ValueError:
+        return tuple(sorted(labels, key=lambda label: (parse_number(label, ""), label)))
+    except DataError:  # "nan" has no place among numbers, either.
         return tuple(sorted(labels))
-    if not all(map(math.isfinite, numbers.values())):  # "nan" has no place among numbers.
-        return tuple(sorted(labels))
-    return tuple(sorted(labels, key=lambda label: (numbers[label], label)))
 
 
 def check_column(labels: Collection[str], rows: int, where: str, column: str) -> None:

@@ -10,6 +10,12 @@ from kbert.tasks.readers.bad_rows import BadRows
 Content = TypeVar("Content", str, list[str])
 
 
+def first_line(path: str | pathlib.Path) -> str:
+    """The first line without its end, to see what kind of file it is: in any encoding."""
+    with open(path, "rb") as file:
+        return file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+
+
 def decoded_lines(
     path: str | pathlib.Path, bad: BadRows | None = None
 ) -> Iterator[tuple[int, str]]:

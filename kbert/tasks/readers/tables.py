@@ -11,7 +11,7 @@ only: elsewhere they are rows that lost their content. Nothing is dropped in sil
 import csv
 import json
 import pathlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kbert.errors import DataError
@@ -68,8 +68,13 @@ def read_rows(
 
 def header_of(path: pathlib.Path, line: str) -> list[str]:
     """The cells of a table's first line, which may be the header."""
-    line = line.strip("\r\n")
-    return next(csv.reader([line]), []) if path.suffix.lower() in COMMAS else line.split("\t")
+    return next(_cells_of([line]), []) if path.suffix.lower() in COMMAS else line.split("\t")
+
+
+def _cells_of(lines: Iterable[str], **options) -> Iterator[list[str]]:
+    # A text may be longer than the 131,072 characters that Python's reader allows.
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(lines, **options)
 
 
 def _read_cells(
@@ -140,8 +145,6 @@ def _split_plain(
 def _split_quoted(
     path: pathlib.Path, bad: BadRows, delimiter: str
 ) -> Iterator[tuple[int, list[str]]]:
-    # A text may be longer than the 131,072 characters that Python's reader allows.
-    csv.field_size_limit(LONGEST_CELL)
     # Strict, so that a quotation mark that is never closed is an error, not one giant cell.
     numbers: list[int] = []  # Of the lines of one row.
 
@@ -150,7 +153,7 @@ def _split_quoted(
             numbers.append(number)
             yield line
 
-    reader = csv.reader(numbered(), strict=True, delimiter=delimiter)
+    reader = _cells_of(numbered(), strict=True, delimiter=delimiter)
     while True:
         numbers.clear()
         try:
