@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kbert.checkpoints.hubs import is_hub_name, title
+from kbert.corpus.places import state_of
 from kbert.errors import DataError
 from kbert.serving.versions import newest_version
 
@@ -89,11 +90,11 @@ class Models:
         for name, folder in self._folders.items():
             try:
                 newest = newest_version(folder)
-            except DataError:  # The folder is gone, or being written: the model in memory stays.
+                if not newest.name.isdecimal() or int(newest.name) <= self._served[name].version:
+                    continue
+                state = _state_of(newest)
+            except (DataError, OSError):  # Gone, or being written: the model in memory stays.
                 continue
-            if not newest.name.isdecimal() or int(newest.name) <= self._served[name].version:
-                continue
-            state = _state_of(newest)
             if self._failed.get(name) == state:  # One that is being copied changes.
                 continue
             try:
@@ -132,8 +133,7 @@ def served_names(folders: Iterable[str | pathlib.Path]) -> dict[str, pathlib.Pat
 
 def _state_of(folder: pathlib.Path) -> tuple:
     """What differs where a folder's files have changed."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return tuple(state_of(str(file)) for file in sorted(folder.rglob("*")) if file.is_file())
 
 
 def _load_export(folder: pathlib.Path) -> "Served":

@@ -16,8 +16,10 @@ import tensorflow as tf
 from starlette.testclient import TestClient
 from tensorflow.python.eager import context
 
+from apps.serve import read_token
 from kbert import Predictor
 from kbert.errors import DataError
+from kbert.serving import models as module
 from kbert.serving.checkpoint_or_export import load_answerer
 from kbert.serving.http.app import application
 from kbert.serving.models import Models, UnknownModel, served_names
@@ -168,6 +170,36 @@ def test_what_is_no_export_is_refused(tmp_path, folder):
 def test_settings_that_cannot_be():
     with pytest.raises(DataError, match="port must be in"):
         ServerSettings(port=65536)
+
+
+def test_a_version_whose_files_come_and_go_does_not_end_the_watch(single, tmp_path, monkeypatch):
+    """As one that rsync writes: a temporary name is gone when it is looked at."""
+    shutil.copytree(single[1] / "1", tmp_path / "films" / "1")
+    served = Models({"films": tmp_path / "films"})
+    shutil.copytree(single[1] / "1", tmp_path / "films" / "2")
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "state_of", gone)
+        served.refresh()
+    assert served.get("films").version == 1
+    served.refresh()
+    assert served.get("films").version == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"secret\n", "secret"), (b"", None), (b"one\ntwo\n", None), (b"\xff\xfe", None)],
+)
+def test_the_file_of_a_token(tmp_path, content, expected):
+    (tmp_path / "token").write_bytes(content)
+    if expected is not None:
+        assert read_token(tmp_path / "token") == expected
+        return
+    with pytest.raises(DataError, match="token must hold one token of ASCII characters"):
+        read_token(tmp_path / "token")
 
 
 def test_an_encoder_is_no_model_to_predict_with(pretrained):
