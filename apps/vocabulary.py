@@ -52,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> None:
     """Do what the arguments say."""
     from kbert.corpus.settings import ExtensionSettings, RunnerSettings, VocabularySettings
-    from kbert.corpus.vocabulary import learn_vocabulary
+    from kbert.corpus.vocabulary import learn_vocabulary, summary_lines
     from kbert.errors import UsageError
     from kbert.files import check_writable
     from kbert.settings import from_options, given_options
@@ -75,7 +75,7 @@ def run(args: Namespace) -> None:
         output=args.output,
         runner=from_options(RunnerSettings, args, options=args.others),
     )
-    _print_summary(args, trained)
+    print(*summary_lines(args.output, trained, not args.cased), sep="\n")
 
 
 def _extend(args, settings):
@@ -95,37 +95,18 @@ def _extend(args, settings):
     from kbert.checkpoints.extension import write_extended
     from kbert.checkpoints.formats import load_any
     from kbert.checkpoints.hubs import write_source
+    from kbert.corpus.vocabulary import problem_lines
 
     add = from_options(ExtensionSettings, args).add
     start = load_any(args.extend)
     # Its vocab.txt is no text, wherever it lies.
     found = write_extended(args.output, start, args.files, add, settings, leave_out=[args.extend])
     write_source(args.output, args.extend)
-    print(
+    told = (
         f"{args.output}: {len(found.pieces):,} pieces more; the text has {found.tokens:,} tokens "
         f"without them, {found.tokens - found.saved:,} with them"
     )
-    _print_problems(found.problems)
-
-
-def _print_summary(args, trained):
-    megabytes = trained.num_bytes / 1e6
-    print(
-        f"{args.output}: {len(trained.pieces):,} pieces ({'cased' if args.cased else 'uncased'}), "
-        f"{trained.coverage:.2%} of characters, {trained.pieces_per_word:.2f} pieces a word"
-    )
-    print(
-        f"{megabytes:.1f} MB, {trained.num_words:,} words ({trained.num_distinct_words:,} distinct)"
-        f": counted in {trained.counting_seconds:.1f} s "
-        f"({megabytes / trained.counting_seconds:.1f} MB/s), "
-        f"learned in {trained.learning_seconds:.1f} s"
-    )
-    _print_problems(trained.problems)
-
-
-def _print_problems(problems):
-    for problem in problems.as_dict()["listed"]:
-        print(f"note: {problem['file']}: {problem['problem']} ({problem['count']} times)")
+    print(told, *problem_lines(found.problems), sep="\n")
 
 
 if __name__ == "__main__":

@@ -133,6 +133,28 @@ def learn_vocabulary(
     return trained
 
 
+def summary_lines(name: str, trained: TrainedVocabulary, lowercase: bool) -> list[str]:
+    """What a person is told of a vocabulary; `name` is that of its file."""
+    megabytes = trained.num_bytes / 1e6
+    return [
+        f"{name}: {len(trained.pieces):,} pieces ({'uncased' if lowercase else 'cased'}), "
+        f"{trained.coverage:.2%} of characters, {trained.pieces_per_word:.2f} pieces a word",
+        f"{megabytes:.1f} MB, {trained.num_words:,} words ({trained.num_distinct_words:,} distinct)"
+        f": counted in {trained.counting_seconds:.1f} s "
+        f"({megabytes / trained.counting_seconds:.1f} MB/s), "
+        f"learned in {trained.learning_seconds:.1f} s",
+        *problem_lines(trained.problems),
+    ]
+
+
+def problem_lines(problems: Problems) -> list[str]:
+    """What was wrong with files, for a person."""
+    return [
+        f"note: {found['file']}: {found['problem']} ({found['count']} times)"
+        for found in problems.as_dict()["listed"]
+    ]
+
+
 def _learn(
     reader: TextReader,
     count: Callable[[], WordCounts],
