@@ -141,15 +141,15 @@ def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: li
     """The checkpoint, or its encoder alone where that is asked for, or where it was trained for
     vectors, which other formats know, but not the task."""
     from kbert.checkpoints.directory import encoder_of, has_pooler
-    from kbert.checkpoints.sentence_vectors import without_task
+    from kbert.checkpoints.sentence_vectors import trained_pooling
 
-    written = checkpoint if settings.to == "kbert" else without_task(checkpoint)
-    if settings.encoder_only or written is not checkpoint:
-        new_pooler = settings.to in _WITH_POOLER
-        written = checkpoint._replace(model=encoder_of(checkpoint, new_pooler), task=None)
-        if new_pooler and not has_pooler(checkpoint.model):
-            notes.append(f"{source} has no pooler: newly initialised.")
-    return written
+    for_vectors = settings.to != "kbert" and trained_pooling(checkpoint.task) is not None
+    if not (settings.encoder_only or for_vectors):
+        return checkpoint
+    new_pooler = settings.to in _WITH_POOLER
+    if new_pooler and not has_pooler(checkpoint.model):
+        notes.append(f"{source} has no pooler: newly initialised.")
+    return checkpoint._replace(model=encoder_of(checkpoint, new_pooler), task=None)
 
 
 def _write(folder: pathlib.Path, checkpoint, pooling, settings: ConversionSettings) -> None:
