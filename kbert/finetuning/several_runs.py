@@ -146,10 +146,8 @@ def _command(
     plan: Plan,
 ) -> str:
     """What makes all runs again, as no run by itself would have its rows; "" where none does."""
-    values = {
-        name: dict.fromkeys(own[name] for own in changes.values()) for name in _varied(changes)
-    }
-    defaults = {name: getattr(FinetuningSettings(), name) for name in values}
+    cells = changes.values()
+    values = {name: dict.fromkeys(own[name] for own in cells) for name in sorted(_varied(changes))}
     if set(values) == {"seed"}:
         settings = dataclasses.replace(settings, seed=min(values["seed"]))
         more = ["--seeds", str(len(changes))]
@@ -157,17 +155,19 @@ def _command(
     if not set(values) <= {field.name for field in dataclasses.fields(Grid)}:
         return ""
     more = [word for n, own in values.items() for word in (option_name(n), *map(str, own))]
-    return command_of(rows, output, dataclasses.replace(settings, **defaults), plan, "sweep", more)
+    # What is varied stands in the grid alone.
+    unset = {name: getattr(FinetuningSettings, name) for name in values}
+    return command_of(rows, output, dataclasses.replace(settings, **unset), plan, "sweep", more)
 
 
-def _varied(changes: Mapping[str, dict]) -> list[str]:
-    return sorted({name for change in changes.values() for name in change})
+def _varied(changes: Mapping[str, dict]) -> set[str]:
+    return {name for change in changes.values() for name in change}
 
 
 def _common_settings(settings: FinetuningSettings, changes: Mapping[str, dict]) -> dict:
     """The settings that all runs have."""
-    values = dataclasses.asdict(settings)
-    return {name: value for name, value in values.items() if name not in _varied(changes)}
+    varied, values = _varied(changes), dataclasses.asdict(settings)
+    return {name: value for name, value in values.items() if name not in varied}
 
 
 def _is_report(folder: str | pathlib.Path) -> bool:
