@@ -34,13 +34,13 @@ class ServedCheckpoint(Served):
         model = checkpoint.model
         task, _, forward = served_model(checkpoint, pooling=pooling)
         if checkpoint.task is None:
-            check_backend("Serving a model without a task")
             model = _of_arrays(forward)
         self.answerer = Answerer(task, checkpoint.tokenizer, model)
 
 
 def _of_arrays(forward: Callable[[dict], dict]) -> Forward:
     """A function of tensors as one of arrays, traced once."""
+    check_backend("Serving a model without a task")
     names = ("token_ids", "segment_ids", "padding_mask")
     specs = {name: tf.TensorSpec([None, None], tf.int32) for name in names}
     traced = tf.function(forward, input_signature=[specs], autograph=False)

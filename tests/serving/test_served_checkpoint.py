@@ -1,11 +1,13 @@
 """Checkpoints served as they are: the answers of their exports, and which views there are."""
 
+import keras
 import numpy as np
 import pytest
 
 from kbert import export_saved_model, save
+from kbert.engine.precision import dtype_policy
 from kbert.errors import DataError
-from kbert.serving.checkpoint_or_export import load_served
+from kbert.serving.checkpoint_or_export import load_answerer, load_served
 from kbert.serving.models import Models, served_names
 from kbert.serving.predictor import Predictor
 
@@ -67,6 +69,13 @@ def test_a_masked_lm_fills_masks_and_its_export_gives_vectors(pretrained, folder
     np.testing.assert_allclose(one, other, atol=1e-4)
     served_as_in_v1 = [answer["embedding"] for answer in predictor.predict(texts)]
     np.testing.assert_allclose(other, served_as_in_v1, atol=1e-5)
+
+
+def test_predicting_leaves_keras_as_it_was(folder, single):
+    save(folder / "policy", single[0])
+    with dtype_policy("bfloat16"):
+        assert load_answerer(folder / "policy").model.dtype_policy.name == "float32"
+        assert keras.config.dtype_policy().name == "bfloat16"
 
 
 def test_names_and_refusals(folder, single):
