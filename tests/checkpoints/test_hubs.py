@@ -195,7 +195,9 @@ def test_push(hub, tmp_path, capsys, monkeypatch):
     command = ["convert", str(tmp_path / "a"), "--output", str(out), "--to", "huggingface"]
     command += ["--push", "me/topics"]
     assert main(command) == 1
-    assert "hf:me/topics needs a token" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"{out} is written, but not pushed: " in error and "needs a token" in error
+    assert_same(from_huggingface(out), make("task", task=TASK))
     monkeypatch.setenv("HF_TOKEN", "secret")
     assert main([*command[:3], str(tmp_path / "c"), *command[4:]]) == 0
     assert "/me/topics" in capsys.readouterr().out

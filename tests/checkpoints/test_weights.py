@@ -7,7 +7,10 @@ import signal
 import numpy as np
 import pytest
 
+from kbert import save, to_huggingface
 from kbert.checkpoints.weights import read_arrays, write_arrays
+from kbert.errors import DataError
+from tests.checkpoints.published_models import make
 
 
 def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(tmp_path):
@@ -28,3 +31,12 @@ def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_file(tmp_path)
     assert os.listdir(tmp_path) == ["model.safetensors"]
     with read_arrays(file) as old:
         np.testing.assert_array_equal(old.get_tensor("a"), np.arange(3.0))
+
+
+@pytest.mark.parametrize("write", [save, to_huggingface])
+def test_what_half_the_size_cannot_hold(tmp_path, write):
+    checkpoint = make("encoder")
+    bias = checkpoint.model.weights[-1]
+    bias.assign(np.full(bias.shape, 1e5))
+    with pytest.raises(DataError, match="has a number that float16 does not hold"):
+        write(tmp_path, checkpoint, "float16")

@@ -122,7 +122,6 @@ def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
         assert same(before, after) == stays, name
 
 
-@pytest.mark.slow
 def test_random_weights_are_not_the_checkpoint(folder):
     still = {"epochs": 1, "learning_rate": 0.0, "limit": 20, "validation_share": 0.2}
     summary = run(folder, "random", from_random=True, **still)

@@ -9,7 +9,7 @@ from apps.cli import run_command
 from kbert import build_encoder, save
 from kbert.errors import DataError
 from kbert.inference import fill_mask as module
-from kbert.inference.fill_mask import _filled_text, fill_mask
+from kbert.inference.fill_mask import FillMask, _filled_text, fill_mask
 from kbert.text.vocabulary import SPECIAL_TOKENS
 from tests.tiny_checkpoint import random_checkpoint
 
@@ -102,6 +102,13 @@ def test_the_text_with_the_piece_in_it(text, number, piece, expected):
 def test_what_is_refused(checkpoint, text, top, expected):
     with pytest.raises(DataError, match=expected):
         fill_mask(checkpoint, ["the [MASK]", text], top)
+
+
+def test_a_request_has_few_masks():
+    """Each has candidates with the whole text."""
+    assert FillMask(512).parse("[MASK]" * 16, "here") == "[MASK]" * 16
+    with pytest.raises(DataError, match=r"here: expected at most 16 \[MASK\]. Received: 17"):
+        FillMask(512).parse("[MASK]" * 17, "here")
 
 
 def test_an_encoder_fills_no_masks(checkpoint):

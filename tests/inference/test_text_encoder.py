@@ -162,6 +162,9 @@ def test_files(tmp_path):
     np.testing.assert_array_equal(tensors, vectors)
     labels = (tmp_path / "projector" / "metadata.tsv").read_text("utf-8")
     assert labels == "one two\n三\n"
+    # Half of a pair of surrogates, as JSON may hold it.
+    vectors_writer(str(tmp_path / "projector"))(["\ud800", "b"], vectors)
+    assert (tmp_path / "projector" / "metadata.tsv").read_text("utf-8") == "\\ud800\nb\n"
 
 
 @pytest.mark.parametrize(

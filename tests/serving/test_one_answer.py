@@ -270,11 +270,19 @@ def test_vectors_are_those_of_embed(pretrained_checkpoint, tmp_path, capsys):
     assert "it answers embedding" in capsys.readouterr().err
 
 
+def test_another_backend_is_named(pretrained_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(DataError, match="A SavedModel needs KERAS_BACKEND=tensorflow"):
+        export_saved_model(tmp_path / "out", pretrained_checkpoint)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_checkpoint_cannot_answer_is_refused(single, pretrained_checkpoint, tmp_path):
     encoder = pretrained_checkpoint._replace(model=build_encoder(CONFIG))
     refused = [
         (single[0], {"answers": "embedding"}, "answers classification: it cannot answer embedding"),
         (encoder, {"answers": "fill-mask"}, "Only a masked LM fills masks"),
+        (encoder, {"answers": "fillmask"}, "answers must be fill-mask or embedding"),
         (pretrained_checkpoint, {"top": 1000}, "Expected 1 to .* pieces for a mask"),
         (encoder, {"pooling": Pooling(layers=(7,))}, "The layers must be -3 to 2"),
     ]

@@ -1,14 +1,23 @@
 """Classification, regression and multi-label classification in a graph."""
 
+from types import SimpleNamespace
+
 import pytest
 import tensorflow as tf
 
 from kbert import ClassificationTask, MultiLabelTask, RegressionTask
+from kbert.errors import DataError
+from kbert.serving.graph import graph_of
 from tests.serving.graph.by_hand import LONG, TEXTS, check, waves
 
 ONE = [{"text": text} for text in TEXTS]
 TWO = [{"text": text, "second": second} for text in TEXTS for second in ("", LONG, "we saw it")]
 PAIRS = {"second_column": "second", "sequence_length": 12}
+
+
+def test_a_task_without_a_graph_is_named():
+    with pytest.raises(DataError, match="A SavedModel of poetry needs a graph that answers it"):
+        graph_of(SimpleNamespace(name="poetry"), None, None)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 import base64
 import functools
+import itertools
 import json
 import logging
 import struct
 import threading
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 
-from kbert.serving.http import logs, open_inference
+from kbert.serving.http import answering, logs, open_inference
 from kbert.serving.http.app import application
 from kbert.serving.settings import ServerSettings
 from tests.serving.http.served import Embedding, Models, Task, predictor
@@ -104,6 +106,14 @@ def test_numbers_are_what_is_no_text_and_never_null(column, datatype, shape, dat
     found = open_inference._tensor("x", column)
     assert found == {"name": "x", "datatype": datatype, "shape": shape, "data": data}
     json.dumps(found, allow_nan=False)
+
+
+def test_a_slow_body_leaves_less_time_for_the_answer(client, monkeypatch):
+    """The limit is one for both."""
+    clock = itertools.count(step=6)  # Seconds, each time that it is looked at.
+    monkeypatch.setattr(answering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    found = client.post(PREDICT, json={"instances": ["a"]})
+    assert found.status_code == 504 and "within 5 s" in found.json()["error"]
 
 
 def test_a_request_cannot_write_lines_into_the_log():

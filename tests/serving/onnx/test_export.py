@@ -20,9 +20,12 @@ from kbert.errors import DataError
 from kbert.inference.answerer import Answerer
 from kbert.inference.fill_mask import fill_masks
 from kbert.inference.text_encoder import TextEncoder
+from kbert.serving.export_any import export
 from kbert.serving.http.app import application
 from kbert.serving.models import Models
 from kbert.serving.onnx.export import export_onnx
+from kbert.serving.settings import ExportSettings
+from kbert.serving.signature_defs import inspect_export
 from kbert.serving.versions import ONNX_MODEL
 from kbert.tasks.classification import ClassificationTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
@@ -213,6 +216,18 @@ def test_what_does_not_go_together_is_refused(single, tmp_path, capsys):
             run_command("export", [*arguments, *options])
         assert end.value.code == 2
         assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_onnx_there_is_a_sentence(single, tmp_path, monkeypatch):
+    directory.save(tmp_path / "checkpoint", single)
+    folder = export_onnx(tmp_path / "there", single)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(DataError, match=r'needs onnx: pip install "kbert\[onnx\]"'):
+        inspect_export(folder)
+    monkeypatch.setitem(sys.modules, "kbert.serving.onnx.export", None)
+    with pytest.raises(DataError, match=r'An ONNX export needs .*: pip install "kbert\[onnx\]"'):
+        export(tmp_path / "out", tmp_path / "checkpoint", ExportSettings(format="onnx"))
     assert not (tmp_path / "out").exists()
 
 
