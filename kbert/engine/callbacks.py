@@ -17,6 +17,9 @@ from kbert.engine.logs import LogWriter
 from kbert.engine.workers import any_worker
 from kbert.errors import Stopped, TrainingError
 
+# Gradients that overflow with less do not overflow by the scale.
+_LEAST_LOSS_SCALE = 2.0**-13
+
 # In tqdm's words; the postfix comes with a comma.
 _LINE = "{desc} {percentage:.0f}% {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 
@@ -45,9 +48,10 @@ class Counter(keras.callbacks.Callback):
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Raises `TrainingError` when the loss, or a gradient outside float16, is NaN or infinite.
+    """Raises `TrainingError` when the loss or a gradient is NaN or infinite.
 
-    The weights are still those of the step before: such a gradient is never applied.
+    Under float16 a gradient that overflows is ordinary: the step halves the loss scale, and the run
+    stops when that has become small without an end to it. The weights are still those of the step before: such a gradient is never applied.
 
     Args:
         counter: of the run.
@@ -60,8 +64,9 @@ class StopAtNaN(keras.callbacks.Callback):
         self.last_save = last_save
 
     def on_train_batch_end(self, batch, logs=None):
-        # Under float16 a gradient that overflows is ordinary: the step halves the loss scale.
-        names = ["loss"] if self.model.scales_loss else ["loss", "gradient_norm"]
+        names = ["loss", "gradient_norm"]
+        if self.model.scales_loss and logs["loss_scale"] >= _LEAST_LOSS_SCALE:
+            names.remove("gradient_norm")
         for name in names:
             if not math.isfinite(logs[name]):
                 raise TrainingError(

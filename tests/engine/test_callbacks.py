@@ -71,9 +71,18 @@ def test_nan_stops_the_run(name, value):
 def test_under_float16_a_gradient_may_overflow_but_no_loss():
     callback = StopAtNaN(Counter(0, 9), lambda: "none")
     callback.set_model(SimpleNamespace(scales_loss=True))
-    steps(callback, 1, {"gradient_norm": float("inf")})
+    steps(callback, 1, {"gradient_norm": float("inf"), "loss_scale": 2.0**15})
     with pytest.raises(TrainingError, match="loss of step 2 is nan"):
-        steps(callback, 1, {"loss": float("nan")})
+        steps(callback, 1, {"loss": float("nan"), "loss_scale": 2.0**15})
+
+
+def test_under_float16_gradients_that_overflow_without_an_end_stop_the_run():
+    callback = StopAtNaN(Counter(0, 99), lambda: "none")
+    callback.set_model(SimpleNamespace(scales_loss=True))
+    steps(callback, 1, {"loss_scale": 1e-6})
+    with pytest.raises(TrainingError, match="gradient norm of step 31 is inf"):
+        for halved in range(40):
+            steps(callback, 1, {"gradient_norm": float("inf"), "loss_scale": 2.0 ** (15 - halved)})
 
 
 def test_curves_are_means_since_the_last_point(monkeypatch):

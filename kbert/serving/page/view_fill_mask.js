@@ -7,6 +7,8 @@ import { cutNote } from "./view_answer.js";
 import { slice, wordsOf } from "./words.js";
 
 const MOST = 20;
+// Of one text: MOST_MASKS in kbert/inference/fill_mask.py.
+const MOST_HIDDEN = 16;
 
 export async function fillMaskView(page) {
   const { values } = page;
@@ -15,13 +17,14 @@ export async function fillMaskView(page) {
   const [found] = await page.ask("fill-mask", [{ text: values.text, hidden, top: MOST }]);
   const words = wordsOf(found.tokens, values.text);
   const isHidden = (word) => word.tokens.every((n) => hidden.includes(n));
+  const tooMany = (word) => !isHidden(word) && found.masks.length + word.tokens.length > MOST_HIDDEN;
   const toggle = (word) => {
     const left = hidden.filter((n) => !word.tokens.includes(n));
     page.set("hidden", (isHidden(word) ? left : [...left, ...word.tokens]).sort((a, b) => a - b).join(","));
   };
   const buttons = words.map((word) => word.text === "[MASK]"
     ? el("span", { class: "word mask" }, word.text)
-    : el("button", { type: "button", class: "word", "aria-pressed": String(isHidden(word)), "data-key": `word-${word.start}`, onclick: () => toggle(word) }, word.text));
+    : el("button", { type: "button", class: "word", "aria-pressed": String(isHidden(word)), disabled: tooMany(word), "data-key": `word-${word.start}`, onclick: () => toggle(word) }, word.text));
   const results = el("div", { class: "columns", id: "masks" });
   const number = el("output", { for: "top" }, String(top));
   const draw = (count) => results.replaceChildren(...found.masks.map((mask, n) => drawMask(mask, n, count, found, values.text)));
@@ -33,7 +36,7 @@ export async function fillMaskView(page) {
   draw(top);
   return [
     el("div", { class: "card" }, el("h2", { id: "hide" }, say("hide")), el("div", { class: "words", role: "group", "aria-labelledby": "hide" }, buttons),
-      cutNote(found), el("p", { class: "soft" }, say("hideNote")),
+      cutNote(found), el("p", { class: "soft" }, say("hideNote", { n: MOST_HIDDEN })),
       el("label", { class: "row", for: "top" }, say("top"), slider, number)),
     found.masks.length ? results : el("p", { class: "card soft" }, say("hideFirst"))];
 }

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kbert.inference.answerer import Answerer
+from kbert.inference.fill_mask import MOST_MASKS
 from kbert.inference.forward import Forward
 from kbert.inference.views.base import View
 from kbert.serving.http.app import application
@@ -49,6 +50,10 @@ def test_the_page_loads_its_own_files_alone(client):
         assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert client.get("/page/app.js").headers["Content-Type"].startswith("text/javascript")
     assert set(re.findall(r'(?:href|src)="/page/([^"]+)"', found.text)) <= set(FILES)
+
+
+def test_no_more_words_can_be_hidden_than_the_server_guesses(client):
+    assert f"const MOST_HIDDEN = {MOST_MASKS};" in client.get("/page/view_fill_mask.js").text
 
 
 @pytest.mark.parametrize("name", FILES)
