@@ -215,15 +215,19 @@ def main() -> None:
         return
     made = args.output / "data"
     made.mkdir(parents=True, exist_ok=True)
-    for name, run in runs(made).items():
-        checkpoint = getattr(args, run.language)
-        if checkpoint is None or (args.only and name not in args.only):
-            continue
+    given = {
+        name: run
+        for name, run in runs(made).items()
+        if getattr(args, run.language) is not None and (not args.only or name in args.only)
+    }
+    for name, run in given.items():
         result = args.output / f"{file_name(name)}-{file_name(BAG)}-0.json"
         if not result.exists():
             write_json(result, {"command": BAG, "scores": bag_of_words(run)})
-        for start, option in STARTS.items():
-            for seed in SEEDS:
+    for start, option in STARTS.items():
+        for seed in SEEDS:
+            for name, run in given.items():
+                checkpoint = getattr(args, run.language)
                 result = args.output / f"{file_name(name)}-{file_name(start)}-{seed}.json"
                 if not result.exists():
                     run_one(run._replace(options=run.options + option), checkpoint, seed, result)
