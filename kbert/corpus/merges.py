@@ -7,6 +7,7 @@ own learner was never released.
 
 import collections
 import heapq
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -124,7 +125,7 @@ class PieceLearner:
 
     def _count_pairs(self) -> None:
         for index, (row, count) in enumerate(zip(self._rows, self._counts, strict=True)):
-            for left, right in zip(row, row[1:], strict=False):
+            for left, right in itertools.pairwise(row):
                 self._pair_count[left + right] += count
                 self._pair_rows[left + right].append(index)
 

@@ -51,7 +51,8 @@ class StopAtNaN(keras.callbacks.Callback):
     """Raises `TrainingError` when the loss or a gradient is NaN or infinite.
 
     Under float16 a gradient that overflows is ordinary: the step halves the loss scale, and the run
-    stops when that has become small without an end to it. The weights are still those of the step before: such a gradient is never applied.
+    stops when that has become small without an end to it. The weights are still those of the step
+    before: such a gradient is never applied.
 
     Args:
         counter: of the run.

@@ -1,6 +1,7 @@
 """Vectors of texts: pooled hidden states of an encoder."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -75,7 +76,7 @@ class TextEncoder:
         ids = self.checkpoint.tokenizer.tokenize(prompted)
         splits, flat = np.asarray(ids.row_splits), np.asarray(ids.flat_values)
         features = []
-        for number, (start, end) in enumerate(zip(splits, splits[1:], strict=False)):
+        for number, (start, end) in enumerate(itertools.pairwise(splits)):
             features += self._windows(flat[start:end], number, first)
         bar.total += len(features) - len(texts)  # Windows count, as far as they are known.
         outputs = predict_features(self.model, features, self.batch_size, self.sequence_length, bar)

@@ -1,6 +1,7 @@
 """How long a grid takes: from its cells that are done, or from a short run of each kind."""
 
 import dataclasses
+import itertools
 import math
 import pathlib
 import statistics
@@ -121,7 +122,7 @@ def _probe(cell: Cell, folder: pathlib.Path) -> float:
     if isinstance(cell.what, Judging):
         pairs = len(read_pairs(cell.what.pairs, cell.what.limit))
         return seconds * max(1.0, pairs / result["test_rows"])
-    step = _seconds_a_step(cell, short, folder)
+    step = _seconds_a_step(short, folder)
     rest = max(seconds - result["steps"] * step, 0.0)
     if isinstance(cell.what, Pretraining):
         return rest + step * _steps_of_first_shape(cell.what)
@@ -147,12 +148,12 @@ def _short(cell: Cell) -> Cell:
     return cell._replace(what=what, inputs=inputs, start=start)
 
 
-def _seconds_a_step(cell: Cell, short: Cell, folder: pathlib.Path) -> float:
+def _seconds_a_step(short: Cell, folder: pathlib.Path) -> float:
     """The median time between two points of the curve of a short run, which has one a step."""
     events = EventAccumulator(str(short.logs(folder)), size_guidance={"tensors": 0})
     events.Reload()
     times = [event.wall_time for event in events.Tensors("train/loss")]
-    between = [after - before for before, after in zip(times, times[1:], strict=False)]
+    between = [after - before for before, after in itertools.pairwise(times)]
     return statistics.median(between) if between else 0.0
 
 

@@ -72,7 +72,7 @@ def format_report(report: Mapping, minutes: Mapping[str, float]) -> str:
         *_overview(report),
     ]
     for task, found in report["tasks"].items():
-        lines += ["", f"## {task}", "", _introduction(found), "", *_table(_scores(report, found))]
+        lines += ["", f"## {task}", "", _introduction(found), "", *_table(_scores(found))]
         if found["phenomena"]:
             lines += ["", *_table(_phenomena(found["phenomena"]))]
     return "\n".join(lines) + "\n"
@@ -155,7 +155,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
         "trivial": _trivial(what, done),
         "phenomena": _by_phenomenon(own),
         "variants": {
-            name: _compared(name, found, baseline, metric)
+            name: _compared(found, baseline, metric)
             | {"failed": sum(_has_failed(what, result) for result in found.values())}
             | {"other_rows": name in others}
             | _expectation(name, recipe.baseline, figures, signs)
@@ -177,7 +177,7 @@ def _factor(metric: str, in_percent: bool = False) -> int:
     return 1 if in_percent or metric.endswith(("loss", "perplexity")) else 100
 
 
-def _compared(name: str, found: Mapping, baseline: Mapping, metric: str) -> dict:
+def _compared(found: Mapping, baseline: Mapping, metric: str) -> dict:
     scores = {seed: result["scores"][metric] for seed, result in _scored(found, metric).items()}
     values = list(scores.values())
     both = [seed for seed in scores if seed in _scored(baseline, metric)]
@@ -291,7 +291,7 @@ def _introduction(found: Mapping) -> str:
     return text + "."
 
 
-def _scores(report: Mapping, found: Mapping) -> list[list[str]]:
+def _scores(found: Mapping) -> list[list[str]]:
     paper = any(own["paper"] is not None for own in found["variants"].values())
     rows = [
         ["variant", "score", "difference", "detectable", *(["paper", "its difference"] * paper)]

@@ -8,6 +8,7 @@ tensorflow-text splits and matches. Its own lower-casing (`lower_case_nfd_strip_
 BERT's: it turns a Chinese comma into an ASCII one. So normalisation is written out here.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -186,7 +187,7 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         flat = [values.flat_values.numpy() for values in found]
         return [
             Pieces(*(values[begin:end] for values in flat))
-            for begin, end in zip(splits, splits[1:], strict=False)
+            for begin, end in itertools.pairwise(splits)
         ]
 
     def pieces_with_offsets(

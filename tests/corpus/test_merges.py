@@ -1,6 +1,7 @@
 """Learning pieces, on counts small enough to follow by hand."""
 
 import collections
+import itertools
 import random
 
 import pytest
@@ -54,7 +55,7 @@ def slow_pieces(words, size, reserved=("[UNK]",)):
     while len(pieces) < size:
         counts = collections.Counter()
         for word, row in rows.items():
-            for pair in zip(row, row[1:], strict=False):
+            for pair in itertools.pairwise(row):
                 counts[pair] += words[word]
         if not counts:
             break

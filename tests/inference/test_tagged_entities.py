@@ -1,6 +1,7 @@
 """Entities of a tagger: marked where it finds them, in a store that is made with them."""
 
 import dataclasses
+import itertools
 import pickle
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_marks_stand_where_the_tagger_finds_an_entity(tagger):
     flat, lengths = ids.flat_values.numpy(), ids.row_lengths().numpy()
     marks = source.marker(tokenizer())(SENTENCES, flat, lengths)
     ends = np.cumsum([0, *lengths])
-    found = [entities_of(marks[a:b], flat[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    found = [entities_of(marks[a:b], flat[a:b]) for a, b in itertools.pairwise(ends)]
     assert found == expected() and sum(map(len, found)) >= 3 and (marks == 2).any()
 
 

@@ -1,5 +1,6 @@
 """A grid: what is run and what is not run again, and its plan."""
 
+import itertools
 import json
 import re
 from types import SimpleNamespace
@@ -194,7 +195,7 @@ def test_real_pre_training_that_goes_on(tmp_path, tiny_store, unmeasured):
         for cell in (first, second, third)
     ]
     # A few steps at a small rate: each is near the one before, none is the same.
-    for before, after in zip(vectors, vectors[1:], strict=False):
+    for before, after in itertools.pairwise(vectors):
         assert 0 < np.abs(before - after).max() < 0.02
     left = {path.name for path in words.folder(output).iterdir()}
     assert left == {"result.json", "log.txt", "finetuned", "finetuned_1"}

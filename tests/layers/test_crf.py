@@ -20,7 +20,7 @@ MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0,
 
 
 def total(tags, logits, transitions):
-    steps = zip(tags, tags[1:], strict=False)
+    steps = itertools.pairwise(tags)
     return (
         transitions[-2, tags[0]]
         + sum(logit[tag] for logit, tag in zip(logits, tags, strict=True))

@@ -1,5 +1,6 @@
 """The answers of one model to the same instances, by every way to them."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def _same_spans(found, expected) -> bool:
     spans = []
     for nbest in (found, expected):
         scores = [answer["score"] for answer in nbest]
-        assert all(now <= before + 1e-6 for before, now in zip(scores, scores[1:], strict=False))
+        assert all(now <= before + 1e-6 for before, now in itertools.pairwise(scores))
         spans.append({(answer["start"], answer["end"]): answer for answer in nbest})
     one, other = spans
     if not all(same(one[span], other[span]) for span in one.keys() & other.keys()):

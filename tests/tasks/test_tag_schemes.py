@@ -153,7 +153,7 @@ def is_valid(sequence):
 
 
 def total(sequence, emissions, transitions):
-    steps = zip(sequence, sequence[1:], strict=False)
+    steps = itertools.pairwise(sequence)
     return (
         transitions[-2, sequence[0]]
         + sum(emissions[i, tag] for i, tag in enumerate(sequence))
