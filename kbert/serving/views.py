@@ -39,15 +39,18 @@ def views_of_checkpoint(checkpoint: "Checkpoint", pooling: "Pooling") -> Views:
     length = config.max_sequence_length if task is None else task.sequence_length
     pairs = task is not None and (task.takes_pairs or task.takes_choices)
     # A masked LM reads [MASK] in a text as the mask.
-    special = {"special_tokens": task is None and "masked_lm" in model.output}
-    views = {"tokens": (View(length, pairs, **special), _nothing)}
+    reads = {
+        "special_tokens": task is None and "masked_lm" in model.output,
+        "characters": getattr(task, "characters", False),
+    }
+    views = {"tokens": (View(length, pairs, **reads), _nothing)}
     if is_ensemble(model):
-        answerers = {"tokens": Answerer(View(length, pairs), tokenizer, _nothing)}
+        answerers = {"tokens": Answerer(views["tokens"][0], tokenizer, _nothing)}
         return Views(answerers, dict.fromkeys(("attention", "contributions"), NEEDS_MEMBER))
     lacking = {}
     if has_attention(model):
         short = min(length, attention.MOST_TOKENS)
-        view = attention.AttentionScores(short, pairs, **special)
+        view = attention.AttentionScores(short, pairs, **reads)
         views["attention"] = view, _on_demand(lambda: attention.attention_forward(checkpoint))
     else:
         lacking["attention"] = NO_BLOCKS
@@ -73,7 +76,12 @@ def views_of_export(answerer: Answerer) -> Views:
     task, tokenizer = answerer.task, answerer.tokenizer
     takes_choices = getattr(task, "takes_choices", False)
     pairs = takes_choices or len(task.instance_fields) > 1
-    view = View(task.sequence_length, pairs, special_tokens=task.name == "fill-mask")
+    view = View(
+        task.sequence_length,
+        pairs,
+        special_tokens=task.name == "fill-mask",
+        characters=getattr(task, "characters", False),
+    )
     answerers = {"tokens": Answerer(view, tokenizer, _nothing)}
     lacking = {"attention": NEEDS_CHECKPOINT}
     if task.name == "embedding":

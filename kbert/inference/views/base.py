@@ -29,6 +29,7 @@ class View:
         sequence_length: tokens at most; a longer text is cut.
         takes_pairs: whether an instance has a second text.
         special_tokens: whether [MASK] and the like in a text are special tokens.
+        characters: whether each character is a word, as those of a tagger may be.
     """
 
     name: ClassVar[str] = "tokens"
@@ -37,6 +38,7 @@ class View:
     sequence_length: int
     takes_pairs: bool = False
     special_tokens: bool = dataclasses.field(default=False, kw_only=True)
+    characters: bool = dataclasses.field(default=False, kw_only=True)
 
     @property
     def instance_fields(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class View:
     def encode(self, examples: Sequence[ViewExample], tokenizer) -> list[Feature]:
         """A feature for each example; its context is the answer's "tokens" and "cut"."""
         texts = [text for example in examples for text in example[: len(self.instance_fields)]]
-        found = iter(tokenizer.tokenize_with_offsets(texts, self.special_tokens))
+        found = iter(self._pieces(texts, tokenizer))
         vocabulary = tokenizer.vocabulary
         features = []
         for number, example in enumerate(examples):
@@ -79,6 +81,13 @@ class View:
             inputs = self.inputs_of(example, shown, tokenizer)
             features.append(Feature(inputs, number, {}, {}, bool(shown["cut"]), shown))
         return features
+
+    def _pieces(self, texts: Sequence[str], tokenizer) -> list[Pieces]:
+        if not self.characters:
+            return tokenizer.tokenize_with_offsets(texts, self.special_tokens)
+        # A space behind each character: number i then stands at 2 i.
+        found = tokenizer.tokenize_with_offsets([" ".join(text) for text in texts])
+        return [Pieces(ids, starts // 2, (ends + 1) // 2) for ids, starts, ends in found]
 
     def inputs_of(self, example: ViewExample, shown: Mapping, tokenizer) -> dict[str, np.ndarray]:
         """The model's inputs, (sequence,) each."""

@@ -1,5 +1,7 @@
 // What the page asks the server that it came from, and what can go wrong on the way.
 
+import { remembered } from "./memory.js";
+
 const PREFIX = "/page/v1/";
 
 export class Refused extends Error {
@@ -14,7 +16,9 @@ const KINDS = { 401: "token", 413: "long", 500: "failed", 503: "busy", 504: "bus
 
 async function ask(path, options) {
   const headers = { "Content-Type": "application/json" };
-  const token = sessionStorage.getItem("token");
+  const token = remembered("sessionStorage", "token");
+  // A header holds no other characters, and no token of a server has them.
+  if (token && !/^[\x21-\x7e]+$/.test(token)) throw new Refused("token", "");
   if (token) headers.Authorization = `Bearer ${token}`;
   let response, body;
   try {

@@ -5,6 +5,7 @@ import { Refused, answers, models } from "./api.js";
 import { el } from "./dom.js";
 import { examplesOf } from "./examples.js";
 import { fieldsOf } from "./fields.js";
+import { remember, remembered } from "./memory.js";
 import { language, say, setLanguage } from "./language.js";
 import { VIEWS, tabsOf } from "./views.js";
 
@@ -12,7 +13,7 @@ const WAIT = 350; // milliseconds without a key until the text is read
 const SOON = 150; // until an answer that is not there is called late
 const MOST_LINK = 20000; // characters: a longer text is not worth a link
 
-const state = { models: [], model: null, view: null, values: {} };
+const state = { models: [], model: null, view: null, values: {}, missing: null };
 let running = new AbortController();
 let timer = 0;
 const part = (id) => document.getElementById(id);
@@ -23,16 +24,21 @@ function readFragment() {
   const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   const { model, view, ...values } = given;
   state.values = values;
-  state.model = state.models.find((found) => found.name === model) || state.models[0];
+  const known = state.models.find((found) => found.name === model);
+  state.missing = model && !known ? model : null;
+  state.model = known || state.models[0];
   const tabs = tabsOf(state.model);
   state.view = tabs.includes(view) ? view : tabs[0];
 }
 
+// What the view shows, and no text of another one. Says whether there is room for all of it.
 function writeFragment() {
-  const given = { model: state.model.name, view: state.view };
-  for (const [name, value] of Object.entries(state.values)) if (value) given[name] = value;
-  const fragment = "#" + new URLSearchParams(given);
-  if (fragment.length <= MOST_LINK) history.replaceState(null, "", fragment);
+  const place = { model: state.model.name, view: state.view }, given = { ...place };
+  const names = [...fieldsOf(state.model, state.view).map((field) => field.name), "hidden", "top"];
+  for (const name of names) if (state.values[name]) given[name] = state.values[name];
+  const whole = "#" + new URLSearchParams(given), fits = whole.length <= MOST_LINK;
+  history.replaceState(null, "", fits ? whole : "#" + new URLSearchParams(place));
+  return fits;
 }
 
 // ---- what stands around the answer
@@ -60,14 +66,15 @@ function drawTabs() {
 
 function switchLanguage() {
   setLanguage(language() === "en" ? "zh" : "en");
-  localStorage.setItem("language", language());
-  draw();
+  remember("localStorage", "language", language());
+  if (state.model) draw(); else begin();
   part("language").focus();
 }
 
 function choose({ model, view }) {
   const focused = document.activeElement?.id;
   if (model) state.model = state.models.find((found) => found.name === model);
+  state.missing = null;
   const tabs = tabsOf(state.model);
   state.view = tabs.includes(view || state.view) ? view || state.view : tabs[0];
   state.values.hidden = "";
@@ -86,14 +93,19 @@ function drawForm() {
   const form = el("form", { class: "card", id: "form", onsubmit: (event) => { event.preventDefault(); run(); } });
   const fields = fieldsOf(state.model, state.view);
   const columns = [false, true].map((other) => fields.filter((field) => Boolean(field.other) === other)).filter((found) => found.length);
-  form.append(el("div", { class: "columns" }, columns.map((column) => el("div", {}, column.map(drawField)))));
+  form.append(el("div", { class: "columns" }, columns.map(drawColumn)));
   form.append(el("div", { class: "line" },
     el("button", { class: "main", type: "submit", id: "run" }, say("run")),
     el("button", { type: "button", id: "link", onclick: copyLink }, say("link")),
     el("span", { id: "copied", role: "status", class: "soft" })));
   form.append(drawExamples());
-  part("main").replaceChildren(form,
+  part("main").replaceChildren(state.missing ? el("p", { class: "notice bad", role: "alert" }, say("noSuchModel", { name: state.missing })) : "", form,
     el("div", { id: "status", class: "status", role: "status" }), el("div", { id: "answer", "aria-busy": "false" }));
+}
+
+function drawColumn(column) {
+  if (state.view !== "compare") return el("div", {}, column.map(drawField));
+  return el("fieldset", {}, el("legend", {}, say(column[0].other ? "edited" : "original")), column.map(drawField));
 }
 
 function drawField(field) {
@@ -130,9 +142,8 @@ function takeExample(values) {
 }
 
 async function copyLink() {
-  writeFragment();
-  let told = "copied";
-  try { await navigator.clipboard.writeText(location.href); } catch { told = "copyByHand"; }
+  let told = writeFragment() ? "copied" : "tooLongForLink";
+  if (told === "copied") try { await navigator.clipboard.writeText(location.href); } catch { told = "copyByHand"; }
   part("copied").textContent = say(told);
 }
 
@@ -147,12 +158,12 @@ function notice(nodes, bad = false) {
   part("status").replaceChildren(...(nodes ? [el("div", { class: bad ? "notice bad" : "notice" }, nodes)] : []));
 }
 
-function described(error) {
+function described(error, retry = run) {
   if (!(error instanceof Refused)) return [String(error)];
-  const again = el("button", { type: "button", id: "again", onclick: run }, say("again"));
+  const again = el("button", { type: "button", id: "again", onclick: retry }, say("again"));
   if (error.kind === "gone") return [say("gone"), again];
   if (error.kind === "busy") return [say("busy"), " ", error.message, again];
-  if (error.kind === "failed") return [error.message];
+  if (error.kind === "failed") return [error.message, again];
   return [say(error.kind), " ", error.message];
 }
 
@@ -166,6 +177,7 @@ async function run() {
   const needed = fieldsOf(model, view).filter((field) => !field.optional);
   if (needed.some((field) => !(values[field.name] || "").trim())) {
     part("answer").replaceChildren();
+    part("answer").setAttribute("aria-busy", "false");
     notice([say("empty")]);
     return;
   }
@@ -219,10 +231,11 @@ function askForToken() {
   part("views").replaceChildren();
   part("main").replaceChildren(el("form", { class: "card", onsubmit: (event) => {
     event.preventDefault();
-    sessionStorage.setItem("token", input.value.trim());
+    remember("sessionStorage", "token", input.value.trim());
     begin();
-  } }, el("p", {}, say("token")), el("label", { for: "token" }, say("tokenLabel")), input,
+  } }, el("p", { role: "status" }, say(remembered("sessionStorage", "token") ? "wrongToken" : "token")), el("label", { for: "token" }, say("tokenLabel")), input,
     el("div", { class: "line" }, el("button", { class: "main" }, say("open")))));
+  input.focus();
 }
 
 function draw() {
@@ -240,7 +253,7 @@ async function begin() {
   } catch (error) {
     if (error.kind === "token") return askForToken();
     part("main").replaceChildren(el("div", { class: "card" }, el("div", { class: "notice bad", role: "alert" },
-      say("gone"), el("button", { type: "button", id: "again", onclick: begin }, say("again")))));
+      described(error, begin))));
     return;
   }
   if (!state.models.length) {
@@ -251,6 +264,7 @@ async function begin() {
   draw();
 }
 
-window.addEventListener("hashchange", () => { readFragment(); draw(); });
-setLanguage(localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en"));
+part("skip").addEventListener("click", (event) => { event.preventDefault(); part("main").focus(); });
+window.addEventListener("hashchange", () => { if (state.models.length) { readFragment(); draw(); } });
+setLanguage(remembered("localStorage", "language") || (navigator.language.startsWith("zh") ? "zh" : "en"));
 begin();

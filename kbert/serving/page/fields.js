@@ -25,9 +25,7 @@ export function fieldsOf(model, view) {
   const own = FIELDS[model.kind] || plain;
   if (view !== "compare") return own;
   const others = own.map((field) => ({ ...field, name: `other_${field.name}`, other: true }));
-  // The first field of each column says which text it is.
-  return [...own, ...others].map((field) =>
-    field.name.endsWith(own[0].name) && own.length === 1 ? { ...field, label: field.other ? "edited" : "original" } : field);
+  return [...own, ...others];
 }
 
 // What the model is asked, as `kbert predict` takes it.

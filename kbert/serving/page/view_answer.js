@@ -7,6 +7,7 @@ import { say } from "./language.js";
 import { wordsOf, without } from "./words.js";
 
 const EXPLAINED = ["classification", "multilabel", "regression"];
+const AT_ONCE = 32; // texts without a word
 const PARTS = ["text", "second"];
 let method = "contributions";
 
@@ -68,7 +69,8 @@ async function byRemoval(page, instance, answer, label) {
     rows.push(words);
     for (const word of words) instances.push({ ...instance, [name]: without(instance[name], word) });
   });
-  const others = instances.length ? await page.ask("answer", instances) : [];
+  const others = [];
+  for (let start = 0; start < instances.length; start += AT_ONCE) others.push(...(await page.ask("answer", instances.slice(start, start + AT_ONCE))));
   let next = 0;
   const values = rows.map((words) => words.map((word) => ({ text: word.text, value: valueOf(answer, label) - valueOf(others[next++], label) })));
   return [...drawn(values), cutNote(found), el("p", { class: "soft" }, say("removalNote", { target: targetOf(label) }))];

@@ -3,7 +3,6 @@
 import { chooser, el, fixed, svg } from "./dom.js";
 import { textsOf } from "./fields.js";
 import { say } from "./language.js";
-import { cutNote } from "./view_answer.js";
 
 const ROW = 24, BETWEEN = 240, CELL = 18, CHARACTER = 9;
 // Which head is shown, and how, while texts change.
@@ -17,7 +16,7 @@ export async function attentionView(page) {
   const maps = el("div", { class: "card" }), large = el("div", { class: "card", id: "large" });
   const draw = () => { drawMaps(maps, found, draw); drawLarge(large, found, draw); };
   draw();
-  return [el("div", { class: "notice" }, say("notExplanation")), cutNote(found), el("div", { class: "columns wide" }, large, maps)];
+  return [el("div", { class: "notice" }, say("notExplanation")), found.cut.length ? el("div", { class: "notice" }, say("firstTokens", { n: found.tokens.length })) : null, el("div", { class: "columns wide" }, large, maps)];
 }
 
 function kept(found) {
@@ -85,7 +84,7 @@ function lines(scores, numbers, names) {
     labels.forEach((label, n) => label.classList.toggle("on", n === from));
   };
   numbers.forEach((_, n) => {
-    const press = () => { fixedAt = fixedAt === n ? null : n; show(fixedAt); node.setAttribute("aria-pressed", String(fixedAt === n)); };
+    const press = () => { fixedAt = fixedAt === n ? null : n; show(fixedAt); labels.forEach((one, m) => one.setAttribute("aria-pressed", String(m === fixedAt))); };
     const node = svg("g", { class: "token", tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": names[n],
       onclick: press, onmouseenter: () => show(n), onmouseleave: () => show(fixedAt), onfocus: () => show(n), onblur: () => show(fixedAt),
       onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); press(); } } },

@@ -37,5 +37,5 @@ function changes(model, [before, after]) {
   if (!a || !b) return null;
   const rows = Object.keys(a).map((name) => [name, b[name] - a[name]]).sort((x, y) => Math.abs(y[1]) - Math.abs(x[1]));
   return el("div", { class: "card" }, el("h2", {}, say("change")), el("table", {}, el("tbody", {},
-    rows.slice(0, 8).map(([name, change]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, signed(change)))))));
+    rows.map(([name, change]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, signed(change)))))));
 }

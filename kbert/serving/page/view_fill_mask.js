@@ -12,8 +12,10 @@ const MOST_HIDDEN = 16;
 
 export async function fillMaskView(page) {
   const { values } = page;
-  const hidden = (values.hidden || "").split(",").filter(Boolean).map(Number);
-  const top = Math.max(1, Math.min(MOST, Number(values.top) || 5));
+  // Both may come from a link.
+  const given = (values.hidden || "").split(",").map(Number).filter((n) => Number.isInteger(n) && n > 0);
+  const hidden = [...new Set(given)].slice(0, MOST_HIDDEN);
+  const top = Math.max(1, Math.min(MOST, Math.round(Number(values.top)) || 5));
   const [found] = await page.ask("fill-mask", [{ text: values.text, hidden, top: MOST }]);
   const words = wordsOf(found.tokens, values.text);
   const isHidden = (word) => word.tokens.every((n) => hidden.includes(n));

@@ -7,7 +7,7 @@ import { say } from "./language.js";
 
 const MOST_SENTENCES = 16, MOST_LINES = 5000, AT_ONCE = 256, NEAREST = 10;
 // The file stays read while the sentences change.
-let file = { name: "", lines: [], vectors: [], cut: 0, model: "" };
+let file = { name: "", lines: [], all: 0, vectors: [], cut: 0, model: "" };
 
 export async function similarityView(page) {
   const all = linesOf(page.values.sentences), sentences = all.slice(0, MOST_SENTENCES);
@@ -16,12 +16,12 @@ export async function similarityView(page) {
     all.length > sentences.length ? el("div", { class: "notice" }, say("tooMany", { n: MOST_SENTENCES })) : "", cutNote(cut),
     sentences.length < 2 ? el("p", { class: "soft" }, say("twoLines")) : heat(sentences, vectors))];
   const body = el("div", { id: "nearest" });
-  const input = el("input", { type: "file", id: "file", accept: ".txt,text/plain", onchange: () => page.fill(body, async () => {
+  const input = el("input", { type: "file", id: "file", accept: ".txt,text/plain", onchange: () => input.files.length && page.fill(body, async () => {
     await readFile(page, input.files[0]);
     return nearest(sentences, vectors);
   }) });
   nodes.push(el("div", { class: "card" }, el("h2", {}, say("nearest")), el("label", { for: "file" }, say("file")), input, body));
-  if (file.lines.length) page.fill(body, async () => { if (file.model !== page.model.name) await readVectors(page); return nearest(sentences, vectors); });
+  if (file.lines.length) page.fill(body, async () => { if (file.model !== page.model.name) await readVectors(page, file); return nearest(sentences, vectors); });
   return nodes;
 }
 
@@ -56,13 +56,12 @@ function heat(sentences, vectors) {
 
 async function readFile(page, given) {
   const lines = linesOf(await given.text());
-  file = { name: given.name, lines: lines.slice(0, MOST_LINES), all: lines.length, vectors: [], cut: 0, model: "" };
-  await readVectors(page);
+  await readVectors(page, { name: given.name, lines: lines.slice(0, MOST_LINES), all: lines.length });
 }
 
-async function readVectors(page) {
-  Object.assign(file, await vectorsOf(page, file.lines));
-  file.model = page.model.name;
+// What was read is shown when all of it is there: another file may be chosen meanwhile.
+async function readVectors(page, read) {
+  file = { ...read, ...(await vectorsOf(page, read.lines)), model: page.model.name };
 }
 
 function nearest(sentences, vectors) {
@@ -76,5 +75,5 @@ function nearest(sentences, vectors) {
   };
   draw();
   return [file.all > MOST_LINES ? el("div", { class: "notice" }, say("tooMany", { n: MOST_LINES })) : null, cutNote(file.cut) || null,
-    el("label", { for: "nearest-to" }, say("nearestTo")), select, list];
+    el("p", { class: "soft" }, file.name), el("label", { for: "nearest-to" }, say("nearestTo")), select, list];
 }

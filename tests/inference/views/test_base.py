@@ -5,6 +5,7 @@ import pytest
 
 from kbert.errors import DataError
 from kbert.inference.views.base import View
+from kbert.tasks.tagging import TaggingTask
 from tests.inference.views.models import tokenizer
 
 
@@ -61,3 +62,17 @@ def test_a_mask_in_a_text_is_a_special_token_where_the_view_says_so(special, cou
     (feature,) = shown(View(16, special_tokens=special), {"text": "[MASK]"})
     tokens = [token["token"] for token in feature.context["tokens"]]
     assert ("[MASK]" in tokens) == special and len(tokens) == count
+
+
+def test_a_tagger_of_characters_sees_characters():
+    text = "今天 the 气\U00020000!"
+    view = View(32, characters=True)
+    (feature,) = shown(view, {"text": text})
+    task = TaggingTask(labels=("O",), characters=True, plain=True, sequence_length=32)
+    (window,) = task.encode([task.parse(text, "")], tokenizer())
+    np.testing.assert_array_equal(feature.inputs["token_ids"], window.inputs["token_ids"])
+    tokens = feature.context["tokens"][1:-1]
+    assert (
+        "".join(text[token["start"] : token["end"]] for token in tokens) == "今天the气\U00020000!"
+    )
+    assert all(token["end"] == token["start"] + 1 for token in tokens)
