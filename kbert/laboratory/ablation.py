@@ -53,8 +53,8 @@ def ablate(
         recipe_path: see kbert/laboratory/recipe/file.py.
         output: a folder, new or of this function.
         workers: models that are trained at the same time.
-        baseline: a variant that the report's differences are to, without expected signs; None for
-            the recipe's.
+        baseline: a variant that the report's differences are to, without the signs that the recipe
+            expects of others to its own; None for the recipe's.
         plan_only: measure and print how long it takes, and do nothing.
         verbose: 0 is silent; otherwise the plan is printed, and a bar shown on a terminal.
 
@@ -65,8 +65,11 @@ def ablate(
     """
     if workers < 1:
         raise DataError(f"Expected one worker at least. Received: {workers}.")
-    output = pathlib.Path(output)
+    # A run that goes on finds its paths as they were, however they are given now.
+    output = pathlib.Path(output).resolve()
     recipe = read_recipe(recipe_path)
+    if baseline is not None:
+        _check_baseline(recipe, baseline)
     check_rows(recipe)
     with locked(output):
         _claim(output)
@@ -94,8 +97,14 @@ def _with_found(recipe: Recipe, output: pathlib.Path, plan_only: bool, verbose: 
         # At the pace of the baseline: a placement makes little difference to it.
         baseline = next(c for c in chains_of(recipe) if c.variant == recipe.baseline)
         seconds = measured([baseline], output)[baseline.pretraining.shape]
-        seconds *= steps_left(what, output) / baseline.pretraining.what.settings.num_steps
-        print(f"The search: about {seconds / 3600:.1f} hours are left, of one process.", flush=True)
+        its, own = baseline.pretraining.what.settings, what.start.settings
+        seconds *= steps_left(what, output) / its.num_steps
+        seconds *= own.batch_size * own.sequence_length / (its.batch_size * its.sequence_length)
+        print(
+            f"The search: about {seconds / 3600:.1f} hours are left, of one process. Its placement "
+            "is one variant more, which takes as long as the baseline.",
+            flush=True,
+        )
     if not plan_only:
         search(what, output, silent=not verbose)
     result = found(what, output)
@@ -107,10 +116,16 @@ def _with_found(recipe: Recipe, output: pathlib.Path, plan_only: bool, verbose: 
     return recipe._replace(variants={**recipe.variants, FOUND: winner}, found=result)
 
 
+def _check_baseline(recipe: Recipe, baseline: str) -> None:
+    known = [*recipe.variants, *([FOUND] if recipe.search is not None else [])]
+    if baseline not in known:
+        raise DataError(f"Expected a baseline of {', '.join(known)}. Received: {baseline}.")
+
+
 def _compared_with(recipe: Recipe, baseline: str) -> Recipe:
-    if baseline not in recipe.variants:
-        known = ", ".join(recipe.variants)
-        raise DataError(f"Expected a baseline of {known}. Received: {baseline}.")
+    """The recipe with another baseline, unless its search has not found it yet."""
+    if baseline == recipe.baseline or baseline not in recipe.variants:
+        return recipe
     return recipe._replace(baseline=baseline, expected={})
 
 

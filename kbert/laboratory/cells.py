@@ -193,6 +193,9 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
 def _settings(settings: PretrainingSettings | FinetuningSettings, digests: "_Digests") -> dict:
     """With what teachers hold in the place of their paths."""
     values, paths = settings.to_json(), settings.teacher
+    if isinstance(settings, FinetuningSettings):  # Of the log and the saves: they change nothing.
+        default = FinetuningSettings()
+        values |= {"log_every": default.log_every, "save_every": default.save_every}
     if paths is not None:
         paths = [paths] if isinstance(paths, str) else paths
         values["teacher"] = [digests[pathlib.Path(path)] for path in paths]

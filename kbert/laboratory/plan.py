@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
+import shutil
 import statistics
 import tempfile
 import time
@@ -12,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kbert.corpus.workers.pool import usable_cores
-from kbert.errors import TrainingError
 from kbert.files import read_object, write_json
 from kbert.laboratory.cells import Cell, Chain
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining
@@ -24,7 +24,7 @@ from kbert.metrics.layout import aligned
 _STEPS = 8
 # Of a judgement that is measured.
 _PAIRS = 100
-_FILE = "times.json"
+_FILE, _PROBE = "times.json", "probe-"
 
 
 def measured(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, float]:
@@ -33,10 +33,12 @@ def measured(chains: Sequence[Chain], output: pathlib.Path) -> dict[str, float]:
     Of the cells that are done where there is one of the kind, otherwise of a run of a few steps,
     whose time OUTPUT/times.json keeps. Such a run raises what a whole one would.
     """
+    for left in output.glob(f"{_PROBE}*"):  # By a call that was killed.
+        shutil.rmtree(left)
     file = output / _FILE
     known = read_object(file) if file.is_file() else {}
     done = _times_of_done(chains, output)
-    with tempfile.TemporaryDirectory(dir=output, prefix="probe-") as folder:
+    with tempfile.TemporaryDirectory(dir=output, prefix=_PROBE) as folder:
         for chain in chains:
             for cell in chain.cells:
                 if cell.shape not in known | done:
@@ -114,11 +116,12 @@ def _probe(cell: Cell, folder: pathlib.Path) -> float:
     *starts, short = _short(cell).with_starts()
     for start in starts:
         if start.result(folder) is None:
-            _raise_error(run_cell(start, folder))
+            run_cell(start, folder)
     began = time.monotonic()
     result = run_cell(short, folder)
     seconds = time.monotonic() - began
-    _raise_error(result)
+    if result["error"] is not None:  # A variant that diverges has a time, too.
+        return seconds
     if isinstance(cell.what, Judging):
         pairs = len(read_pairs(cell.what.pairs, cell.what.limit))
         return seconds * max(1.0, pairs / result["test_rows"])
@@ -175,8 +178,3 @@ def _later_scores(what: Finetuning, result: Mapping) -> float:
     """The held-out rows are scored once an epoch; the short run has done it once."""
     share = result["validation_rows"] / result["test_rows"]
     return (what.settings.epochs - 1) * share * result["scoring_seconds"]
-
-
-def _raise_error(result: Mapping) -> None:
-    if result["error"] is not None:
-        raise TrainingError(result["error"])

@@ -102,13 +102,13 @@ def _overview(report: Mapping) -> list[str]:
                 row.append(_score(own, found))
                 continue
             compared = own["difference"]
-            text, _ = _difference(compared, found)
+            text = _difference(compared, found)[0] + _mark(own)
             seen = compared is not None and compared["sign"] != "0"
             row.append(f"**{text}**" if seen else text)
         rows.append([name, *row])
     sentence = (
         f"Scores of {report['baseline']}, and differences to them, bold where the interval does "
-        "not hold 0:"
+        "not hold 0, ¹ where they are of other rows:"
     )
     return ["", "## All tasks", "", sentence, "", *_table(rows)]
 
@@ -141,7 +141,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
     """Scores and differences of one task."""
     what = recipe.variants[recipe.baseline].tasks[task]
     metric, factor = _metric(what)
-    others = _on_other_rows(recipe) if isinstance(what, HeldOut) else set()
+    others = _on_other_rows(recipe, metric) if isinstance(what, HeldOut) else set()
     own = {
         name: {seed: results[name, task, seed] for seed in recipe.seeds} for name in recipe.variants
     }
@@ -210,21 +210,23 @@ def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None) ->
     return what.task.has_failed(result["scores"], result["trivial_score"])
 
 
-def _on_other_rows(recipe: Recipe) -> set[str]:
-    """The variants whose held-out score is not of the baseline's rows."""
+def _on_other_rows(recipe: Recipe, metric: str) -> set[str]:
+    """The variants whose held-out score is not the baseline's of the same rows."""
     rows = {
-        name: _held_out_rows(variant.start)
+        name: _held_out_rows(variant.start, metric)
         for name, variant in recipe.variants.items()
         if isinstance(variant.start, Pretraining)
     }
     return {name for name, own in rows.items() if own != rows.get(recipe.baseline)}
 
 
-def _held_out_rows(what: Pretraining) -> tuple:
+def _held_out_rows(what: Pretraining, metric: str) -> tuple:
     last = what.settings.phases()[-1]
     examples = type(OBJECTIVES[what.settings.objective].examples)
     count = what.schedule.validation_batches * last.batch_size
-    return what.store, examples, last.sequence_length, count
+    # The loss is the objective's: of other pieces of the same rows.
+    of_objective = what.settings.objective if metric == "loss" else None
+    return what.store, examples, last.sequence_length, count, of_objective
 
 
 def _arrays(results: Sequence[Mapping], metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -302,7 +304,7 @@ def _scores(found: Mapping) -> list[list[str]]:
         if paper:
             row.append("" if own["paper"] is None else f"{own['paper']:g}")
             change = own["paper_difference"]
-            row.append("" if change is None else f"{change:+.1f}")
+            row.append("" if change is None else f"{change:+.3g}")
         rows.append([*row, own["expected"] or "", verdict(own)])
     return rows
 
@@ -334,8 +336,11 @@ def _score(own: Mapping, found: Mapping) -> str:
     deviation = own["standard_deviation"]
     spread = "" if deviation is None else f" ± {_number(deviation, found)}"
     failed = f", {own['failed']} failed" if own["failed"] else ""
-    mark = " ¹" if own["other_rows"] else ""
-    return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed}){mark}"
+    return f"{_number(own['mean'], found)}{spread} ({len(own['scores'])}{failed}){_mark(own)}"
+
+
+def _mark(own: Mapping) -> str:
+    return " ¹" if own["other_rows"] else ""
 
 
 def _is_loss(found: Mapping) -> bool:

@@ -35,6 +35,8 @@ def run_chain(chain: Chain, output: pathlib.Path) -> None:
     for cell in chain.cells:
         if cell.result(output) is None:
             run_cell(cell, output)
+        else:
+            _clean(cell.folder(output))  # A call that was killed may have come no further.
 
 
 def run_cell(cell: Cell, output: pathlib.Path) -> dict:

@@ -59,12 +59,12 @@ def search(what: Search, output: pathlib.Path, *, silent: bool = False) -> Found
     with tqdm(total=settings.trials, desc="search", bar_format=_BAR, disable=hidden) as bar:
         while (done := len(_finished(study))) < settings.trials:
             bar.update(done - bar.n)
+            # Of the number alone, so that a call that goes on proposes what this one would.
+            study.sampler = _sampler(settings.seed + done)
             trial = _interrupted(study, storage)
             if trial is None:
-                # Of the number alone, so that a call that goes on proposes what this one would.
-                study.sampler = _sampler(settings.seed + done)
-                trial = study.ask()
                 shutil.rmtree(folder / _RUN, ignore_errors=True)
+                trial = study.ask()
             _try(study, trial, what, folder)
         bar.update(settings.trials - bar.n)
     return _found(study)

@@ -12,7 +12,7 @@ class AblationSettings(Settings):
     workers: int = setting(1, "models trained at the same time, each in a process", at_least=1)
     baseline: str | None = setting(
         None,
-        "variant that differences are to; another than the recipe's has no expected signs",
+        "variant that differences are to; with another the recipe's [expected] is left out",
         unset="the recipe's",
     )
 

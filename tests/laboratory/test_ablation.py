@@ -16,8 +16,11 @@ from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.laboratory import ablation, cells, running
 from kbert.laboratory.ablation import ablate
+from kbert.laboratory.cells import chains_of
 from kbert.laboratory.grid import Finetuning, Pretraining
+from kbert.laboratory.plan import measured
 from kbert.laboratory.recipe.file import read_recipe
+from kbert.laboratory.running import run_chain
 from tests.laboratory.small_recipe import RECIPE, run, write_recipe
 
 
@@ -151,6 +154,28 @@ def test_the_plan_runs_nothing(tmp_path, tiny_store, pretend, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["few", "1.0", "1.0", "1.0", "6", "0", "6.0"]
     assert "About 0.1 hours are left with 2 at a time" in lines[-1]
+
+
+def test_what_a_killed_call_left_is_removed(tmp_path, tiny_store, pretend):
+    recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
+    run(recipe, output)
+    left = [output / "probe-abc", chains_of(read_recipe(recipe))[0].pretraining.folder(output)]
+    left[1] = left[1] / "checkpoint" / "steps"
+    for folder in left:
+        folder.mkdir(parents=True)
+    chain = chains_of(read_recipe(recipe))[0]
+    run_chain(chain, output)
+    measured([chain], output)
+    assert not any(folder.exists() for folder in left)
+
+
+def test_how_often_a_run_is_saved_is_no_other_cell(tmp_path, tiny_store):
+    grids = [
+        chains_of(read_recipe(write_recipe(tmp_path, tiny_store, text)))
+        for text in (RECIPE, RECIPE.replace("epochs = 1", "epochs = 1\nsave_every = 3"))
+    ]
+    keys = [[cell.key for chain in grid for cell in chain.cells] for grid in grids]
+    assert keys[0] == keys[1]
 
 
 def test_an_output_belongs_to_one_ablation(tmp_path, tiny_store, pretend):

@@ -50,6 +50,12 @@ def test_steps_of_copies_count(tmp_path, tiny_store):
     assert plan._finetuning_steps(words, {"train_rows": 36}) == 3 * 7  # 108 rows of 16 a batch.
 
 
+def test_a_variant_that_diverges_has_a_time(tmp_path, tiny_store, monkeypatch):
+    monkeypatch.setattr(plan, "run_cell", lambda cell, folder: {"error": "NaN", "scores": {}})
+    times = measured(chains(tmp_path, tiny_store), tmp_path)
+    assert all(seconds >= 0 for seconds in times.values())
+
+
 @pytest.mark.slow
 def test_every_kind_is_measured_once_and_the_command_runs_them(tmp_path, tiny_store, capsys):
     grid, output = chains(tmp_path, tiny_store), tmp_path / "out"

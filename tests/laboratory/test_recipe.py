@@ -106,6 +106,8 @@ def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
             "learned positions at the embedding. .* position rotary",
         ),
         ("epochs = 1", "epoch = 1", "epochs = 1", "epoch is unknown"),
+        ("epochs = 1", 'kind = "regression"', "epochs = 1", "is said in .tasks.words. alone"),
+        ("num_steps = 6", "keep = 6", "num_steps = 6", "keep is set by the recipe itself"),
         ('kind = "judge"', 'kind = "jury"', 'kind = "judge"', "kind must be one of classification"),
         ('"pairs.jsonl"', '"pair.jsonl"', 'pairs = "pairs.jsonl"', "there is no file .*pair.jsonl"),
         ('test = "test.tsv"', "", "[tasks.words]", "expected a file under test"),

@@ -73,6 +73,7 @@ def test_held_out_scores_are_of_the_same_rows_or_marked(tmp_path, tiny_store, pr
     page = (tmp_path / "fixed/report.md").read_text()
     assert "; ¹ on other rows" in page and "| half | 4.050 ± 0.071 (2) ¹ |" in page
     assert "(2) ¹" not in page[page.index("## words") : page.index("## loss")]
+    assert "+0.000 ¹ |" in page[page.index("## All tasks") : page.index("## words")]
     recipe = read_recipe(
         write_recipe(tmp_path, tiny_store, text.replace("validation_batches = 2\n", ""))
     )
@@ -91,6 +92,8 @@ def test_a_report_beside_another_baseline(tmp_path, tiny_store, pretend):
     assert "Differences are to many" in (output / "report.md").read_text()
     with pytest.raises(DataError, match="a baseline of few, many. Received: none"):
         run(recipe, output, baseline="none")
+    pairs = run(recipe, output, baseline="few")["tasks"]["pairs"]["variants"]
+    assert pairs["many"]["expected"] == "+"  # The recipe's own.
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,9 @@ def test_a_real_search(tmp_path, tiny_store):
         ("first_steps = 2", "first_steps = 9", "first_steps must be at most num_steps"),
         ("num_steps = 8", 'architecture = "bag"', "only a transformer has LayerNorms"),
         ("num_steps = 8", 'initialization = "corpus"', "without scaling cannot start from the"),
+        ("num_steps = 8", "num_layers = 5", "expected . layers, as the baseline few has"),
+        ("num_steps = 8", 'attention_score = "dot"', "may lose their scaling. Received: dot"),
+        ("num_steps = 8", "save_every = 2", "line .*: save_every is set by the search itself"),
     ],
 )
 def test_a_mistake_is_named(tmp_path, tiny_store, old, new, message):

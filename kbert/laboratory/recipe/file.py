@@ -140,8 +140,23 @@ class _Reader:
             raise self.file.error(keys, message)
         if start.config.architecture != "transformer":
             raise self.file.error(keys, "only a transformer has LayerNorms to be placed.")
-        if start.settings.initialization == "corpus":
-            message = "its placements without scaling cannot start from the corpus."
+        own = self.file.table((*keys, "pretraining"))
+        for option in ("norm_placement", "validate_every", "save_every"):
+            if option in own:
+                message = f"{option} is set by the search itself."
+                raise self.file.error((*keys, "pretraining", option), message)
+        for each in (start, baseline.start):  # The winner is the baseline with its placement.
+            if each.settings.initialization == "corpus":
+                message = "its placements without scaling cannot start from the corpus."
+                raise self.file.error(keys, message)
+            if (score := each.config.attention_score) != "scaled_dot":
+                message = f"only scores of scaled_dot may lose their scaling. Received: {score}."
+                raise self.file.error(keys, message)
+        if start.config.num_layers != baseline.start.config.num_layers:
+            message = (
+                f"expected {baseline.start.config.num_layers} layers, as the baseline {name} has. "
+                f"Received: {start.config.num_layers}."
+            )
             raise self.file.error(keys, message)
         if settings.first_steps > start.settings.num_steps:
             raise self.file.error(keys, "first_steps must be at most num_steps of its runs.")

@@ -29,9 +29,10 @@ CONTINUED = "continued"  # Table of a pre-training that goes on.
 _FILES = ("train", "validation", "test")
 _SAVES = 20  # Of a pre-training run.
 # What a recipe sets in another way.
-_NOT_SET = ("vocabulary_size", "seed")
+_NOT_SET = ("vocabulary_size", "seed", "keep")
 # What a run that goes on reads, besides its store.
-_OF_CONTINUED = {*field_names(PretrainingSettings), *field_names(Schedule), "dropout"}
+_DROPOUTS = {"dropout", "attention_dropout"}
+_OF_CONTINUED = {*field_names(PretrainingSettings), *field_names(Schedule), *_DROPOUTS}
 _OF_CONTINUED -= {"initialization"}
 
 
@@ -90,6 +91,9 @@ class RunReader:
         try:
             direction = OBJECTIVES[settings.objective].direction
             config = trained_further(config_of(start), new, direction)
+            if "attention_dropout" in values:
+                share, _ = values["attention_dropout"]
+                config = dataclasses.replace(config, attention_dropout=share)
             has, needs = list(self.store(store).vocabulary), self._vocabulary(start)
             if has != needs:
                 raise DataError(
@@ -166,6 +170,10 @@ class RunReader:
         self, kind: str, keys: Keys, variant: Keys, start: Pretraining | pathlib.Path
     ) -> Finetuning:
         own = (*variant, "tasks", keys[-1])
+        for place in (("finetuning",), (*variant, "finetuning"), own):
+            if "kind" in self.file.table(place):
+                message = f"the kind of {keys[-1]} is said in [{'.'.join(keys)}] alone."
+                raise self.file.error((*place, "kind"), message)
         values = self.file.merged(("finetuning",), keys, (*variant, "finetuning"), own)
         del values["kind"]
         continued = None

@@ -97,12 +97,13 @@ class TomlFile:
         path = self.path.parent / pathlib.Path(expanded).expanduser()
         if not (path.is_dir() if folder else path.is_file()):
             raise self.error(keys, f"there is no {'folder' if folder else 'file'} {path}.")
-        return path
+        return path.resolve()
 
     def _line(self, keys: Keys) -> int:
         """Where the value under these keys begins: tomllib does not say.
 
-        It stands after the longest beginning of the file that is TOML and does not hold it.
+        It stands after the longest beginning of the file that is TOML and does not hold it. Of what
+        the file does not hold, it is the line of what it would stand in.
         """
         lines, line = self._text.splitlines(), 1
         for number in range(1, len(lines) + 1):
@@ -113,7 +114,7 @@ class TomlFile:
             if found is not None:
                 return line
             line = number + 1
-        return line
+        return self._line(keys[:-1]) if keys else 1
 
 
 def placed(values: Mapping[str, Any], keys: Keys) -> Placed:
