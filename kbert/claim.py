@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
-from kbert.errors import DataError
+from kbert.errors import DataError, RunnerError
 from kbert.files import as_json, locked, naming, read_object, remove_folder, write_json
 
 FILE = "run.json"
@@ -23,8 +23,9 @@ def unfinished(output: pathlib.Path) -> pathlib.Path:
 def claimed(output: str | os.PathLike, wanted: Mapping[str, Mapping]) -> Iterator[pathlib.Path]:
     """The folder in which the run for an output works, for the block that makes the output.
 
-    What a block that was stopped left there is found by the next one. At the end the folder goes,
-    and where the block raises `DataError`: another run of the same input would raise it, too.
+    What a block that was stopped left there is found by the next one, and what a runner that failed
+    did. At the end the folder goes, and where the block raises another `DataError`: another run of
+    the same input would raise it, too.
 
     Raises `DataError` for the folder of another run, and while another process has it.
     """
@@ -34,6 +35,8 @@ def claimed(output: str | os.PathLike, wanted: Mapping[str, Mapping]) -> Iterato
         claim(work, wanted)
         try:
             yield work
+        except RunnerError:
+            raise
         except DataError:
             remove_folder(work)
             raise

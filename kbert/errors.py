@@ -9,6 +9,10 @@ class DataError(Exception):
     """
 
 
+class RunnerError(DataError):
+    """Machines of others failed that were to do the work; what they did stays for the next try."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on: the loss is NaN or infinite. Commands exit with code 1."""
 
@@ -24,7 +28,10 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, signal: int, step: int):
         super().__init__(f"Stopped and saved at step {step}. The same command goes on from there.")
-        self.signal = int(signal)
+        self.signal, self.step = int(signal), step
+
+    def __reduce__(self):  # A worker's is told to the process that waits for it.
+        return Stopped, (self.signal, self.step)
 
 
 class UsageError(DataError):

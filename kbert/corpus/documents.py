@@ -192,9 +192,12 @@ class TextReader:
         self, path: str, pieces: Iterable[tuple[int, bytes]]
     ) -> Iterator[tuple[str, int]]:
         by_blank_line = self.document == "blank-line"
-        held, held_bytes, first_line = [], 0, 1
+        held, held_bytes, first_line, begins = [], 0, 1, True
         for line, piece in pieces:
-            ends = by_blank_line and piece.isspace()
+            # A long line comes in pieces, of which one may be blank.
+            is_line = begins and (piece.endswith(b"\n") or len(piece) < _PIECE_BYTES)
+            begins = piece.endswith(b"\n")
+            ends = by_blank_line and is_line and piece.isspace()
             if not ends:
                 first_line = first_line if held else line
                 held.append(piece)
@@ -322,6 +325,8 @@ def _files_of_url(url: str, no_text: set[str], problems: Problems) -> list[str]:
     """The text files below a URL, or the one file that it is, in sorted order."""
     found = []
     for path in files_below(url):
+        if any(name.startswith(".") for name in path.removeprefix(url).split("/")):
+            continue  # Hidden.
         if split_suffixes(path)[0] in SUFFIXES:
             found.append(path)
         else:
@@ -341,8 +346,9 @@ def _check_file(path: str, field: str) -> None:
             stream = decompressed(raw, path, _HEAD_BYTES)
             head = stream.read(_HEAD_BYTES) if size_of(path) else b""
         except DAMAGE as error:
-            name = COMPRESSIONS[compression]
-            raise DataError(f"{path} is not a whole {name} file: {error}.") from error
+            if _begins_with(path, compression):
+                return  # Damaged early: the reader says so, and takes the lines before it.
+            raise DataError(f"{path} is no {COMPRESSIONS[compression]} file: {error}.") from error
     for magic, suffix in MAGIC.items():
         if head.startswith(magic):
             raise DataError(f"{path} holds {COMPRESSIONS[suffix]} data: name it {suffix}.")
@@ -356,12 +362,19 @@ def _check_file(path: str, field: str) -> None:
     if invalid >= 10 and 2 * invalid > len(text) - len(text.encode("ascii", "ignore")):
         raise DataError(f"{path} is not UTF-8: convert it first (iconv -f ENCODING -t UTF-8).")
     if kind == ".jsonl":
-        _check_json_lines(path, head.removeprefix(codecs.BOM_UTF8), field)
+        _check_json_lines(path, head, field)
+
+
+def _begins_with(path: str, compression: str) -> bool:
+    """Whether a file begins as those of a compression do."""
+    with open_binary(path) as raw:
+        head = raw.read(max(map(len, MAGIC)))
+    return any(head.startswith(magic) for magic, suffix in MAGIC.items() if suffix == compression)
 
 
 def _check_json_lines(path: str, head: bytes, field: str) -> None:
     """Raise DataError if none of the first whole lines can be used: a wrong file or field."""
-    lines = head.split(b"\n")
+    lines = head.removeprefix(codecs.BOM_UTF8).split(b"\n")
     if len(head) >= _HEAD_BYTES:
         lines.pop()  # cut in the middle
     lines = [line.decode("utf-8", "replace") for line in lines if line.strip()]

@@ -26,6 +26,11 @@ def open_binary(path: str) -> BinaryIO:
     return _file_systems().open(path, compression_type=_uncompressed())
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file. Opening one that is missing raises a cloud's own errors."""
+    return _file_systems().exists(path) if is_url(path) else os.path.exists(path)
+
+
 def size_of(path: str) -> int:
     """Bytes of a file, as they are stored."""
     return _metadata(path).size_in_bytes if is_url(path) else os.path.getsize(path)

@@ -147,8 +147,8 @@ class StoreWriter:
             ["vocab.txt", *arrays],
         )
         write_json(self.path / "store.json", self.index)
+        shutil.rmtree(self.shards, ignore_errors=True)  # The next process would remove them, too.
         self.close()
-        shutil.rmtree(self.shards)
 
     def _write_split(
         self,

@@ -209,9 +209,9 @@ def test_bytes_read_reach_the_size_of_the_files(tmp_path):
         ("a.txt", "text".encode("utf-16"), "is UTF-16"),
         ("a.txt", "文字编码不对".encode("gbk") * 20, "is not UTF-8"),
         ("a.txt", gzip.compress(b"text", mtime=0), "name it .gz"),
-        ("a.txt.xz", gzip.compress(b"text", mtime=0), "not a whole xz file"),
-        ("a.txt.gz", b"plain text", "not a whole gzip file"),
-        ("a.txt.zst", b"plain text", "not a whole zstd file"),
+        ("a.txt.xz", gzip.compress(b"text", mtime=0), "is no xz file"),
+        ("a.txt.gz", b"plain text", "is no gzip file"),
+        ("a.txt.zst", b"plain text", "is no zstd file"),
         ("a.jsonl", b"plain text\n", "not JSON"),
         ("a.jsonl", b"[1, 2]\n", "without a text in field 'text'"),
         ("a.jsonl", b'{"body": "x"}\n', "without a text in field 'text'"),
@@ -282,6 +282,27 @@ def test_damaged_compressed_files_give_what_can_be_read(tmp_path, suffix, damage
     assert any("damaged" in problem for _, problem in problems)
     assert len(texts) > 1000
     assert [text + "\n" for text in texts[:1000]] == lines[:1000]
+
+
+def test_a_short_compressed_file_that_ends_early_does_not_stop_the_others(tmp_path):
+    whole = gzip.compress("".join(f"document {i}\n\n" for i in range(500)).encode(), mtime=0)
+    broken = write(tmp_path, "a.txt.gz", whole[: len(whole) // 2])
+    texts, problems = read(broken, write(tmp_path, "b.txt", "text"))
+    assert texts[0] == "document 0\n" and texts[-1] == "text"
+    assert [problem.split(",")[0] for _, problem in problems] == ["damaged"]
+
+
+def test_a_byte_order_mark_before_a_long_line_of_json(tmp_path):
+    rows = json.dumps({"text": "x" * 70_000}) + "\n" + json.dumps({"text": "y"}) + "\n"
+    texts, problems = read(write(tmp_path, "a.jsonl", b"\xef\xbb\xbf" + rows.encode()))
+    assert texts == ["x" * 70_000, "y"] and not problems
+
+
+@pytest.mark.parametrize("line", ["a" * 1000, " " * 1000 + "a", "a" * 999 + " " * 2001 + "a"])
+def test_a_blank_piece_of_a_long_line_is_no_blank_line(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(files, "_PIECE_BYTES", 1000)
+    texts, _ = read(write(tmp_path, "a.txt", f"{line}\nnext\n\nother\n"))
+    assert texts == [f"{line}\nnext\n", "other\n"]
 
 
 def test_a_huge_line_is_read_in_parts(tmp_path, monkeypatch):

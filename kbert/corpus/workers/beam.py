@@ -26,11 +26,11 @@ from apache_beam.runners.runner import PipelineState
 
 from kbert.corpus.documents import TextReader
 from kbert.corpus.filters import FilteredReader, Place
-from kbert.corpus.places import is_url, open_binary, remove_all, write_whole
+from kbert.corpus.places import exists, is_url, open_binary, remove_all, write_whole
 from kbert.corpus.settings import RunnerSettings
 from kbert.corpus.workers.parts import Part, Share, shares
 from kbert.corpus.workers.results import counters, read_info
-from kbert.errors import DataError
+from kbert.errors import DataError, RunnerError
 from kbert.files import as_json
 
 NAMESPACE = "kbert"  # Of the counters, which the runner's own page shows.
@@ -53,14 +53,17 @@ def run(
     """`runner.work`."""
     folder = pathlib.Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    todo = shares(reader.sizes)
     where = str(folder)
     if runner.shared is not None:
+        if copied := _all_there(todo, where):  # Of a run that was stopped behind the copying.
+            return copied
         # Others may use the same: what they left must not be taken for this run's.
         digest = hashlib.sha256(as_json([str(folder), job]).encode()).hexdigest()[:16]
         where = f"{runner.shared.rstrip('/')}/kbert-{digest}"
         if not is_url(where):
+            where = os.path.abspath(where)  # Workers may begin in another folder.
             os.makedirs(where, exist_ok=True)
-    todo = shares(reader.sizes)
     run_pipeline(runner, todo, Work(reader, characters, make, where))
     found = _collected(todo, where)
     if runner.shared is None:
@@ -72,7 +75,7 @@ def run(
 
 
 def run_pipeline(runner: RunnerSettings, todo: Sequence[Share], work: "Work") -> dict[str, int]:
-    """Run the pipeline to its end. Returns its counters; raises `DataError` where it fails."""
+    """Run the pipeline to its end. Returns its counters; raises `RunnerError` where it fails."""
     options = _options(runner)
     # Not "DirectRunner", which may download a program (Prism) and run that.
     chosen = FnApiRunner() if runner.runner == "direct" else _RUNNERS[runner.runner]
@@ -83,9 +86,9 @@ def run_pipeline(runner: RunnerSettings, todo: Sequence[Share], work: "Work") ->
         result = pipeline.run()
         state = _wait(result)
     except Exception as error:
-        raise DataError(f"Beam's {runner.runner} runner failed: {_last_line(error)}") from error
+        raise RunnerError(f"Beam's {runner.runner} runner failed: {_last_line(error)}") from error
     if state != PipelineState.DONE:
-        raise DataError(f"Beam's {runner.runner} runner ended with the state {state}.")
+        raise RunnerError(f"Beam's {runner.runner} runner ended with the state {state}.")
     counters = result.metrics().query()["counters"]
     return {found.key.metric.name: found.result for found in counters}
 
@@ -176,15 +179,20 @@ def _info_of_done(path: str, part: Part) -> dict | None:
 
 
 def _info_of(path: str) -> dict | None:
-    try:
-        return read_info(io.BytesIO(_bytes_of(path)))
-    except OSError:
-        return None
+    return read_info(io.BytesIO(_bytes_of(path))) if exists(path) else None
 
 
 def _bytes_of(path: str) -> bytes:
     with open_binary(path) as file:
         return file.read()
+
+
+def _all_there(todo: Sequence[Share], folder: str) -> list[pathlib.Path] | None:
+    """`_collected`, where nothing is missing."""
+    try:
+        return list(map(pathlib.Path, _collected(todo, folder)))
+    except DataError:
+        return None
 
 
 def _collected(todo: Sequence[Share], where: str) -> list[str]:

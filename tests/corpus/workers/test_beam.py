@@ -213,6 +213,8 @@ class OtherMachine(FileSystem):
         return open(self._path(path), "wb")
 
     def open(self, path, mime_type=None, compression_type=None):
+        if not self.exists(path):
+            raise LookupError(path)  # As Google's and Hadoop's clients say it: no OSError.
         return open(self._path(path), "rb")
 
     def rename(self, source_file_names, destination_file_names):
@@ -246,6 +248,7 @@ def test_text_and_results_may_lie_in_a_clouds_storage(folder, tmp_path, vocabula
     """The text by URLs; what workers make goes to another, and nothing is left there."""
     monkeypatch.setattr(OtherMachine, "root", tmp_path)
     (folder / "z.txt.gz").write_bytes(gzip.compress(make_text(40, seed=20).encode()))
+    (folder / ".hidden.txt").write_text("not read")
     runner = RunnerSettings("direct", shared="mem://elsewhere")
     prepare(["mem://text"], tmp_path / "remote", vocabulary, runner=runner)
     prepare([folder], tmp_path / "local", vocabulary, progress=False)
