@@ -92,6 +92,12 @@ def _check_added(tokens: Sequence[str], pieces: Sequence[str]) -> None:
         )
 
 
+def check_texts(texts) -> None:
+    """Raise ValueError for one text where a list is expected: its characters would be taken."""
+    if isinstance(texts, str | bytes):
+        raise ValueError(f"Expected a list of texts. Received one text: {texts[:40]!r}.")
+
+
 def check_arguments(pair: bool, sequence_length: int | None, padding: str) -> None:
     """Raise ValueError for an unknown padding, and a `sequence_length` missing or too small."""
     if padding not in ("longest", "sequence_length"):

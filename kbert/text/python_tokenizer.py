@@ -13,7 +13,7 @@ import numpy as np
 
 from kbert.text.joining import join_pieces
 from kbert.text.offsets import Pieces
-from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments
+from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments, check_texts
 from kbert.text.segments import num_special_tokens, pack_segments, pad_rows
 from kbert.text.vocabulary import SPECIAL_TOKENS
 from kbert.text.words import MAX_CHARACTERS_PER_WORD, WordTable
@@ -95,6 +95,7 @@ class PythonTokenizer(PieceIds):
 
     def tokenize(self, texts: Sequence[str], special_tokens: bool = False) -> Ragged:
         """Piece ids of each text, without [CLS] and [SEP]."""
+        check_texts(texts)
         rows = [self._ids(text, special_tokens) for text in texts]
         ids = np.array([index for row in rows for index in row], np.int32)
         return Ragged(ids, np.cumsum([0, *map(len, rows)]))
@@ -103,6 +104,7 @@ class PythonTokenizer(PieceIds):
         self, texts: Sequence[str], special_tokens: bool = False
     ) -> list[Pieces]:
         """For each text its `Pieces`; offsets count characters of the original text."""
+        check_texts(texts)
         found = []
         for text in texts:
             pieces = list(self._pieces_of(text, special_tokens))

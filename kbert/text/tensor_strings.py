@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from kbert.text.piece_ids import PLACEHOLDERS
+from kbert.text.piece_ids import PLACEHOLDERS, check_texts
 
 Texts = Sequence[str | bytes] | tf.Tensor
 
@@ -17,8 +17,7 @@ def as_strings(texts: Texts) -> tf.Tensor:
     """Texts (batch,), a list of str (or bytes) or already a tensor, as a tf.string tensor."""
     if tf.is_tensor(texts):
         return texts
-    if isinstance(texts, str | bytes):
-        raise ValueError(f"Expected a list of texts. Received one text: {texts[:40]!r}.")
+    check_texts(texts)
     # "surrogatepass": Python's strings may hold half of a surrogate pair (JSON can spell one).
     return tf.constant([_as_bytes(text) for text in texts], tf.string)
 

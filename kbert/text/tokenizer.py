@@ -18,7 +18,7 @@ import tensorflow as tf
 from kbert.errors import DataError
 from kbert.text.joining import join_pieces
 from kbert.text.offsets import Pieces
-from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments
+from kbert.text.piece_ids import PLACEHOLDERS, PieceIds, check_arguments, check_texts
 from kbert.text.segments import num_special_tokens
 from kbert.text.tensor_strings import Texts, as_strings, lower, mark, replace_invalid
 from kbert.text.words import MAX_CHARACTERS_PER_WORD
@@ -180,6 +180,7 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         Returns:
             For each text its `Pieces`: ids, starts, ends, each int32 (pieces,).
         """
+        check_texts(texts)
         # A character each, as they are: TensorFlow would count the bytes of half a pair.
         whole = [_HALF_OF_A_PAIR.sub("\ufffd", text) for text in texts]
         found = self.pieces_with_offsets(as_strings(whole), special_tokens)
@@ -275,9 +276,9 @@ class WordPieceTokenizer(PieceIds, tf.Module):
         marks = self._marks(special_tokens=True)
         # The published Chinese vocabulary holds U+2028 and ##U+2028, which tensorflow-text would
         # find in a text, but which BERT takes for a space. Nothing inside of brackets is ever
-        # found.
+        # found. An added token may have a space.
         return [
-            f"[{index}]" if any(map(str.isspace, piece)) else marks.get(piece, piece)
+            marks.get(piece, f"[{index}]" if any(map(str.isspace, piece)) else piece)
             for index, piece in enumerate(self._pieces)
         ]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kbert.text.python_tokenizer import PythonTokenizer
 from kbert.text.tokenizer import WordPieceTokenizer
+from kbert.text.vocabulary import SPECIAL_TOKENS
 from tests.text.test_tokenizer_reference import (
     OPTIONS,
     TRAPS,
@@ -45,6 +46,24 @@ def test_ids_and_offsets(both, special_tokens):
             found, expected = getattr(one, name), getattr(other, name)
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected, err_msg=f"{text!a} {name}")
+
+
+def test_an_added_token_may_have_a_space():
+    pieces = [*SPECIAL_TOKENS, "in", "new", "york", "New York"]
+    both = [
+        kind(pieces, added_tokens=("New York",)) for kind in (PythonTokenizer, WordPieceTokenizer)
+    ]
+    for tokenizer in both:
+        assert tokenizer.tokenize(["in New York new york"]).to_list() == [[5, 8, 6, 7]]
+
+
+def test_one_text_is_no_list_of_texts(both):
+    for tokenizer in both:
+        for read in (tokenizer.tokenize, tokenizer.tokenize_with_offsets):
+            with pytest.raises(
+                ValueError, match="Expected a list of texts. Received one text: 'ab'"
+            ):
+                read("ab")
 
 
 @settings(max_examples=60, deadline=None)
