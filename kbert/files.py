@@ -11,12 +11,14 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 
 from kbert.errors import DataError
 
 # Of `replacing_together`: the folder of the new files, from the moment they are valid.
 _READY = ".ready"
+_READING_UMASK = threading.Lock()
 # Of OSError: no space, or none for this user.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Far more than a description has, far less than Python can print.
@@ -321,7 +323,8 @@ def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
 
 
 def _umask() -> int:
-    """The rights that new files do not get; it can be read only by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
+    """The rights that new files do not get; it can be read only by setting it, for all threads."""
+    with _READING_UMASK:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

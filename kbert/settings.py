@@ -377,6 +377,6 @@ def _from_json(value: Any, field: dataclasses.Field) -> Any:
     )
     if isinstance(value, list):
         return tuple(value)
-    if type(value) is int and float in kinds and int not in kinds:
+    if type(value) is int and float in kinds and int not in kinds and _is_finite(value):
         return float(value)
     return value

@@ -52,6 +52,7 @@ WRONG = [
     ("rate", 0, r"in \(0, 1\]"),
     ("rate", 1.5, r"in \(0, 1\]"),
     ("rate", float("nan"), "a finite number"),
+    ("rate", 10**400, "a finite number"),
     ("share", 1.0, r"in \[0, 1\)"),
     ("share", -0.1, r"in \[0, 1\)"),
     ("layers", ("1",), "a list, each a whole number"),

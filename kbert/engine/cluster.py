@@ -224,16 +224,17 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _listening(found: Cluster) -> Iterator[socket.socket]:
     """Within the block the others reach this worker's port."""
     _, port = _host_and_port(found.addresses[found.index])
-    with socket.socket() as listener:
-        # A port that a process has just left is free.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("", port))
-            listener.listen(max(128, found.count))
-        except OSError as error:
-            raise DataError(
-                f"Worker {found.index} cannot listen at port {port}, which {VARIABLE} gives it: "
-                f"{error.strerror}."
-            ) from error
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:  # A port that a process has just left is free.
+        listener = socket.create_server(
+            ("", port), family=family, backlog=max(128, found.count), dualstack_ipv6=both
+        )
+    except OSError as error:
+        raise DataError(
+            f"Worker {found.index} cannot listen at port {port}, which {VARIABLE} gives it: "
+            f"{os.strerror(error.errno)}."
+        ) from error
+    with listener:
         listener.settimeout(_PAUSE)
         yield listener

@@ -55,7 +55,11 @@ def steps_done(training_model) -> int:
 
 def saved_steps(run: pathlib.Path) -> list[pathlib.Path]:
     """The folders of finished saves, oldest first."""
-    return sorted(path for path in (run / STEPS).glob("[0-9]*") if path.is_dir())
+    return sorted(path for path in (run / STEPS).glob("[0-9]*") if _is_save(path))
+
+
+def _is_save(path: pathlib.Path) -> bool:
+    return path.is_dir() and path.name.isdecimal()  # Not a copy that a person made.
 
 
 def last_save(run: pathlib.Path) -> str:

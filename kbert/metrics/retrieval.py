@@ -37,4 +37,4 @@ def retrieval_scores(
 def _ranks(queries, passages, gold) -> np.ndarray:
     scores = queries @ passages.T
     own = np.take_along_axis(scores, gold[:, None], axis=1)
-    return np.sum(scores >= own, axis=1)
+    return len(passages) - np.sum(scores < own, axis=1)  # Among equals, or beside NaN, the last.

@@ -107,6 +107,23 @@ def addresses():
         return tuple(f"localhost:{each.getsockname()[1]}" for each in sockets)
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_workers_of_ipv6_meet(addresses):
+    addresses = tuple(address.replace("localhost", "[::1]") for address in addresses)
+    met = []
+
+    def come(index):
+        meet(Cluster(addresses, index), patience=60)
+        met.append(index)
+
+    workers = [threading.Thread(target=come, args=(index,)) for index in range(3)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert sorted(met) == [0, 1, 2]
+
+
 def test_workers_meet_whichever_comes_first(addresses):
     """None leaves its port before all have come, though others knock: it may not open it again."""
     met = []

@@ -76,10 +76,12 @@ def test_nothing_to_resume(tmp_path, state):
 
 def test_the_newest_few_are_kept(tmp_path, state):
     saved = state(1)
+    copied = tmp_path / "steps" / "00000009.bak"  # By a person.
+    copied.mkdir(parents=True)
     for step in (9, 10, 99, 100, 1000):
         save_at(tmp_path, saved, step, keep=3)
     assert [folder.name for folder in saved_steps(tmp_path)] == ["00000099", "00000100", "00001000"]
-    assert len(list((tmp_path / "steps").iterdir())) == 3
+    assert len(list((tmp_path / "steps").iterdir())) == 3 + 1 and copied.exists()
 
 
 def test_saves_behind_the_run_are_no_reason_to_drop_its_own(tmp_path, state):

@@ -22,6 +22,12 @@ def test_equal_scores_are_not_right():
     assert scores == {"mrr": 0.25, "recall@1": 0.0}
 
 
+def test_what_is_no_number_finds_nothing():
+    queries = np.array([[np.nan, 0.0]])
+    scores = retrieval_scores(queries, np.eye(2), np.array([0]), (1,))
+    assert scores == {"mrr": 0.5, "recall@1": 0.0}
+
+
 def test_as_scikit_learn(monkeypatch):
     monkeypatch.setattr(retrieval, "_AT_ONCE", 7)
     rng = np.random.default_rng(0)
