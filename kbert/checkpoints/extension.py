@@ -18,7 +18,8 @@ import numpy as np
 from kbert.checkpoints.directory import Checkpoint, save, untrained
 from kbert.checkpoints.weights import model_weights
 from kbert.claim import unfinished
-from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.documents import TextReader
+from kbert.corpus.problems import Problems
 from kbert.corpus.settings import ExtensionSettings, VocabularySettings
 from kbert.corpus.word_counts import count_words, parts_to_count
 from kbert.errors import DataError

@@ -20,20 +20,19 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from kbert.corpus.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
-from kbert.corpus.places import files_below, is_url, open_binary, size_of, state_of
+from kbert.corpus.places import is_url, open_binary, size_of, state_of
+from kbert.corpus.problems import Problems
+from kbert.corpus.text_files import find_files
 from kbert.errors import DataError
-from kbert.files import is_there
 from kbert.text.sentences import cut_long
 
 DOCUMENT_RULES = ("blank-line", "file")
-SUFFIXES = (".txt", ".md", ".jsonl")
 
 # A longer document is handed out in parts, so that nobody ever holds a gigabyte of text at once.
 MAX_DOCUMENT_LENGTH = 4 << 20  # bytes in .txt and .md, characters in .jsonl
 MAX_JSON_LINE_BYTES = 32 << 20
 _PIECE_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
-_MAX_LISTED_PROBLEMS = 1000
 
 _CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 
@@ -45,42 +44,6 @@ class Document(NamedTuple):
     file: int  # index in TextReader.files
     number: int  # among the documents of its file, from 0
     line: int  # of the file where it begins, from 1
-
-
-class Problems:
-    """What was wrong with the input: how often, in which file, first in which line.
-
-    At most 1,000 pairs of file and problem are kept; further ones only count in `unlisted`.
-    """
-
-    def __init__(self):
-        self._entries: dict[tuple[str, str], dict] = {}
-        self.unlisted = 0
-
-    def add(self, file: str, problem: str, first_line: int | None = None, count: int = 1) -> None:
-        """Count a problem `count` times; `first_line` is kept where it is the first."""
-        entry = self._entries.get((file, problem))
-        if entry is not None:
-            entry["count"] += count
-        elif len(self._entries) < _MAX_LISTED_PROBLEMS:
-            self._entries[file, problem] = {
-                "file": file,
-                "problem": problem,
-                "count": count,
-                "first_line": first_line,
-            }
-        else:
-            self.unlisted += count
-
-    def as_dict(self) -> dict:
-        """{"listed": [{"file", "problem", "count", "first_line"}, ...], "unlisted": count}."""
-        return {"listed": list(self._entries.values()), "unlisted": self.unlisted}
-
-    def merge(self, other: dict) -> None:
-        """Add what `as_dict` of other Problems returned."""
-        for entry in other["listed"]:
-            self.add(**entry)
-        self.unlisted += other["unlisted"]
 
 
 class TextReader:
@@ -112,7 +75,7 @@ class TextReader:
         self.document = document
         self.field = field
         self.problems = Problems()
-        self.files = _find_files(paths, leave_out, self.problems)
+        self.files = find_files(paths, leave_out, self.problems)
         for path in self.files:
             _check_file(path, field)
         self.sizes = [size_of(path) for path in self.files]
@@ -248,94 +211,6 @@ class TextReader:
             line += data.count(b"\n", 0, error.start)
             self.problems.add(path, "bytes that are not UTF-8, read as U+FFFD", line, count)
         return text.replace("\r\n", "\n") if "\r" in text else text
-
-
-def _find_files(paths: Iterable[str], leave_out: Iterable[str], problems: Problems) -> list[str]:
-    """Files as given, folders replaced by the text files in them; each real file once."""
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    seen = set(map(os.path.realpath, leave_out))
-    found: dict[str, str] = {}  # by where links lead
-    for path in map(os.fspath, paths):
-        if is_url(path) or os.path.isdir(path):
-            find = _files_of_url if is_url(path) else _files_of_folder
-            inside = find(path, seen, problems)
-            if not inside:
-                raise DataError(f"Folder {path} has no file with a name in {_expected()}.")
-        else:
-            _check_name(path, seen)
-            inside = [path]
-        for file in inside:
-            if found.setdefault(os.path.realpath(file), file) != file:
-                problems.add(file, "another name of a file that is read already, left out")
-    if not found:
-        raise DataError("No file or folder with text was given.")
-    return list(found.values())
-
-
-def _check_name(path: str, no_text: set[str]) -> None:
-    """Raise DataError if a path that was given is no text file by its name and kind."""
-    if not is_there(path):
-        raise DataError(f"There is no file or folder {path}.")
-    if not os.path.isfile(path):
-        raise DataError(f"{path} is not a regular file: it must be readable more than once.")
-    if os.path.realpath(path) in no_text:
-        raise DataError(f"{path} is to be read as text, but is the vocabulary or the output too.")
-    if split_suffixes(path)[0] not in SUFFIXES:
-        raise DataError(f"{path} must have a name in {_expected()}.")
-
-
-def _expected() -> str:
-    return f"{' '.join('*' + s for s in SUFFIXES)}, plain or with {' '.join(COMPRESSIONS)}"
-
-
-def _files_of_folder(folder: str, no_text: set[str], problems: Problems) -> list[str]:
-    """The text files below a folder, in sorted order; links to folders are followed."""
-    found, seen = [], {os.path.realpath(folder)}
-    for directory, subfolders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        kept = []
-        for name in sorted(subfolders):
-            real = os.path.realpath(os.path.join(directory, name))
-            if name.startswith("."):
-                problems.add(folder, "hidden folders, left out")
-            elif real in no_text:
-                problems.add(folder, "output or vocabulary, left out")
-            elif real in seen:
-                problems.add(folder, "links to folders that are read already, left out")
-            else:
-                kept.append(name)
-                seen.add(real)
-        subfolders[:] = kept  # In place: os.walk descends in this order.
-        for name in sorted(names):
-            path = os.path.join(directory, name)
-            if os.path.realpath(path) in no_text:
-                problems.add(folder, "output or vocabulary, left out")
-            elif (
-                not name.startswith(".")
-                and split_suffixes(name)[0] in SUFFIXES
-                and os.path.isfile(path)
-            ):
-                found.append(path)
-            else:
-                problems.add(folder, "files of other kinds, left out")
-    return found
-
-
-def _files_of_url(url: str, no_text: set[str], problems: Problems) -> list[str]:
-    """The text files below a URL, or the one file that it is, in sorted order."""
-    found = []
-    for path in files_below(url):
-        if any(name.startswith(".") for name in path.removeprefix(url).split("/")):
-            continue  # Hidden.
-        if split_suffixes(path)[0] in SUFFIXES:
-            found.append(path)
-        else:
-            problems.add(url, "files of other kinds, left out")
-    return found
-
-
-def _raise(error: OSError):
-    raise error
 
 
 def _check_file(path: str, field: str) -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.documents import TextReader
 from kbert.corpus.filters import FILTERS, FilteredReader
 from kbert.corpus.marks import (
     WORDS_OF_JIEBA,
@@ -29,6 +29,7 @@ from kbert.corpus.marks import (
     WordMarks,
     check_jieba,
 )
+from kbert.corpus.problems import Problems
 from kbert.corpus.settings import PreparationSettings, Recipe, RunnerSettings
 from kbert.corpus.shard_encoder import ShardEncoder
 from kbert.corpus.store import SPLITS

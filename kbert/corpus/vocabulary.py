@@ -23,8 +23,9 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from kbert.claim import claimed, unfinished
-from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.documents import TextReader
 from kbert.corpus.merges import Alphabet, PieceLearner, choose_alphabet
+from kbert.corpus.problems import Problems
 from kbert.corpus.settings import RunnerSettings, VocabularySettings
 from kbert.corpus.word_counts import WordCounts, count_words, count_words_by, parts_to_count
 from kbert.errors import DataError

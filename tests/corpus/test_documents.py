@@ -10,7 +10,8 @@ import pytest
 import zstandard
 
 from kbert.corpus import documents as files
-from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.documents import TextReader
+from kbert.corpus.problems import Problems
 from kbert.errors import DataError
 
 COMPRESS = {

@@ -4,7 +4,8 @@ import copy
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kbert.corpus.documents import Problems, TextReader
+from kbert.corpus.documents import TextReader
+from kbert.corpus.problems import Problems
 
 # Files are read together until they have so many bytes on the disk. A longer one is read by several
 # workers, each of which works on its share of the parts: reading is fast beside the work.
