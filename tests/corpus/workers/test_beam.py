@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,6 +21,7 @@ from kbert.corpus import word_counts  # noqa: E402
 from kbert.corpus.documents import TextReader  # noqa: E402
 from kbert.corpus.prepare import prepare  # noqa: E402
 from kbert.corpus.settings import RunnerSettings  # noqa: E402
+from kbert.corpus.store_writer import StoreWriter  # noqa: E402
 from kbert.corpus.vocabulary import learn_vocabulary  # noqa: E402
 from kbert.corpus.workers import beam, parts  # noqa: E402
 from kbert.errors import DataError  # noqa: E402
@@ -263,6 +265,20 @@ def test_text_and_results_may_lie_in_a_clouds_storage(folder, tmp_path, vocabula
     assert here.pieces == there.pieces
     with pytest.raises(DataError, match="no file with a name in"):
         prepare(["mem://nothing"], tmp_path / "none", vocabulary)
+
+
+def test_stopped_behind_the_copying_it_does_not_begin_anew(
+    folder, tmp_path, vocabulary, monkeypatch
+):
+    runner = RunnerSettings("direct", shared=str(tmp_path / "shared"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StoreWriter, "finish", Mock(side_effect=KeyboardInterrupt))
+        prepare([folder], tmp_path / "store", vocabulary, runner=runner)
+    assert not list((tmp_path / "shared").iterdir())
+    monkeypatch.setattr(beam, "run_pipeline", Mock(side_effect=AssertionError("run again")))
+    prepare([folder], tmp_path / "store", vocabulary, runner=runner)
+    prepare([folder], tmp_path / "local", vocabulary, progress=False)
+    assert content_of(tmp_path / "store") == content_of(tmp_path / "local")
 
 
 def test_workers_with_a_disk_of_their_own_are_found_out(folder, tmp_path, vocabulary, monkeypatch):
