@@ -44,14 +44,13 @@ REFERENCE = {
 }
 
 
-@pytest.mark.parametrize("mode", REFERENCE)
 @pytest.mark.parametrize(
-    ("layers", "combination", "combine"),
+    ("mode", "layers", "combination", "combine"),
     [
-        ((-1,), "concatenate", lambda s: s[-1]),
-        ((0,), "sum", lambda s: s[0]),
-        ((-2, -1), "concatenate", lambda s: np.concatenate([s[-2], s[-1]], axis=-1)),
-        ((0, 1, 2), "sum", lambda s: s.sum(axis=0)),
+        *((mode, (-1,), "concatenate", lambda s: s[-1]) for mode in REFERENCE),
+        ("max", (0,), "sum", lambda s: s[0]),
+        ("mean", (-2, -1), "concatenate", lambda s: np.concatenate([s[-2], s[-1]], axis=-1)),
+        ("cls", (0, 1, 2), "sum", lambda s: s.sum(axis=0)),
     ],
 )
 def test_pooling(checkpoint, mode, layers, combination, combine):
