@@ -23,6 +23,11 @@ def split_suffixes(path: str) -> tuple[str, str]:
     return last, ""
 
 
+def compression_of(head: bytes) -> str | None:
+    """ ".gz" of bytes that begin as those of gzip do, and so on; None for others."""
+    return next((suffix for magic, suffix in MAGIC.items() if head.startswith(magic)), None)
+
+
 def decompressed(raw: BinaryIO, path: str, buffer_bytes: int = 1 << 20) -> BinaryIO:
     """The bytes inside an open file, by the suffix of its path; reading may raise DAMAGE."""
     compression = split_suffixes(path)[1]

@@ -19,7 +19,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from kbert.corpus.compression import COMPRESSIONS, DAMAGE, MAGIC, decompressed, split_suffixes
+from kbert.corpus.compression import (
+    COMPRESSIONS,
+    DAMAGE,
+    MAGIC,
+    compression_of,
+    decompressed,
+    split_suffixes,
+)
 from kbert.corpus.places import is_url, open_binary, size_of, state_of
 from kbert.corpus.problems import Problems
 from kbert.corpus.text_files import find_files
@@ -221,12 +228,11 @@ def _check_file(path: str, field: str) -> None:
             stream = decompressed(raw, path, _HEAD_BYTES)
             head = stream.read(_HEAD_BYTES) if size_of(path) else b""
         except DAMAGE as error:
-            if _begins_with(path, compression):
+            if compression_of(_first_bytes(path)) == compression:
                 return  # Damaged early: the reader says so, and takes the lines before it.
             raise DataError(f"{path} is no {COMPRESSIONS[compression]} file: {error}.") from error
-    for magic, suffix in MAGIC.items():
-        if head.startswith(magic):
-            raise DataError(f"{path} holds {COMPRESSIONS[suffix]} data: name it {suffix}.")
+    if suffix := compression_of(head):
+        raise DataError(f"{path} holds {COMPRESSIONS[suffix]} data: name it {suffix}.")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path} is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8).")
     num_controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
@@ -240,11 +246,9 @@ def _check_file(path: str, field: str) -> None:
         _check_json_lines(path, head, field)
 
 
-def _begins_with(path: str, compression: str) -> bool:
-    """Whether a file begins as those of a compression do."""
+def _first_bytes(path: str) -> bytes:
     with open_binary(path) as raw:
-        head = raw.read(max(map(len, MAGIC)))
-    return any(head.startswith(magic) for magic, suffix in MAGIC.items() if suffix == compression)
+        return raw.read(max(map(len, MAGIC)))
 
 
 def _check_json_lines(path: str, head: bytes, field: str) -> None:
