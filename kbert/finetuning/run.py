@@ -30,6 +30,7 @@ from kbert.finetuning.output import (
 )
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, read_rows
 from kbert.finetuning.settings import (
+    WITHOUT_EFFECT,
     EpochChoice,
     FeatureSettings,
     FinetuningSettings,
@@ -175,7 +176,7 @@ def finetune_on(
 def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> dict:
     """What two runs must agree in, so that one can go on where the other stopped."""
     values = dataclasses.asdict(settings)
-    for name in ("log_every", "save_every"):
+    for name in WITHOUT_EFFECT:
         del values[name]
     return {
         "run": {"from": plan.checkpoint, "from_random": plan.from_random, **vars(plan.choice)},

@@ -12,6 +12,8 @@ SCHEDULES = ("linear", "slanted-triangular")
 ADVERSARIES = ("fgm", "pgd")
 FEATURE_TYPES = ("float32", "float16")
 AUGMENTATIONS = ("delete", "swap", "fill")
+# Settings that change nothing of what a run finds.
+WITHOUT_EFFECT = ("log_every", "save_every")
 _AUGMENTATION = "more rows of few"
 _DISTILLATION = "distillation"
 _STABILITY = "stability (docs/tasks.md)"

@@ -14,7 +14,7 @@ import numpy as np
 from kbert.checkpoints.formats import ENSEMBLE_INDEX
 from kbert.files import as_json, read_object
 from kbert.finetuning.output import LOGS
-from kbert.finetuning.settings import FinetuningSettings
+from kbert.finetuning.settings import WITHOUT_EFFECT, FinetuningSettings
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining, Recipe
 from kbert.pretraining.settings import PretrainingSettings
 
@@ -193,9 +193,8 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
 def _settings(settings: PretrainingSettings | FinetuningSettings, digests: "_Digests") -> dict:
     """With what teachers hold in the place of their paths."""
     values, paths = settings.to_json(), settings.teacher
-    if isinstance(settings, FinetuningSettings):  # Of the log and the saves: they change nothing.
-        default = FinetuningSettings()
-        values |= {"log_every": default.log_every, "save_every": default.save_every}
+    if isinstance(settings, FinetuningSettings):
+        values |= {name: getattr(FinetuningSettings, name) for name in WITHOUT_EFFECT}
     if paths is not None:
         paths = [paths] if isinstance(paths, str) else paths
         values["teacher"] = [digests[pathlib.Path(path)] for path in paths]
