@@ -159,11 +159,10 @@ def test_the_plan_runs_nothing(tmp_path, tiny_store, pretend, capsys):
 def test_what_a_killed_call_left_is_removed(tmp_path, tiny_store, pretend):
     recipe, output = write_recipe(tmp_path, tiny_store), tmp_path / "out"
     run(recipe, output)
-    left = [output / "probe-abc", chains_of(read_recipe(recipe))[0].pretraining.folder(output)]
-    left[1] = left[1] / "checkpoint" / "steps"
+    chain = chains_of(read_recipe(recipe))[0]
+    left = [output / "probe-abc", chain.pretraining.checkpoint(output) / "steps"]
     for folder in left:
         folder.mkdir(parents=True)
-    chain = chains_of(read_recipe(recipe))[0]
     run_chain(chain, output)
     measured([chain], output)
     assert not any(folder.exists() for folder in left)

@@ -5,8 +5,8 @@ import { Refused, answers, models } from "./api.js";
 import { el } from "./dom.js";
 import { examplesOf } from "./examples.js";
 import { fieldsOf } from "./fields.js";
-import { remember, remembered } from "./memory.js";
 import { language, say, setLanguage } from "./language.js";
+import { remember, remembered } from "./memory.js";
 import { VIEWS, tabsOf } from "./views.js";
 
 const WAIT = 350; // milliseconds without a key until the text is read

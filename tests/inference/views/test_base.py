@@ -72,7 +72,6 @@ def test_a_tagger_of_characters_sees_characters():
     (window,) = task.encode([task.parse(text, "")], tokenizer())
     np.testing.assert_array_equal(feature.inputs["token_ids"], window.inputs["token_ids"])
     tokens = feature.context["tokens"][1:-1]
-    assert (
-        "".join(text[token["start"] : token["end"]] for token in tokens) == "今天the气\U00020000!"
-    )
+    seen = [text[token["start"] : token["end"]] for token in tokens]
+    assert "".join(seen) == "今天the气\U00020000!"
     assert all(token["end"] == token["start"] + 1 for token in tokens)
