@@ -5,7 +5,8 @@
 PAIRS is a file of JSON lines, plain or .gz, .xz or .zst: {"good": "...", "bad": "..."}, maybe with
 "paradigm" and "term"; BLiMP's own names are read too. Prints the share of right pairs by term;
 --output has each paradigm's. A sentence's score is its log-likelihood by a left-to-right LM, by a
-masked LM its pseudo-log-likelihood; ties are wrong.
+masked LM its pseudo-log-likelihood; ties are wrong. That favours the shorter of two sentences:
+--length-exponent 0.5 divides by the square root of the number of tokens.
 """
 
 import sys
@@ -41,9 +42,10 @@ def run(args: Namespace) -> None:
 
     if args.output is not None:
         check_writable(args.output, inputs=[args.pairs])
-    pairs = read_pairs(args.pairs, from_options(JudgeSettings, args).limit)
+    settings = from_options(JudgeSettings, args)
+    pairs = read_pairs(args.pairs, settings.limit)
     keras.config.set_dtype_policy(from_options(PrecisionSettings, args).precision)
-    report = judge(load_any(args.checkpoint), pairs, progress=True)
+    report = judge(load_any(args.checkpoint), pairs, settings.length_exponent, progress=True)
     print(format_judgement(report))
     if args.output is not None:
         write_json(args.output, report)

@@ -171,7 +171,11 @@ def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> 
             "kind": "judge",
             "seed": seed,
             "pairs": pairs,
-            "limit": what.limit,
+            "limit": what.settings.limit,
+            # None has no entry, so that it is the same cell as before there were any.
+            **(
+                {"length_exponent": exponent} if (exponent := what.settings.length_exponent) else {}
+            ),
         }
     return {
         "format": _FORMAT,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from kbert.checkpoints.directory import load_config
 from kbert.config import BertConfig
 from kbert.finetuning.settings import EpochChoice, FinetuningSettings, RowSettings
-from kbert.laboratory.settings import SearchSettings
+from kbert.laboratory.settings import JudgeSettings, SearchSettings
 from kbert.pretraining.settings import PretrainingSettings, Schedule
 from kbert.tasks.base import Task
 
@@ -53,7 +53,7 @@ class Judging(NamedTuple):
     """Minimal pairs to be judged."""
 
     pairs: pathlib.Path
-    limit: int | None
+    settings: JudgeSettings
 
 
 class HeldOut(NamedTuple):

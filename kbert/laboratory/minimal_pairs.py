@@ -2,6 +2,8 @@
 
 The score of a sentence is its log-likelihood, a masked LM's pseudo-log-likelihood
 (kbert/inference/likelihood.py). A pair is right if the good sentence scores higher; a tie is wrong.
+Where the two differ in length a sum favours the shorter one: ZhoBLiMP's authors divide it by the
+square root of the number of tokens, which is a `length_exponent` of 0.5.
 BLiMP (arXiv 1912.00582) and ZhoBLiMP (arXiv 2411.06096) are such pairs, grouped by paradigm and by
 phenomenon.
 """
@@ -16,6 +18,7 @@ from kbert.checkpoints.directory import Checkpoint
 from kbert.corpus.compression import DAMAGE, decompressed
 from kbert.errors import DataError
 from kbert.inference.likelihood import log_likelihoods
+from kbert.laboratory.settings import JudgeSettings
 from kbert.tasks.readers.objects import parse_object
 
 # Of a score: twice the precision of float32, in which scores are added up.
@@ -50,14 +53,21 @@ def read_pairs(path: str | os.PathLike, limit: int | None = None) -> list[Pair]:
     return [pairs[int(number)] for number in np.linspace(0, len(pairs) - 1, limit)]
 
 
-def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> dict:
+def judge(
+    checkpoint: Checkpoint,
+    pairs: Sequence[Pair],
+    length_exponent: float = JudgeSettings.length_exponent,
+    progress: bool = False,
+) -> dict:
     """How many pairs a pre-training model gets right, ready for JSON.
+
+    A sentence's score is divided by its number of tokens to the power of `length_exponent`.
 
     Returns "pairs" and "accuracy" (0 to 1) of all, and of each paradigm and phenomenon under
     "paradigms" and "phenomena". Raises `DataError` for a checkpoint that is no language model
     and for a sentence that is longer than it takes.
     """
-    right = is_right(checkpoint, pairs, progress)
+    right = is_right(checkpoint, pairs, length_exponent, progress)
     return {
         "pairs": len(right),
         "accuracy": float(right.mean()),
@@ -66,7 +76,12 @@ def judge(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False)
     }
 
 
-def is_right(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = False) -> np.ndarray:
+def is_right(
+    checkpoint: Checkpoint,
+    pairs: Sequence[Pair],
+    length_exponent: float = JudgeSettings.length_exponent,
+    progress: bool = False,
+) -> np.ndarray:
     """Whether the good sentence of each pair scores higher, (pairs,). Raises as `judge` does.
 
     By more than rounding: a model that knows no order gives two orders of the same words one score,
@@ -75,6 +90,8 @@ def is_right(checkpoint: Checkpoint, pairs: Sequence[Pair], progress: bool = Fal
     # Each once; those of a pair beside each other, since they share rows.
     sentences = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
     scores = log_likelihoods(checkpoint, sentences, "judge" if progress else None)
+    lengths = checkpoint.tokenizer.tokenize(sentences).row_lengths()
+    scores = scores / np.maximum(lengths, 1.0) ** length_exponent
     score_of = dict(zip(sentences, scores, strict=True))
     good = np.array([score_of[pair.good] for pair in pairs])
     bad = np.array([score_of[pair.bad] for pair in pairs])

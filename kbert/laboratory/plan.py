@@ -123,7 +123,7 @@ def _probe(cell: Cell, folder: pathlib.Path) -> float:
     if result["error"] is not None:  # A variant that diverges has a time, too.
         return seconds
     if isinstance(cell.what, Judging):
-        pairs = len(read_pairs(cell.what.pairs, cell.what.limit))
+        pairs = len(read_pairs(cell.what.pairs, cell.what.settings.limit))
         return seconds * max(1.0, pairs / result["test_rows"])
     step = _seconds_a_step(short, folder)
     rest = max(seconds - result["steps"] * step, 0.0)
@@ -147,7 +147,8 @@ def _short(cell: Cell) -> Cell:
         settings = dataclasses.replace(what.settings, epochs=1, max_steps=steps, log_every=1)
         what = what._replace(settings=settings, members=1)
     else:
-        what = what._replace(limit=min(_PAIRS, what.limit or _PAIRS))
+        limit = min(_PAIRS, what.settings.limit or _PAIRS)
+        what = what._replace(settings=dataclasses.replace(what.settings, limit=limit))
     return cell._replace(what=what, inputs=inputs, start=start)
 
 

@@ -84,7 +84,8 @@ def _search(found: Mapping | None) -> list[str]:
     rows = [["placement", "held-out score"], *([code, f"{v:.3f}"] for code, v in found["best"])]
     sentence = (
         f"{found['trials']} placements, of which {found['stopped']} were stopped before the end; "
-        "the best of the others, by a seed that is none of those above:"
+        "the best of the others, by a seed that is none of those above. The first was chosen by "
+        "the same held-out text as is scored below, which flatters it a little:"
     )
     return ["", "## Search", "", sentence, "", *_table(rows)]
 

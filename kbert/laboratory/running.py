@@ -23,7 +23,7 @@ from kbert.laboratory.cells import CHECKPOINT, FINETUNED, RESULT, Cell, Chain, f
 from kbert.laboratory.grid import Finetuning, Judging, Pretraining
 from kbert.laboratory.minimal_pairs import is_right, read_pairs, shares_by
 from kbert.laboratory.statistics import resampled, resampled_tally
-from kbert.metrics.tally import share_of
+from kbert.metrics.tally import mean_of
 from kbert.pretraining.run import pretrain
 from kbert.tasks.readers.bad_rows import BadRows
 
@@ -182,11 +182,12 @@ def _scored(model: pathlib.Path, what: Finetuning, resamples: int) -> dict:
 
 
 def _judge(cell: Cell, start: pathlib.Path, folder: pathlib.Path) -> dict:
-    pairs = read_pairs(cell.what.pairs, cell.what.limit)
-    right = is_right(load_any(start), pairs)
+    settings = cell.what.settings
+    pairs = read_pairs(cell.what.pairs, settings.limit)
+    right = is_right(load_any(start), pairs, settings.length_exponent)
     return {
         "scores": {"accuracy": float(right.mean())},
         "test_rows": len(pairs),
         "phenomena": shares_by([pair.phenomenon for pair in pairs], right),
-        "drawn": resampled_tally(share_of(right), cell.resamples).tolist(),
+        "drawn": resampled_tally(mean_of(right), cell.resamples).tolist(),
     }

@@ -19,10 +19,16 @@ class AblationSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class JudgeSettings(Settings):
-    """Which pairs are judged."""
+    """Which pairs are judged, and by which score."""
 
     limit: int | None = setting(
         None, "judge N pairs, evenly over the file", unset="all", at_least=1
+    )
+    length_exponent: float = setting(
+        0.0,
+        "divide a sentence's score by this power of its tokens; 1 is their mean",
+        at_least=0,
+        at_most=1,
     )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 _AT_ONCE = 1024
 
 
-def retrieval_scores(
+def query_scores(
     queries: np.ndarray, passages: np.ndarray, gold: np.ndarray, depths: Sequence[int]
-) -> dict:
-    """Scores of queries that each have one right passage, ready for JSON.
+) -> dict[str, np.ndarray]:
+    """How well each of several queries finds its one right passage.
 
     Args:
         queries: float (queries, width); a product of two vectors says how alike they are.
@@ -20,9 +20,11 @@ def retrieval_scores(
         depths: how many passages are looked at.
 
     Returns:
-        mrr: the mean of 1 / rank of the right passage among all. One that scores no more than
-            another stands behind it.
-        recall@N: the share of queries whose passage is among the first N, for each of `depths`.
+        Arrays (queries,); the mean of each is the score of its name.
+
+        mrr: 1 / rank of the right passage among all. One that scores no more than another stands
+            behind it.
+        recall@N: whether it is among the first N, for each of `depths`.
     """
     ranks = np.concatenate(
         [
@@ -30,8 +32,7 @@ def retrieval_scores(
             for start in range(0, len(queries), _AT_ONCE)
         ]
     )
-    recalls = {f"recall@{depth}": float(np.mean(ranks <= depth)) for depth in depths}
-    return {"mrr": float(np.mean(1 / ranks)), **recalls}
+    return {"mrr": 1 / ranks} | {f"recall@{depth}": ranks <= depth for depth in depths}
 
 
 def _ranks(queries, passages, gold) -> np.ndarray:

@@ -18,7 +18,7 @@ class Tally(NamedTuple):
     score: Callable[[np.ndarray], float]
 
 
-def share_of(right: Sequence[bool]) -> Tally:
-    """The share of rows that are right."""
-    is_right = np.array(right, float)
-    return Tally(np.stack([is_right, np.ones_like(is_right)], 1), lambda sums: sums[0] / sums[1])
+def mean_of(values: Sequence[float]) -> Tally:
+    """A score that is the mean over its rows: of whether each is right, the accuracy."""
+    each = np.array(values, float)
+    return Tally(np.stack([each, np.ones_like(each)], 1), lambda sums: sums[0] / sums[1])

@@ -12,7 +12,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.metrics.probabilities import log_loss
-from kbert.metrics.tally import Tally, share_of
+from kbert.metrics.tally import Tally, mean_of
 from kbert.settings import setting
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import output_layer
@@ -135,7 +135,7 @@ class ClassificationTask(TextTask):
         if metric != "accuracy":
             return None
         pairs = zip(answers, examples, strict=True)
-        return share_of([answer["label"] == example.label for answer, example in pairs])
+        return mean_of([answer["label"] == example.label for answer, example in pairs])
 
     def label_probabilities(
         self, answers: Sequence[Mapping], examples: Sequence[TextExample]

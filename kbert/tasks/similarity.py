@@ -22,6 +22,7 @@ import numpy as np
 
 from kbert.errors import DataError
 from kbert.files import read_object
+from kbert.metrics.tally import Tally, mean_of
 from kbert.settings import setting
 from kbert.tasks.features import Feature, stack
 from kbert.tasks.readers.bad_rows import BadRows
@@ -222,14 +223,15 @@ class SimilarityTask(ColumnsTask):
             gold = [example.label for example in examples]
             scores = regression_scores(gold, [answer["similarity"] for answer in answers])
             return {name: scores[name] for name in _CORRELATIONS}
-        from kbert.metrics.retrieval import retrieval_scores
+        return {name: float(each.mean()) for name, each in _found(answers, examples).items()}
 
-        passages = {example.second: place for place, example in enumerate(examples)}
-        numbers = {text: place for place, text in enumerate(passages)}
-        queries = np.stack([answer.vectors[0] for answer in answers])
-        found = np.stack([answers[place].vectors[1] for place in passages.values()])
-        gold = np.array([numbers[example.second] for example in examples])
-        return retrieval_scores(queries, found, gold, (1, 10))
+    def tally(
+        self, metric: str, answers: Sequence[Similarity], examples: Sequence[TextExample]
+    ) -> Tally | None:
+        """Of pairs without scores: queries are drawn, all passages stay."""
+        if examples[0].label is not None:
+            return None
+        return mean_of(_found(answers, examples)[metric])
 
     def trivial_score(self, examples: Sequence[TextExample]) -> float:
         """No correlation; the mean reciprocal rank of a random order."""
@@ -241,6 +243,18 @@ class SimilarityTask(ColumnsTask):
     def report(self, metrics: Mapping) -> str:
         names = [name for name in type(self).metric_names if name in metrics]
         return "\n".join(f"{name:<12}{metrics[name]:.4f}" for name in names)
+
+
+def _found(answers: Sequence[Similarity], examples: Sequence[TextExample]) -> dict:
+    """For each first text how well its second is found among all of the file."""
+    from kbert.metrics.retrieval import query_scores
+
+    passages = {example.second: place for place, example in enumerate(examples)}
+    numbers = {text: place for place, text in enumerate(passages)}
+    queries = np.stack([answer.vectors[0] for answer in answers])
+    found = np.stack([answers[place].vectors[1] for place in passages.values()])
+    gold = np.array([numbers[example.second] for example in examples])
+    return query_scores(queries, found, gold, (1, 10))
 
 
 def _second(example: TextExample) -> str:

@@ -78,6 +78,18 @@ def test_a_difference_that_is_rounding_is_a_tie(checkpoint, monkeypatch):
     assert is_right(checkpoint, pairs).tolist() == [False, False, True]
 
 
+def test_a_sum_favours_the_shorter_sentence(checkpoint, monkeypatch):
+    """Of 2 and 8 tokens: by the sum, by its quotient with the square root, and by the mean."""
+    scores = {"the cat": -10.0, "the cat sleeps on the mat on .": -18.0}
+    found = lambda _, texts, progress: np.array([scores[text] for text in texts])  # noqa: E731
+    monkeypatch.setattr(minimal_pairs, "log_likelihoods", found)
+    short, long = scores
+    pairs = [Pair(short, long), Pair(long, short)]
+    for exponent, first in ((0.0, True), (0.4, True), (0.5, False), (1.0, False)):
+        assert is_right(checkpoint, pairs, exponent).tolist() == [first, not first]
+    assert judge(checkpoint, pairs[:1], 1.0)["accuracy"] == 0
+
+
 def test_files(tmp_path):
     ours = {"good": "a", "bad": "b", "paradigm": "p", "term": "t"}
     blimp = {"sentence_good": "c", "sentence_bad": "d", "UID": "u", "linguistics_term": "l"}

@@ -5,23 +5,37 @@ import pytest
 from scipy import stats
 
 from kbert.laboratory.statistics import (
-    bootstrap,
-    detectable_difference,
+    FEWEST,
     difference,
+    drawn_rows,
     noncentrality,
     resampled,
     resampled_tally,
 )
-from kbert.metrics.tally import share_of
+from kbert.metrics.tally import mean_of
 
 
-def test_the_bootstrap_over_seeds_is_scipys():
-    values = np.random.default_rng(3).normal(size=12)
-    found = np.quantile(bootstrap(values[:, None], draws=40_000), [0.025, 0.975])
+def _shifted(found, rows):
+    """Differences of seeds, (seeds,), on rows whose draws move all of them by `rows`."""
+    return difference(found, found[:, None] + rows, np.zeros_like(found), np.zeros((1, 1)))
+
+
+def test_of_seeds_alone_the_interval_is_students():
+    found = np.random.default_rng(3).normal(0.4, 1.0, size=6)
+    one = _shifted(found, np.zeros(1))
+    expected = stats.ttest_1samp(found, 0).confidence_interval()
+    assert (one.low, one.high) == pytest.approx(tuple(expected))
+
+
+def test_of_rows_alone_the_interval_is_the_bootstraps():
+    """Seeds that agree: what is left is normal, as a mean over many rows is."""
+    values = np.random.default_rng(4).normal(0.4, 1.0, size=400)
+    drawn = np.array([values[rows].mean() for rows in drawn_rows(400, 4000)])
+    one = _shifted(np.full(4, values.mean()), drawn - values.mean())
     expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=40_000, method="percentile", rng=np.random.default_rng(1)
+        (values,), np.mean, n_resamples=4000, rng=np.random.default_rng(1)
     ).confidence_interval
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert (one.low, one.high) == pytest.approx(tuple(expected), abs=0.005)
 
 
 def test_the_bootstrap_over_rows_is_scipys():
@@ -65,21 +79,22 @@ def test_a_mean_of_rows_is_resampled_without_its_scorer():
 
 def test_a_tally_is_resampled_as_its_scorer():
     right = np.random.default_rng(5).random(40) < 0.7
-    drawn = resampled_tally(share_of(right), 50)
+    drawn = resampled_tally(mean_of(right), 50)
     np.testing.assert_array_equal(drawn, resampled(lambda rows: right[rows].mean(), 40, 50))
 
 
-def test_intervals_of_five_seeds_hold_the_truth_as_often_as_they_say():
-    """Normal draws; plain percentiles hold it in 83 % of all cases."""
-    rng, held, plain, cases = np.random.default_rng(5), 0, 0, 150
+@pytest.mark.parametrize("seeds", [FEWEST, 5])
+@pytest.mark.parametrize("of_rows", [0.0, 0.5, 3.0])
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds, of_rows):
+    """Normal draws: of seeds, and of rows that all seeds share."""
+    rng, cases = np.random.default_rng(5), 800
+    draws = rng.normal(0, of_rows, size=1000)
+    draws -= draws.mean()
+    held = 0
     for _ in range(cases):
-        found = rng.normal(0.3, 1.0, size=5)
-        one = difference(found, found[:, None], np.zeros(5), np.zeros((5, 1)))
-        low, high = np.quantile(bootstrap(found[:, None], draws=1000), [0.025, 0.975])
+        one = _shifted(0.3 + rng.normal(0, of_rows) + rng.normal(0, 1.0, size=seeds), draws)
         held += one.low <= 0.3 <= one.high
-        plain += low <= 0.3 <= high
-    assert plain / cases < 0.88
-    assert 0.90 < held / cases <= 1
+    assert 0.915 < held / cases < 0.975
 
 
 def test_a_difference_is_paired():
@@ -93,27 +108,20 @@ def test_a_difference_is_paired():
     assert difference(baseline, drawn, baseline, drawn).sign == "0"
 
 
-@pytest.mark.parametrize("seeds", [2, 4])
+@pytest.mark.parametrize("seeds", range(1, FEWEST))
 def test_few_seeds_have_no_interval(seeds):
     """Their range would hold the truth far less often than it says."""
     found = difference(np.ones(seeds), np.ones((seeds, 1)), np.zeros(seeds), np.zeros((seeds, 1)))
-    assert found[:4] == (seeds, 1.0, None, None)
-    assert found.sign == "0"
-
-
-def test_one_seed_has_no_interval_and_shows_nothing():
-    drawn = np.random.default_rng(7).normal(1.0, 0.1, size=(1, 500))
-    found = difference(np.ones(1), drawn, np.zeros(1), np.zeros((1, 500)))
-    assert found == (1, 1.0, None, None, None)
+    assert found == (seeds, 1.0, None, None, None)
     assert found.sign == "0"
 
 
 def test_the_detectable_difference_is_found_in_four_of_five_experiments():
     """By Student's paired test of SciPy; and two values of Cohen's tables (d of 5 and 20 pairs)."""
-    assert noncentrality(5) / 5**0.5 == pytest.approx(1.68, abs=0.01)
-    assert noncentrality(20) / 20**0.5 == pytest.approx(0.66, abs=0.01)
+    assert noncentrality(4) / 5**0.5 == pytest.approx(1.68, abs=0.01)
+    assert noncentrality(19) / 20**0.5 == pytest.approx(0.66, abs=0.01)
     rng, scale = np.random.default_rng(8), 2.0
-    true = noncentrality(6) * scale / 6**0.5
+    true = noncentrality(5) * scale / 6**0.5
     experiments = rng.normal(true, scale, size=(4000, 6))
     found = stats.ttest_1samp(experiments, 0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.025)
@@ -121,8 +129,8 @@ def test_the_detectable_difference_is_found_in_four_of_five_experiments():
 
 def test_the_rows_count_in_what_is_detectable():
     found = np.array([0.1, 0.2, 0.3])
-    alone = detectable_difference(found, found[:, None])
-    expected = noncentrality(3) * found.std(ddof=1) / 3**0.5
-    assert alone == pytest.approx(expected)
+    alone = _shifted(found, np.zeros(1)).detectable
+    assert alone == pytest.approx(noncentrality(2) * found.std(ddof=1) / 3**0.5)
     noise = np.random.default_rng(9).normal(0, 1, size=100)
-    assert detectable_difference(found, found[:, None] + noise) > 5 * alone
+    expected = noncentrality(1e6) * noise.std(ddof=1)
+    assert _shifted(found, noise).detectable == pytest.approx(expected, rel=0.02)

@@ -139,10 +139,14 @@ def test_what_is_scored(checkpoint):
     assert PAIRS.metrics(answers, pairs) == pytest.approx(
         {"mrr": (1 + 1 + 1 / 3) / 3, "recall@1": 2 / 3, "recall@10": 1}
     )
+    tally = PAIRS.tally("mrr", answers, pairs)
+    # Drawn rows are queries: the passages stay, and a repeated one is no second.
+    assert tally.score(tally.counts[[2, 2, 0]].sum(0)) == pytest.approx((1 / 3 + 1 / 3 + 1) / 3)
     assert PAIRS.trivial_score(pairs) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
     scored = [
         pair._replace(label=label) for pair, label in zip(pairs, (5.0, 4.0, 0.0), strict=True)
     ]
+    assert SCORED.tally("spearman", answers, scored) is None
     found = SCORED.metrics(answers, scored)
     # Two cosines are equal: 3 ranks, of which 1.5 and 1.5 stand against 1 and 2.
     assert set(found) == {"spearman", "pearson"}

@@ -159,8 +159,8 @@ class RunReader:
         own = placed({key: value for key, value in table.items() if key != "kind"}, keys)
         if table["kind"] == JUDGE:
             self._check_names(own, ("pairs", *field_names(JudgeSettings)))
-            limit = self.file.settings(JudgeSettings, those_of(JudgeSettings, own), keys).limit
-            return Judging(self._file(own, "pairs", keys), limit)
+            settings = self.file.settings(JudgeSettings, those_of(JudgeSettings, own), keys)
+            return Judging(self._file(own, "pairs", keys), settings)
         if table["kind"] == HELD_OUT:
             self._check_names(own, field_names(_HeldOutSettings))
             return HeldOut(self.file.settings(_HeldOutSettings, own, keys).metric)
