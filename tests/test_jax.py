@@ -123,6 +123,8 @@ OTHERS = (
     "engine/test_optimizers.py",
     "finetuning/remedies/test_adversarial.py",
     "pretraining/objectives/test_masked_lm_next_sentence.py",
+    "tasks/test_classification.py",
+    "tasks/test_question_answering.py",
 )
 LAYERS = sorted(f"layers/{file.name}" for file in (ROOT / "tests/layers").glob("test_*.py"))
 

@@ -162,8 +162,7 @@ print(len(sys.modules))
 @pytest.mark.parametrize(
     "first",
     [
-        "",
-        "import keras",
+        "",  # Keras comes second, below.
         "import tensorflow_text",
         "from tensorflow.keras import layers",
     ],

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -247,41 +245,3 @@ def test_files_as_they_are_published(name, settings, rows, labels):
     examples = task.read_examples(DATA / name)
     assert len(examples) == rows
     assert task.prepare(examples, name).labels == labels
-
-
-def test_works_without_tensorflow():
-    """Another backend, and TensorFlow's import blocked."""
-    pytest.importorskip("jax")
-    program = """
-import sys
-sys.modules["tensorflow"] = None
-import numpy as np
-from kbert import BertConfig, build_encoder
-from kbert.tasks.features import pad_batch
-from kbert.tasks import TASKS
-from kbert.inference.answering import answer_features
-from kbert.tasks.classification import TextExample
-
-def tokenizer(texts, seconds=None, sequence_length=None, special_tokens=False):
-    ids = np.array([[1, len(text), 2] for text in texts], "int32")
-    return {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": 0 * ids + 1}
-
-task = TASKS["classification"](labels=("no", "yes"))
-config = BertConfig(9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
-model = task.build_model(build_encoder(config))
-examples = [TextExample("a", None, "no", ""), TextExample("abc", None, "yes", "")]
-features = task.encode(examples, tokenizer)
-inputs, targets, weights = pad_batch(features, 16, 2)
-print(float(task.objective(model(inputs), targets, weights)["loss"]))
-print(task.metrics(answer_features(task, model, features, examples, 2), examples)["loss"])
-"""
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert finished.returncode == 0, finished.stderr
-    loss, of_answers = map(float, finished.stdout.split())
-    assert loss == pytest.approx(of_answers, rel=1e-5)

@@ -1,9 +1,6 @@
 """Question answering: files, the model, outputs to answers; a tokenizer of words stands in."""
 
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,7 +11,6 @@ from kbert.layers import IMPOSSIBLE
 from kbert.tasks import TASKS
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.readers.bad_rows import BadRows
-from tests.conftest import ROOT
 from tests.tasks.word_questions import OPEN, SHORT, encode, question
 
 
@@ -271,41 +267,3 @@ def test_objective_is_the_mean_of_two_cross_entropies():
     losses = -np.log([0.5 * 0.6, 0.8 * 0.3]) / 2
     assert float(sums["loss"]) == pytest.approx(float(weight @ losses), rel=1e-5)
     assert float(sums["exact"]) == 0.75
-
-
-WITHOUT_TENSORFLOW = """
-import sys
-sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
-from kbert import BertConfig, build_encoder
-from kbert.tasks.features import pad_batch
-from kbert.inference.answering import answer_features
-from tests.tasks.word_questions import OPEN, Tokenizer, question
-
-config = BertConfig(30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
-model = OPEN.build_model(build_encoder(config))
-examples = [question("who", "he and she", "she"), question("what", "it is a tree", "")]
-features = OPEN.encode(examples, Tokenizer())
-inputs, targets, weights = pad_batch(features, 16, 2)
-assert float(OPEN.objective(model(inputs), targets, weights)["loss"]) > 0
-answers = answer_features(OPEN, model, features, examples, 2)
-print(OPEN.metrics(answers, examples)["total"])
-"""
-
-
-def test_works_without_tensorflow():
-    """Another backend, and TensorFlow's import blocked."""
-    pytest.importorskip("jax")
-    environment = {
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        "KBERT_TEST_WITHOUT_TENSORFLOW": "1",
-    }
-    finished = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        cwd=ROOT,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.split() == ["2"]
