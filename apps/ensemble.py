@@ -1,11 +1,11 @@
 """Make one model of several fine-tuned checkpoints: it answers with the mean of their answers.
 
-    kbert ensemble --output ENSEMBLE runs/seed0 runs/seed1 runs/seed2
+    kbert ensemble --output ENSEMBLE first second third
     kbert evaluate ENSEMBLE dev.tsv
 
 The members are of one task, with the same labels and the same vocabulary; they may differ in seed,
-size and architecture. ENSEMBLE holds copies of them, and is taken by evaluate, predict, serve and
-export as any other checkpoint, and by finetune --teacher.
+size and architecture. ENSEMBLE holds copies of them, and is taken by evaluate, predict, playground
+and export as any other checkpoint, and by finetune --teacher.
 """
 
 import sys

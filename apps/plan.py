@@ -53,7 +53,7 @@ def run(args: Namespace) -> None:
         "hours": f"{found.hours:,.1f} on {machine.devices} x {machine.chip}, {bits}",
         "memory of a chip": f"{without}, rematerialised {with_}, in 16 bits",
         "store": f"{found.store_bytes / 1e9:.2f} GB",
-        "input": f"{found.input_rate / 1e6:.1f} M tokens/s; a worker draws "
+        "input": f"{found.input_rate / 1e6:.1f} M tokens/s; a run draws "
         f"{MEASURED_INPUT / 1e6:.1f} M (measured)",
     }
     if found.cost is not None:

@@ -93,14 +93,16 @@ def _extend(args, settings):
         raise UsageError("--cased is of a new vocabulary: --extend reads text as its checkpoint.")
     start_backend()
     from kbert.checkpoints.extension import write_extended
-    from kbert.checkpoints.formats import load_any
+    from kbert.checkpoints.formats import load_any, pooling_of
     from kbert.checkpoints.hubs import write_source
     from kbert.corpus.vocabulary import problem_lines
 
     add = from_options(ExtensionSettings, args).add
-    start = load_any(args.extend)
+    start, pooling = load_any(args.extend), pooling_of(args.extend)
     # Its vocab.txt is no text, wherever it lies.
-    found = write_extended(args.output, start, args.files, add, settings, leave_out=[args.extend])
+    found = write_extended(
+        args.output, start, args.files, add, settings, leave_out=[args.extend], pooling=pooling
+    )
     write_source(args.output, args.extend)
     told = (
         f"{args.output}: {len(found.pieces):,} pieces more; the text has {found.tokens:,} tokens "

@@ -140,16 +140,17 @@ def _noted(notes: list[str]) -> Iterator[None]:
 def _what_is_written(source, checkpoint, settings: ConversionSettings, notes: list[str]):
     """The checkpoint, or its encoder alone where that is asked for, or where it was trained for
     vectors, which other formats know, but not the task."""
-    from kbert.checkpoints.directory import encoder_of, has_pooler
+    from kbert.checkpoints.directory import encoder_of, known_outputs
     from kbert.checkpoints.sentence_vectors import trained_pooling
 
     for_vectors = settings.to != "kbert" and trained_pooling(checkpoint.task) is not None
     if not (settings.encoder_only or for_vectors):
         return checkpoint
-    new_pooler = settings.to in _WITH_POOLER
-    if new_pooler and not has_pooler(checkpoint.model):
+    outputs = known_outputs(checkpoint.model)
+    if settings.to in _WITH_POOLER and "pooled_output" not in outputs:
+        outputs = (*outputs, "pooled_output")
         notes.append(f"{source} has no pooler: newly initialised.")
-    return checkpoint._replace(model=encoder_of(checkpoint, new_pooler), task=None)
+    return checkpoint._replace(model=encoder_of(checkpoint, outputs), task=None)
 
 
 def _write(folder: pathlib.Path, checkpoint, pooling, settings: ConversionSettings) -> None:

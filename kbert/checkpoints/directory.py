@@ -224,13 +224,18 @@ def has_pooler(model: keras.Model) -> bool:
     return any(name.startswith(POOLER) for name in model_weights(model))
 
 
-def encoder_of(checkpoint: Checkpoint, new_pooler: bool = True) -> keras.Model:
+def known_outputs(model: keras.Model) -> tuple[str, ...]:
+    """The outputs of an encoder with a model's weights: without a pooler no `pooled_output`."""
+    return _OUTPUTS if has_pooler(model) else _OUTPUTS[:1]
+
+
+def encoder_of(checkpoint: Checkpoint, outputs: tuple[str, ...] = _OUTPUTS) -> keras.Model:
     """A new encoder of the checkpoint's configuration with its weights, whatever heads it has.
 
-    A pooler that the checkpoint lacks begins anew, with random weights; without `new_pooler` the
-    encoder lacks it, too, and its `pooled_output`.
+    `outputs` are those of `build_encoder`. For a `pooled_output` a pooler that the checkpoint lacks
+    begins anew, with random weights.
     """
-    encoder = untrained(checkpoint.config, None, new_pooler or has_pooler(checkpoint.model))
+    encoder = build_encoder(checkpoint.config, outputs)
     copy_weights(checkpoint.model, encoder)
     return encoder
 

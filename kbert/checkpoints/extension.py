@@ -15,7 +15,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from kbert.checkpoints.directory import Checkpoint, save, untrained
+from kbert.checkpoints.directory import Checkpoint, has_pooler, save, untrained
+from kbert.checkpoints.sentence_vectors import Pooling, write_pooling
 from kbert.checkpoints.weights import model_weights
 from kbert.claim import unfinished
 from kbert.corpus.documents import TextReader
@@ -23,7 +24,7 @@ from kbert.corpus.problems import Problems
 from kbert.corpus.settings import ExtensionSettings, VocabularySettings
 from kbert.corpus.word_counts import count_words, parts_to_count
 from kbert.errors import DataError
-from kbert.files import check_folder_new, locked
+from kbert.files import check_folder_new, locked, replacing_folder
 from kbert.models import build_encoder, objective_of
 from kbert.text.words import WordTable
 
@@ -95,13 +96,18 @@ def write_extended(
     add: int = ExtensionSettings.add,
     settings: VocabularySettings | None = None,
     leave_out: Iterable[str] = (),
+    pooling: Pooling | None = None,
 ) -> NewPieces:
-    """Write a checkpoint with the pieces that text files add to it. Raises `DataError` as both."""
+    """Write a checkpoint with the pieces that text files add to it, and how its vectors are made,
+    where its folder says so. Raises `DataError` as both."""
     check_folder_new(output)
     own = [output, unfinished(pathlib.Path(output)), *leave_out]
     found = find_pieces(files, checkpoint.tokenizer, add, settings, own)
     with locked(output):
-        save(output, extended(checkpoint, found.pieces))
+        with replacing_folder(output) as folder:
+            save(folder, extended(checkpoint, found.pieces))
+            if pooling is not None:
+                write_pooling(folder, pooling)
     return found
 
 
@@ -117,7 +123,7 @@ def extended(checkpoint: Checkpoint, pieces: Sequence[str]) -> Checkpoint:
     replaced = _parts(pieces, tokenizer)
     config = dataclasses.replace(config, vocabulary_size=config.vocabulary_size + len(pieces))
     if task is None:
-        larger = untrained(config, objective_of(model))
+        larger = untrained(config, objective_of(model), has_pooler(model))
     else:
         larger = task.build_model(build_encoder(config))
     _fill(model_weights(larger), model_weights(model), replaced)

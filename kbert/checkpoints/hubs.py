@@ -99,7 +99,7 @@ def push(folder: pathlib.Path, name: str) -> str:
     """
     from huggingface_hub import HfApi
 
-    with _in_a_sentence(f"hf:{name}"):
+    with _in_a_sentence(name, "pushed"):
         api = HfApi(os.environ.get("HF_ENDPOINT") or None)
         address = api.create_repo(name, exist_ok=True)
         api.upload_folder(repo_id=address.repo_id, folder_path=folder)
@@ -228,17 +228,17 @@ def _size(count: int) -> str:
 
 
 @contextlib.contextmanager
-def _in_a_sentence(source: str) -> Iterator[None]:
+def _in_a_sentence(source: str, done: str = "fetched") -> Iterator[None]:
     """What the libraries raise becomes a `DataError` that says what to do."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(_sentence(source, error)) from error
+        raise DataError(_sentence(source, error, done)) from error
     except Exception as error:
         # httpx's and kagglehub's own have no base but Exception.
         if type(error).__module__.partition(".")[0] not in _LIBRARIES:
             raise
-        raise DataError(_sentence(source, error)) from error
+        raise DataError(_sentence(source, error, done)) from error
 
 
 _LIBRARIES = ("huggingface_hub", "httpx", "httpx2", "httpcore", "kagglehub", "requests")
@@ -246,7 +246,7 @@ _KINDS = {
     "GatedRepoError": "asks for consent: accept its terms on its page, and set HF_TOKEN",
     "RevisionNotFoundError": "is there, but has no such revision",
     "LocalEntryNotFoundError": "is not in the cache, and the hub is not reached",
-    "HFValidationError": "must be hf:OWNER/NAME or hf:OWNER/NAME@REVISION",
+    "HFValidationError": "must be OWNER/NAME, for reading hf:OWNER/NAME or hf:OWNER/NAME@REVISION",
 }
 _STATUS = {
     401: "needs a token (HF_TOKEN, KAGGLE_API_TOKEN), or is not there",
@@ -256,7 +256,7 @@ _STATUS = {
 }
 
 
-def _sentence(source: str, error: Exception) -> str:
+def _sentence(source: str, error: Exception, done: str) -> str:
     for kind in type(error).__mro__:
         if kind.__name__ in _KINDS:
             return f"{source} {_KINDS[kind.__name__]}."
@@ -264,4 +264,4 @@ def _sentence(source: str, error: Exception) -> str:
     if status in _STATUS:
         return f"{source} {_STATUS[status]}."
     first = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return f"{source} could not be fetched: {first}"
+    return f"{source} could not be {done}: {first}"

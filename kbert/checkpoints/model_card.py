@@ -111,7 +111,8 @@ def _table(title: str, columns: tuple, rows: list[tuple]) -> Iterator[str]:
         return
     yield f"## {title}\n"
     for row in (columns, ("---",) * len(columns), *rows):
-        yield f"| {' | '.join(str(cell) for cell in row)} |"
+        cells = (" ".join(str(cell).replace("|", r"\|").split()) for cell in row)
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from keras import activations, ops
 
-from kbert.checkpoints.directory import Checkpoint, encoder_of, load_task
+from kbert.checkpoints.directory import Checkpoint, encoder_of, known_outputs, load_task
 from kbert.checkpoints.weight_files import open_safetensors
 from kbert.checkpoints.weights import write_arrays
 from kbert.errors import DataError
@@ -216,7 +216,8 @@ def without_task(checkpoint: Checkpoint) -> Checkpoint:
     """
     if trained_pooling(checkpoint.task) is None:
         return checkpoint
-    return checkpoint._replace(model=encoder_of(checkpoint, new_pooler=False), task=None)
+    encoder = encoder_of(checkpoint, known_outputs(checkpoint.model))
+    return checkpoint._replace(model=encoder, task=None)
 
 
 def write_pooling(path: str | os.PathLike, pooling: Pooling) -> None:

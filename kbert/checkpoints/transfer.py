@@ -72,16 +72,22 @@ def fill(
 
 
 def objective_in(
-    source: Source, places: Iterable[Place], allow_missing_heads: bool = False
+    source: Source,
+    places: Iterable[Place],
+    allow_missing_heads: bool = False,
+    masked_lm: bool = False,
 ) -> str | None:
     """What the model of a file was pre-trained for, by its heads; None of an encoder.
 
     A masked LM alone has neither a next-sentence head nor the pooler that only this one reads.
-    Anything else with heads is BERT's, whole or not.
+    With one it is a masked LM where the file says so (`masked_lm`): older tools wrote a pooler that
+    nothing reads. Anything else with heads is BERT's, whole or not.
     """
     found = {_head(place.weight) for place in places if place.name in source.shapes}
     if found <= {None, "pooler"}:
         return None
+    if masked_lm:
+        found.discard("pooler")
     alone = found == {None, "masked_lm_head", "masked_lm_bias"}
     return "masked-lm" if alone and not allow_missing_heads else BERT_OBJECTIVE
 

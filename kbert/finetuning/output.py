@@ -25,6 +25,7 @@ from kbert.finetuning.best_epoch import Best
 
 LOGS = "logs"
 RUNS = "runs"  # Of several: see several_runs.py.
+START = "digest of the start"
 _OURS = {*FILES, SOURCE, SUMMARY, LOGS, RUNS, REPORT}
 _BEST, _SCORES = "best", "best.json"
 
@@ -56,8 +57,10 @@ def claim_run(output: pathlib.Path, request: Mapping[str, Mapping], overwrite: b
     Raises DataError for a run that was asked for something else; `overwrite` begins anew then.
     """
     work = unfinished(output)
+    # A run.json of before it had the start's digest is taken to have the same.
+    defaults = {"run": {START: request["run"][START]}}
     try:
-        claim(work, request)
+        claim(work, request, defaults)
     except DataError:
         if not overwrite:
             raise

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from kbert.checkpoints.directory import Checkpoint
 from kbert.checkpoints.formats import load_any
-from kbert.checkpoints.hubs import pinned, read_source
-from kbert.claim import unfinished
+from kbert.checkpoints.hubs import folder_of, pinned, read_source
+from kbert.checkpoints.weights import weights_digest
+from kbert.claim import stamp, unfinished
 from kbert.engine.backend import engine
 from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.cluster import cluster
@@ -22,6 +23,7 @@ from kbert.finetuning.best_epoch import Best, BestEpoch
 from kbert.finetuning.learning_rate import with_learning_rate
 from kbert.finetuning.output import (
     LOGS,
+    START,
     best_so_far,
     check_output,
     claim_run,
@@ -143,9 +145,10 @@ def finetune_on(
     """
     settings = with_learning_rate(settings, start.config, rows.task)
     run = build_run(rows, start, settings, plan)
-    claim_run(output, _request(rows, settings, plan), plan.overwrite)
+    of_start = digest_of_start(start, settings, plan.from_random)
+    claim_run(output, _request(rows, settings, plan, of_start), plan.overwrite)
     first_step, complaints = resume(unfinished(output), run.trainer)
-    for complaint in complaints:
+    for complaint in () if plan.silent else complaints:
         print(complaint)
     began = time.monotonic()
     with LogWriter(only_chief(unfinished(output) / LOGS)) as writer:
@@ -173,13 +176,25 @@ def finetune_on(
     return summary
 
 
-def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan) -> dict:
+def digest_of_start(start: Checkpoint, settings: FinetuningSettings, from_random: bool) -> str:
+    """Of the weights that a run begins with, and of its teachers: a folder may hold others than in
+    the call before."""
+    found = "" if from_random else weights_digest(start.model)
+    return f"{found} {stamp(map(folder_of, settings.teacher))}" if settings.teacher else found
+
+
+def _request(rows: FinetuningRows, settings: FinetuningSettings, plan: Plan, of_start: str) -> dict:
     """What two runs must agree in, so that one can go on where the other stopped."""
     values = dataclasses.asdict(settings)
     for name in WITHOUT_EFFECT:
         del values[name]
     return {
-        "run": {"from": plan.checkpoint, "from_random": plan.from_random, **vars(plan.choice)},
+        "run": {
+            "from": plan.checkpoint,
+            "from_random": plan.from_random,
+            **vars(plan.choice),
+            START: of_start,
+        },
         "rows": {"digest of the rows": rows.digest(), "feature_type": rows.cache.dtype},
         "task": {"task": rows.task.name, **rows.task.to_json()},
         "settings": values,

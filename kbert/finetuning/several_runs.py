@@ -15,6 +15,8 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
 from kbert.checkpoints.formats import load_any
 from kbert.checkpoints.hubs import SOURCE, pinned, read_source
@@ -26,10 +28,16 @@ from kbert.errors import DataError, TrainingError
 from kbert.files import locked, read_object, remove_folder, replacing_folder, write_json
 from kbert.finetuning.best_epoch import rank
 from kbert.finetuning.learning_rate import with_learning_rate
-from kbert.finetuning.output import RUNS, check_output, finish
+from kbert.finetuning.output import RUNS, START, check_output, finish
 from kbert.finetuning.rows import FinetuningRows, TrainFiles, names_of, read_rows
-from kbert.finetuning.run import checked_metric, command_of, finetune_on, has_failed
-from kbert.finetuning.settings import EpochChoice, FinetuningSettings, Grid
+from kbert.finetuning.run import (
+    checked_metric,
+    command_of,
+    digest_of_start,
+    finetune_on,
+    has_failed,
+)
+from kbert.finetuning.settings import WITHOUT_EFFECT, EpochChoice, FinetuningSettings, Grid
 from kbert.finetuning.training import Plan
 from kbert.settings import option_name
 from kbert.tasks.base import Task
@@ -106,6 +114,7 @@ def finetune_several(
             "rows_drawn_by": settings.seed,
             # A file may hold other rows than in the call before.
             "digest of the rows": rows.digest(),
+            START: digest_of_start(start, settings, from_random),
         }
         request = json.loads(json.dumps(request))  # As it is read again: with lists for tuples.
         _claim_runs(output, request, overwrite)
@@ -166,8 +175,8 @@ def _varied(changes: Mapping[str, dict]) -> set[str]:
 
 def _common_settings(settings: FinetuningSettings, changes: Mapping[str, dict]) -> dict:
     """The settings that all runs have."""
-    varied, values = _varied(changes), dataclasses.asdict(settings)
-    return {name: value for name, value in values.items() if name not in varied}
+    left_out, values = _varied(changes) | set(WITHOUT_EFFECT), dataclasses.asdict(settings)
+    return {name: value for name, value in values.items() if name not in left_out}
 
 
 def _is_report(folder: str | pathlib.Path) -> bool:
@@ -207,7 +216,10 @@ def _check_request(folder: pathlib.Path, request: dict) -> None:
     earlier = read_object(folder / REPORT).get("request")
     if not isinstance(earlier, dict):
         raise DataError(f"{folder / REPORT} does not say what runs these are.")
-    other = [name for name in earlier | request if earlier.get(name) != request.get(name)]
+    # Of before it was written, the start is taken to be the same.
+    earlier = {START: request[START], **earlier}
+    names = [name for name in earlier | request if name not in WITHOUT_EFFECT]
+    other = [name for name in names if earlier.get(name) != request.get(name)]
     if other:
         raise DataError(
             f"{folder} holds runs with another {', '.join(other)}. "
@@ -271,7 +283,8 @@ def _statistics(found: Mapping[str, dict], rows: FinetuningRows) -> dict:
         "failed": sum(run["failed"] for run in runs.values()),
         "mean": {key: statistics.fmean(column) for key, column in columns.items() if column},
         "standard_deviation": {
-            key: statistics.stdev(column) if len(column) > 1 else None
+            # Not `statistics.stdev`, which knows no NaN.
+            key: float(np.std(column, ddof=1)) if len(column) > 1 else None
             for key, column in columns.items()
         },
         "runs": runs,

@@ -246,11 +246,8 @@ def _trainer(
 
 
 def _with_dropout(checkpoint: Checkpoint, rate: float) -> Checkpoint:
-    """The checkpoint with another dropout in its configuration. Raises DataError for no rate."""
-    try:
-        config = dataclasses.replace(checkpoint.config, dropout=rate, attention_dropout=rate)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    """The checkpoint with another dropout in its configuration."""
+    config = dataclasses.replace(checkpoint.config, dropout=rate, attention_dropout=rate)
     return checkpoint._replace(config=config)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from kbert.checkpoints.directory import Checkpoint, copy_weights
+from kbert.checkpoints.directory import Checkpoint, encoder_of
 from kbert.checkpoints.formats import load_any, pooling_of
 from kbert.checkpoints.sentence_vectors import Pooling
 from kbert.errors import DataError
@@ -18,7 +18,6 @@ from kbert.inference.answering import predict_features
 from kbert.inference.batches import check_sequence_length
 from kbert.inference.settings import LONG, ComputeSettings, VectorSettings
 from kbert.layers.pooling import pool
-from kbert.models import build_encoder
 from kbert.tasks.features import Feature, single_segment
 
 # Texts tokenized together: enough to sort by length, few enough for the memory.
@@ -109,8 +108,7 @@ def pooling_model(
     `others` are outputs of the encoder that the model has, too. Raises `DataError` for layers that
     the encoder does not have.
     """
-    encoder = build_encoder(checkpoint.config, ("hidden_states", *others))
-    copy_weights(checkpoint.model, encoder)
+    encoder = encoder_of(checkpoint, ("hidden_states", *others))
     states = encoder.output["hidden_states"]
     try:
         chosen = [states[layer] for layer in pooling.layers]

@@ -25,7 +25,7 @@ def read_texts(path: str, column: str) -> list[str]:
 
     Raises `DataError` for a file that does not fit, and for one without texts.
     """
-    if not path.endswith(".txt"):
+    if pathlib.Path(path).suffix.lower() != ".txt":
         return [row.cells["text"] for row in read_rows(path, {"text": column})]
     texts = [line for _, line in text_lines(path)]
     if not texts:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from kbert.errors import DataError
 from kbert.settings import Settings, setting
 
 
@@ -21,3 +22,8 @@ class ConllSettings(Settings):
 
     delimiter: str | None = setting(None, "between columns", unset="blanks and tabs")
     bioes: bool = setting(False, "read S and E as BIOES has them; conlleval does not")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.delimiter == "":
+            raise DataError("delimiter must be a character or more. Received: nothing.")

@@ -28,7 +28,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.pretraining.initialization import check_initialization, initialize
 from kbert.pretraining.masking.token import TokenMasking
 from kbert.pretraining.objectives.base import Objective
-from kbert.pretraining.objectives.distillation import distilled
+from kbert.pretraining.objectives.distillation import distilled, teacher_digest
 from kbert.pretraining.rows import PretrainingRows
 from kbert.pretraining.run_folder import claim
 from kbert.pretraining.settings import Phase, PretrainingSettings, Schedule
@@ -83,7 +83,8 @@ def pretrain(
             for phase in settings.phases()
         ]
         set_precision(settings.precision)
-        claim(run, store, config, settings, None if start is None else weights_digest(start))
+        of_start = None if start is None else weights_digest(start)
+        claim(run, store, config, settings, of_start, teacher_digest(settings))
         keras.utils.set_random_seed(settings.seed)
         with devices.scope():
             model = objective.build_model(config, settings.rematerialize)

@@ -20,20 +20,24 @@ def claim(
     config: BertConfig,
     settings: PretrainingSettings,
     start: str | None = None,
+    teacher: str | None = None,
 ) -> None:
     """Write run.json into a new folder, or see that the folder's own run is the one that is wanted.
 
     Args:
         start: the digest of the weights that the run begins with; None for a new model.
+        teacher: that of its teacher's; None for none.
 
     Raises `DataError`, with the folder as it was, for files that are no run's, and for a run with
     other text, model, start or settings: resumed with them it would not end where it was going.
     """
     train = store["train"]
-    defaults = {"settings": PretrainingSettings().to_json() | {"start": None}}
+    digests = {"start": start} | ({} if teacher is None else {"teacher_weights": teacher})
+    # A run of before there was a teacher's digest is taken to have the same.
+    defaults = {"settings": PretrainingSettings().to_json() | digests | {"start": None}}
     wanted = {
         "config": config.to_dict(),
-        "settings": dataclasses.asdict(settings) | {"start": start},
+        "settings": dataclasses.asdict(settings) | digests,
         "store": {"tokens": len(train.tokens), "sentences": train.num_sentences},
     }
     is_run = (run / FILE).is_file() and not (run / "task.json").exists()

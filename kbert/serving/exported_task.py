@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kbert.checkpoints.directory import Checkpoint, has_pooler
+from kbert.checkpoints.directory import Checkpoint, known_outputs
 from kbert.checkpoints.sentence_vectors import Pooling, trained_pooling, without_task
 from kbert.errors import DataError
 from kbert.inference.fill_mask import FillMask, check_head, check_top
@@ -53,5 +53,4 @@ def exported_encoder(checkpoint: Checkpoint, pooling: Pooling) -> keras.Model:
 
     Without `pooled_output` where there is no pooler: a new one would have random weights.
     """
-    outputs = ("sequence_output", *(["pooled_output"] if has_pooler(checkpoint.model) else []))
-    return pooling_model(checkpoint, pooling, outputs)
+    return pooling_model(checkpoint, pooling, known_outputs(checkpoint.model))

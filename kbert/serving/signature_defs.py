@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbert.errors import DataError
 from kbert.files import read_object
-from kbert.serving.versions import ONNX_MODEL, ONNX_NEEDS, newest_version
+from kbert.serving.versions import ONNX_MODEL, ONNX_NEEDS, SAVED_MODEL, newest_version
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -46,7 +46,7 @@ def read_meta_graph(folder: str | os.PathLike) -> "MetaGraphDef":
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    path = pathlib.Path(folder) / "saved_model.pb"
+    path = pathlib.Path(folder) / SAVED_MODEL
     try:
         return SavedModel.FromString(path.read_bytes()).meta_graphs[0]
     except (DecodeError, IndexError) as error:

@@ -2,7 +2,8 @@
 
 Pre-training has rows of one length; here every text has its own. Texts of like length share a
 batch, so that little is computed for padding: the sequence axis of a batch is as long as its
-longest text, rounded up to a multiple of `MULTIPLE`, so that there are few different shapes.
+longest text; in training, and where each shape is compiled, rounded up to a multiple of `MULTIPLE`,
+so that there are few different ones.
 """
 
 from collections.abc import Collection, Mapping, Sequence

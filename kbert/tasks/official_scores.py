@@ -22,7 +22,7 @@ def squad_file_scores(
     null_odds: Path | None = None,
     settings: NullOddsSettings | None = None,
 ) -> dict:
-    """SQuAD's scores: by version 2.0 if the data has questions without an answer, otherwise 1.1.
+    """SQuAD's scores: by version 2.0 where the data says which questions have no answer, else 1.1.
 
     Raises `DataError` for files that do not fit, and for null odds where nothing asks for them.
     """

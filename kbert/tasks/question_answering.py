@@ -24,7 +24,7 @@ from kbert.tasks.base import Part, Task
 from kbert.tasks.features import Feature
 from kbert.tasks.heads import encoder_features, output_layer
 from kbert.tasks.readers.bad_rows import BadRows
-from kbert.tasks.readers.squad_files import Question, read_questions
+from kbert.tasks.readers.squad_files import Question, is_squad2, read_questions
 from kbert.tasks.texts import parse_texts
 from kbert.tasks.windows.question_windows import cut_answer, window_features
 from kbert.tasks.windows.spans import best_spans, score_spans
@@ -272,7 +272,7 @@ class QuestionAnsweringTask(Task):
                 found = {key: "" if odds[key] > self.null_threshold else found[key] for key in gold}
             scores = cmrc_scores(gold, found)
             return {"f1": scores["F1"], "exact": scores["EM"], **scores}
-        if odds is None and all(gold.values()):
+        if odds is None and not is_squad2(examples):
             return squad.squad1_scores(gold, found)
         scores = squad.squad2_scores(gold, found, odds, self.null_threshold)
         return scores | ({} if odds is None else {"null_threshold": self.null_threshold})

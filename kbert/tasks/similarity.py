@@ -117,6 +117,8 @@ class SimilarityTask(ColumnsTask):
         scores = [example.label for example in examples if example.label is not None]
         if not scores:
             return self
+        if len(scores) < len(examples):
+            raise DataError(f"{where}: expected a score of all pairs, or of none.")
         if min(scores) == max(scores):
             raise DataError(f"{where}: expected different scores. All are {scores[0]}.")
         self.check_unset("temperature", needs="pairs that have no scores")
@@ -128,6 +130,9 @@ class SimilarityTask(ColumnsTask):
                 "Texts alone cannot be scored: expected --validation-share 0, and pairs for "
                 "`kbert evaluate`."
             )
+        scored = examples[0].label is not None
+        if any((example.label is not None) != scored for example in examples):
+            raise DataError("Expected held-out pairs that all have a score, or none.")
 
     def target(self, example: TextExample) -> tuple[dict, dict]:
         """The score between 0 and 1, (); nothing to compare with for pairs and texts alone."""
@@ -278,6 +283,8 @@ def _pairs_of_questions(
             continue
         if not (labelled and question.says_impossible):
             pairs.append(example)
+    if not pairs:
+        raise DataError(f"{path}: expected questions that their paragraphs answer, found none.")
     return pairs
 
 

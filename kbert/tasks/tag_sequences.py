@@ -11,6 +11,8 @@ import numpy as np
 
 # Numbers in the largest array of a step: enough to be quick, few enough for the cache.
 _AT_ONCE = 1 << 18
+# Numbers in an array of all steps of a group: 32 MB, of which there are a handful.
+_MOST = 1 << 22
 
 
 def best_sequences(
@@ -93,12 +95,17 @@ def _rows_at(lengths: np.ndarray) -> np.ndarray:
 def _groups(
     emissions: Sequence[np.ndarray],
 ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-    """Numbers of sentences of like length, their emissions padded, and lengths, longest first."""
+    """Numbers of sentences of like length, their emissions padded, and lengths, longest first; as
+    many as memory and cache are for."""
     order = sorted(range(len(emissions)), key=lambda number: -len(emissions[number]))
     num_tags = emissions[0].shape[1] if len(emissions) else 1
-    count = max(1, _AT_ONCE // num_tags**2)
-    for start in range(0, len(order), count):
-        numbers = order[start : start + count]
+    start = 0
+    while start < len(order):
+        # A step has (sentences, tags, tags), all steps together (sentences, words, tags).
+        longest = max(len(emissions[order[start]]), 1)
+        count = min(_AT_ONCE // num_tags**2, _MOST // (longest * num_tags))
+        numbers = order[start : start + max(count, 1)]
+        start += len(numbers)
         lengths = np.array([len(emissions[number]) for number in numbers])
         padded = np.zeros((len(numbers), lengths[0], num_tags))
         for row, number in enumerate(numbers):

@@ -55,7 +55,6 @@ from kbert.tasks.windows.sentence_context import (
     with_documents,
     word_pieces,
 )
-from kbert.text.joining import join_words
 
 # Title of their options.
 COLUMNS = "columns of a file with a word a line: numbers from 0, or from -1 for the last"
@@ -147,9 +146,10 @@ class TaggingTask(Task):
         if labelled and not self.labels:
             plain = has_plain_tags(path, columns)
         sentences = list(read_sentences(path, columns, labelled, bad, plain))
-        examples = [TaggedExample(sentence) for sentence in sentences]
+        spaces = not self.characters
+        examples = [TaggedExample(sentence, spaces=spaces) for sentence in sentences]
         if self.document_context:
-            examples = with_documents(sentences)
+            examples = with_documents(sentences, spaces)
         if labelled and self.labels:
             names = _plain_tags_of if self.plain else _types_of
             examples = with_known_labels(examples, self.labels, names, bad)
@@ -170,7 +170,8 @@ class TaggingTask(Task):
     def parse(self, instance: str | Mapping, where: str) -> TaggedExample:
         """A line is a text; an object has "text", or "tokens" where the words are known."""
         if isinstance(instance, Mapping) and set(instance) == {"tokens"}:
-            return TaggedExample(from_words(instance["tokens"], None, where))
+            sentence = from_words(instance["tokens"], None, where)
+            return TaggedExample(sentence, spaces=not self.characters)
         text = parse_texts(instance, self.instance_fields, where)["text"]
         return TaggedExample(from_text(text, self.characters, where))
 
@@ -315,10 +316,10 @@ class TaggingTask(Task):
         emissions = [self._emissions(*parts[number]) for number in there]
         outputs = parts[there[0]][0][0] if there else {}
         for number, (best, scores) in zip(there, self._best_tags(emissions, outputs), strict=True):
-            sentence, tags = parts[number][1].sentence, [self.tags[tag] for tag in best]
-            answers[number] |= {"tokens": list(sentence.words), "tags": tags}
+            example, tags = parts[number][1], [self.tags[tag] for tag in best]
+            answers[number] |= {"tokens": list(example.sentence.words), "tags": tags}
             if not self.plain:
-                answers[number]["entities"] = _entities(sentence, tags, scores, self.characters)
+                answers[number]["entities"] = _entities(example, tags, scores)
         return answers
 
     def _emissions(self, outputs, example, features) -> np.ndarray:
@@ -379,12 +380,8 @@ def _types_of(example: TaggedExample) -> list[str]:
     return sorted({entity.type for entity in entities(example.sentence.tags)})
 
 
-def _entities(
-    sentence: Sentence, tags: Sequence[str], scores: np.ndarray, characters: bool
-) -> list[dict]:
-    text, spans = sentence.text, sentence.spans
-    if text is None:
-        text, spans = join_words(sentence.words, spaces=not characters)
+def _entities(example: TaggedExample, tags: Sequence[str], scores: np.ndarray) -> list[dict]:
+    text, spans = example.text_and_spans()
     return [
         {
             "text": text[spans[first][0] : spans[end - 1][1]],

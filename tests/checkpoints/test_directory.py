@@ -211,6 +211,11 @@ def test_encoder_of_any_kind(checkpoints, config, kind):
     source = {weight.path: numpy(weight) for weight in checkpoint.model.weights}
     for weight in encoder.weights:
         np.testing.assert_array_equal(numpy(weight), source[weight.path])
+    ones = {name: np.ones((1, 4), "int32") for name in encoder.input}
+    states = encoder_of(checkpoint, ("hidden_states",))(ones)["hidden_states"]
+    assert len(states) == config.num_layers + 1
+    expected = encoder_of(checkpoint)(ones)["sequence_output"]
+    np.testing.assert_allclose(numpy(states[-1]), numpy(expected), atol=1e-6)
 
 
 def test_copy_weights_wants_the_same_sizes(checkpoints, config):

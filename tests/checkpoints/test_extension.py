@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from apps.cli import run_command
 from kbert import load, save
+from kbert.checkpoints.directory import encoder_of
 from kbert.checkpoints.extension import extended, find_pieces
+from kbert.checkpoints.formats import pooling_of
+from kbert.checkpoints.sentence_vectors import Pooling, write_pooling
 from kbert.checkpoints.weights import model_weights
 from kbert.corpus.settings import VocabularySettings
 from kbert.errors import DataError
@@ -96,6 +99,20 @@ def test_the_command(checkpoint, tmp_path, capsys):
     assert config.vocabulary_size == len(tokenizer.vocabulary)
     assert run_command("vocabulary", [names[0], *options]) == 1
     assert "must be a new or an empty folder" in capsys.readouterr().err
+
+
+def test_an_encoder_of_vectors_stays_one(tmp_path):
+    """Without a pooler, and with what its folder says of pooling."""
+    encoder = random_checkpoint(PIECES)
+    encoder = encoder._replace(model=encoder_of(encoder, ("sequence_output",)))
+    save(tmp_path / "vectors", encoder)
+    write_pooling(tmp_path / "vectors", Pooling("max", normalize=True))
+    (tmp_path / "text.txt").write_text("cab cab abcabc abcabc\n", "utf-8")
+    names = [str(tmp_path / name) for name in ("text.txt", "vectors", "more")]
+    assert run_command("vocabulary", [names[0], "--extend", names[1], "--output", names[2]]) == 0
+    assert set(load(tmp_path / "more").model.output) == {"sequence_output"}
+    assert pooling_of(tmp_path / "more") == pooling_of(tmp_path / "vectors")
+    assert pooling_of(tmp_path / "more").mode == "max"
 
 
 def test_a_tokenizer_with_added_tokens_and_what_is_wrong_with_files(tmp_path, capsys):

@@ -115,7 +115,7 @@ def test_a_private_model(hub, monkeypatch):
         (NAME, 404, "is not there"),
         (NAME, 429, "was asked for too often (429)"),
         (NAME, 503, "could not be fetched: "),
-        ("owner/small/bert", None, "must be hf:OWNER/NAME or hf:OWNER/NAME@REVISION"),
+        ("owner/small/bert", None, "must be OWNER/NAME, for reading hf:OWNER"),
     ],
 )
 def test_what_a_hub_refuses_is_a_sentence(hub, capsys, name, status, said, tmp_path):

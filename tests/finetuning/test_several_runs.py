@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import pytest
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
@@ -11,7 +12,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from kbert import evaluate, finetune
+from kbert import evaluate, finetune, load, save
 from kbert.checkpoints.formats import load_finetuned
 from kbert.claim import unfinished
 from kbert.errors import DataError, TrainingError
@@ -153,6 +154,30 @@ def test_other_rows_in_the_same_file_are_other_runs(folder, tmp_path, pretend):
     scores[1] = 0.8
     call(overwrite=True)
     assert ran == [0, 1, 0, 1]  # None of the earlier rows is left.
+
+
+def test_another_start_is_another_run_and_how_often_it_saves_is_none(folder, tmp_path, pretend):
+    shutil.copytree(folder / "start", tmp_path / "start")
+    scores = [0.9, KeyboardInterrupt()]
+    pretend(scores)
+
+    def call(settings=SETTINGS):
+        files = tmp_path / "start", folder / "train.tsv", tmp_path / "out"
+        more = {"validation_path": folder / "dev.tsv", "verbose": 0}
+        return finetune_several(TASK, *files, settings, seeds(0, 2), **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    scores[1] = 0.8
+    other = load(tmp_path / "start")
+    other.model.weights[0].assign(other.model.weights[0] + 1)
+    shutil.rmtree(tmp_path / "start")
+    save(tmp_path / "start", other)
+    with pytest.raises(DataError, match="runs with another digest of the start"):
+        call()
+    shutil.rmtree(tmp_path / "start")
+    shutil.copytree(folder / "start", tmp_path / "start")
+    assert call(dataclasses.replace(SETTINGS, log_every=7, save_every=3))["best"] == "seed=0"
 
 
 def test_the_output_may_be_the_current_folder(folder, tmp_path, pretend, monkeypatch):

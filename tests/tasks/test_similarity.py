@@ -127,6 +127,19 @@ def test_questions_and_their_paragraphs(tmp_path):
     assert (pair.text, pair.second, pair.label) == ("q", "c d", None)
     (tmp_path / "rows.json").write_text(json.dumps([{"a": "x", "b": "y"}]))
     assert PAIRS.read_examples(tmp_path / "rows.json")[0].second == "y"
+    data[0]["paragraphs"][0]["qas"] = [open_one]
+    (tmp_path / "q.json").write_text(json.dumps({"data": data}))
+    with pytest.raises(DataError, match="questions that their paragraphs answer, found none"):
+        PAIRS.read_examples(tmp_path / "q.json")
+
+
+def test_all_pairs_have_a_score_or_none():
+    pair = PAIRS.parse({"text": "t", "second": "s"}, "")
+    mixed = [pair, pair._replace(label=1.0), pair._replace(label=2.0)]
+    with pytest.raises(DataError, match="a: expected a score of all pairs, or of none"):
+        SCORED.prepare(mixed, "a")
+    with pytest.raises(DataError, match="held-out pairs that all have a score, or none"):
+        SCORED.check_held_out(mixed)
 
 
 def test_what_is_scored(checkpoint):

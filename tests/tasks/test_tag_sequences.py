@@ -28,6 +28,13 @@ def total(sequence, emissions, transitions):
     )
 
 
+def test_a_long_sentence_is_not_what_many_short_ones_are_padded_to():
+    lengths = [2] * 3000 + [20_000]
+    groups = list(tag_sequences._groups([np.zeros((length, 9)) for length in lengths]))
+    assert max(padded.size for _, padded, _ in groups) <= tag_sequences._MOST
+    assert sorted(number for numbers, *_ in groups for number in numbers) == list(range(3001))
+
+
 @given(sentences, arrays(float, (5, 3), elements=score), st.booleans())
 @pytest.mark.parametrize("at_once", [1, 18, 1 << 18])
 def test_against_all_sequences(at_once, sentences, transitions, only_valid):

@@ -35,6 +35,14 @@ def example(words, tags=None):
     return TaggedExample(sentence(words, tags))
 
 
+def test_characters_are_joined_as_their_entities_are():
+    """An answer's places are those of the text that is shown beside it."""
+    task = TaggingTask(labels=("DATE",), characters=True)
+    asked = task.parse({"tokens": ["2", "0", "年"]}, "here")
+    assert asked.text == "20年" == asked.text_and_spans()[0]
+    assert TASK.parse({"tokens": ["2", "0", "年"]}, "here").text != "20年"
+
+
 def pieces(ids):
     return [TOKENIZER.vocabulary[i] for i in ids]
 
@@ -292,7 +300,5 @@ def test_some_tags_with_a_type_and_some_without(tmp_path):
 def test_words_as_tags_are_not_meant(tmp_path):
     rows = "\n".join(f"w{i} t{i}" for i in range(30))
     path = write(tmp_path, f"{rows}\n", "words.conll")
-    with pytest.raises(
-        DataError, match="30 different tags, 30 of them once; is --tag-column right"
-    ):
+    with pytest.raises(DataError, match="30 different tags, 30 of them once. Are these tags"):
         TaggingTask().prepare(TaggingTask().read_examples(path), str(path))

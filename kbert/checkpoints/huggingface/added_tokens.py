@@ -6,7 +6,7 @@ follow on those of the vocabulary, or stand in it.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from kbert.errors import DataError
 from kbert.text.vocabulary import SPECIAL_TOKENS
@@ -63,11 +63,6 @@ class AddedTokens:
                 "which is found in any case or as a word alone."
             )
         self.ids[content] = number
-
-    def add_all(self, file: str | pathlib.Path, tokens: Iterable[tuple[object, object]]) -> None:
-        """`add` of each token with its id."""
-        for token, number in tokens:
-            self.add(file, token, number)
 
     def whole(self, path: pathlib.Path) -> list[str]:
         """The pieces with those that the tokens add to them.

@@ -109,7 +109,8 @@ def from_huggingface(
             source = with_rows(source, architecture, rows)
             model = task.build_model(build_encoder(config))
         else:
-            objective = objective_in(source, wanted, allow_missing_heads)
+            masked_lm = architecture == _CLASSES["masked-lm"]
+            objective = objective_in(source, wanted, allow_missing_heads, masked_lm)
             # No encoder of RoFormer has a pooler, and not every one of BERT.
             pooler = any(p.weight.startswith(POOLER) and p.name in source.shapes for p in wanted)
             model = untrained(config, objective, pooler)

@@ -105,6 +105,10 @@ def read_encoder(path: pathlib.Path) -> Encoder:
     understood = {*fixed, "max_seq_length", "unpad_inputs"}
     check_understood(file, fields, understood)
     length = fields.get("max_seq_length")
+    tokenizer = path / "tokenizer_config.json"
+    if length is None and modules and tokenizer.is_file():
+        known = read_object(tokenizer).get("model_max_length")
+        length = known if isinstance(known, int) else None  # Of none it is 1e30.
     if length is not None and (type(length) is not int or length < 3):
         raise DataError(f"{file} must have 3 tokens or more as max_seq_length, not {length!r}.")
     return Encoder(path, length, fields.get("do_lower_case", False))

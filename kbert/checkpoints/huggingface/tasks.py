@@ -243,6 +243,8 @@ def _labels(file, fields) -> tuple[str, ...]:
     by_number, by_name = fields.get("id2label"), fields.get("label2id")
     if by_number is None and by_name is not None:
         by_number = _inverted(file, by_name)
+    if by_number is not None and not isinstance(by_number, dict):
+        raise DataError(f"{file} must have an object as id2label. Received: {by_number!r}.")
     count = fields.get("num_labels", 2 if by_number is None else len(by_number))
     if type(count) is not int or not 1 <= count <= _MOST_LABELS:
         raise DataError(f"{file} must have a number of labels as num_labels. Received: {count!r}.")
@@ -258,7 +260,7 @@ def _labels(file, fields) -> tuple[str, ...]:
         raise DataError(f"{file} must name {count} labels in id2label. Received: {len(labels)}.")
     # Some files have names in id2label alone, and the default's numbers in label2id.
     for name, number in by_name.items() if isinstance(by_name, dict) else ():
-        if name in labels and number != labels.index(name):
+        if name in labels and str(number) != str(labels.index(name)):
             raise DataError(
                 f"{file} must number {name!r} alike in id2label and label2id. "
                 f"Received: {labels.index(name)} and {number!r}."

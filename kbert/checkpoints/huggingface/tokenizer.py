@@ -96,7 +96,8 @@ def read_tokenizer(
     _check_settings(path, settings, of_pipeline is not None)
     options = _options(path, settings, of_pipeline, pieces)
     added = AddedTokens(pieces, options["lowercase"])
-    added.add_all(path / "tokenizer.json", ((token, token.get("id")) for token in tokens))
+    for token in tokens:
+        added.add(path / "tokenizer.json", token, token.get("id"))
     _read_tokens(path, settings, added)
     if lowercase and not options["lowercase"]:
         options |= {"lowercase": True, "strip_accents": bool(options["strip_accents"])}
@@ -191,11 +192,19 @@ def _read_tokens(path: pathlib.Path, settings: Mapping, added: AddedTokens) -> N
     place = f"added_tokens_decoder in {path / 'tokenizer_config.json'}"
     for number, token in decoder.items():
         added.add(place, token, int(number) if str(number).isdecimal() else number)
-    added.add_all(path / "added_tokens.json", numbered.items())
-    for name, values in maps.items():
-        for key in _TOKENS:
-            tokens = _listed(path / name, key, values.get(key))
-            added.add_all(path / name, ((token, None) for token in tokens))
+    special = [
+        (path / name, token)
+        for name, values in maps.items()
+        for key in _TOKENS
+        for token in _listed(path / name, key, values.get(key))
+    ]
+    # Without a description beside it a token is found in any case, unless another file lists it.
+    names = {*SPECIAL_TOKENS, *(_content(token) for _, token in special)}
+    for token, number in numbered.items():
+        described = {"content": token, "special": token in names}
+        added.add(path / "added_tokens.json", described, number)
+    for file, token in special:
+        added.add(file, token, None)
 
 
 def _content(token: object) -> object:

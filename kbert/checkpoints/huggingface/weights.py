@@ -57,17 +57,20 @@ def _plain(name: str) -> str:
 
 
 def without_copies(source: Source) -> Source:
-    """The source without the copies of tied weights. Raises `DataError` if one is no copy."""
-    shapes = dict(source.shapes)
+    """The source without the copies of tied weights. Raises `DataError` if one is no copy.
+
+    Of two names for one weight a file may have either: old ones have the bias as the decoder's.
+    """
+    shapes, copies = dict(source.shapes), {}
     for copy, original in _TIED.items():
         if copy not in shapes:
             continue
         if original not in shapes:
-            # Old files hold the bias of the decoder only there.
-            raise DataError(f"{source.path} has {copy}, but not {original}, which it is tied to.")
+            shapes[original], copies[original] = shapes.pop(copy), copy
+            continue
         if not np.array_equal(source.read(copy), source.read(original)):
             raise DataError(
                 f"{source.path}: {copy} must be tied to {original}. Received: other values."
             )
         del shapes[copy]
-    return source._replace(shapes=shapes)
+    return source._replace(shapes=shapes, read=lambda name: source.read(copies.get(name, name)))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import keras
 
 Arrays = dict[str, np.ndarray]
+# The outputs of a model that are scores of the vocabulary.
+VOCABULARY_HEADS = ("masked_lm", "next_token", "previous_token")
 
 
 class PlainRows(NamedTuple):
@@ -138,8 +140,7 @@ class Objective(abc.ABC):
         the pieces that are predicted together. A pseudo-perplexity, which predicts each piece from
         all others, is another number (`kbert perplexity`).
         """
-        heads = ("masked_lm", "next_token", "previous_token")
-        losses = [name for name in heads if f"{name}_loss" in sums]
+        losses = [name for name in VOCABULARY_HEADS if f"{name}_loss" in sums]
         perplexities = {f"{name}_perplexity": _exp(sums[f"{name}_loss"]) for name in losses}
         return {**sums, **perplexities}
 

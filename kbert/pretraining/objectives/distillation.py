@@ -11,10 +11,11 @@ two last hidden states; those of a student of another width are projected to the
 import os
 from typing import TYPE_CHECKING
 
+from kbert.checksums import checksum
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
-from kbert.pretraining.objectives.base import Objective, normalized
+from kbert.pretraining.objectives.base import VOCABULARY_HEADS, Objective, normalized
 from kbert.text.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _INPUT = "teacher/"  # before the name of an input that the teacher reads
 _STATES = "hidden_states"
-_HEADS = ("masked_lm", "next_token", "previous_token")
 
 
 class Distillation(Objective):
@@ -74,7 +74,7 @@ class Distillation(Objective):
     @staticmethod
     def heads(model) -> list[str]:
         """The outputs of a pre-training model that are scores of the vocabulary."""
-        return [head for head in _HEADS if head in model.output]
+        return [head for head in VOCABULARY_HEADS if head in model.output]
 
     def trained(self, model):
         import keras
@@ -141,6 +141,16 @@ class Distillation(Objective):
         return keras.Model(needed, outputs, name="teacher")
 
 
+def teacher_digest(settings: "PretrainingSettings") -> str | None:
+    """Of the weights of a run's teacher; None where it has none."""
+    from kbert.checkpoints.directory import checked
+    from kbert.checkpoints.hubs import folder_of
+
+    if settings.teacher is None:
+        return None
+    return checksum(checked(folder_of(settings.teacher), "model.safetensors"))
+
+
 def distilled(
     objective: Objective, settings: "PretrainingSettings", store: TokenStore
 ) -> Objective:
@@ -148,12 +158,14 @@ def distilled(
 
     Raises `DataError` for a teacher that cannot read the rows.
     """
-    from kbert.checkpoints.directory import load_config, load_options
+    from kbert.checkpoints.directory import checked, load_config, load_options
+    from kbert.checkpoints.hubs import folder_of
 
-    path = settings.teacher
-    if path is None:
+    if settings.teacher is None:
         return objective
-    store.check_reading(path, load_vocabulary(f"{path}/vocab.txt"), load_options(path).arguments())
+    path = folder_of(settings.teacher)
+    vocabulary = load_vocabulary(checked(path, "vocab.txt"))
+    store.check_reading(path, vocabulary, load_options(path).arguments())
     longest = max(phase.sequence_length for phase in settings.phases())
     most = load_config(path).max_sequence_length
     if longest > most:

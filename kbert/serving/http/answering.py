@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from kbert.errors import DataError
 from kbert.files import DEEPEST, JSON_ERRORS, depth_exceeds
@@ -122,6 +122,8 @@ class Answering:
                     body += chunk
                     if len(body) > most:
                         raise too_large
+        except ClientDisconnect as error:
+            raise Gone from error
         except TimeoutError as error:
             raise RequestError(408, "The body came too slowly.", Connection="close") from error
         return bytes(body)

@@ -136,8 +136,10 @@ class _KnownHost:
         self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
-        if scope["type"] != "http" or _hostname(given) in self.hosts:
+        host = dict(scope.get("headers", ())).get(b"host")
+        # Without a host it is from no browser: some health checks speak HTTP/1.0.
+        given = None if host is None else host.decode("latin-1")
+        if scope["type"] != "http" or given is None or _hostname(given) in self.hosts:
             await self.app(scope, receive, send)
             return
         sentence = f"Expected a request to {', '.join(self.hosts)}. Received: {given[:200]}."

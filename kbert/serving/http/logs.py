@@ -55,8 +55,9 @@ class _Writer(logging.Handler):
     ends would wait for both where the reader is stuck. One thread writes all lines."""
 
     def handle(self, record: logging.LogRecord) -> bool:
+        line = f"{self.format(record)}\n".encode(errors="backslashreplace")
         with contextlib.suppress(OSError):  # A line that cannot be written is lost.
-            os.write(sys.stderr.fileno(), f"{self.format(record)}\n".encode())
+            os.write(sys.stderr.fileno(), line)
         return True
 
 

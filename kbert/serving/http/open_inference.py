@@ -69,9 +69,13 @@ def routes(answering: Answering) -> list[Route]:
         predictor = model_of(request)
         values = await answering.read_object(request)
         instances = rows_of(_columns(values), predictor.fields)
-        answers = await answering.answer(request, predictor.answerer, instances)
         wanted = _wanted_outputs(values)
+        answers = await answering.answer(request, predictor.answerer, instances)
         found = columns_of(answers.answers)
+        if found and (unknown := set(wanted or ()) - set(found)):
+            raise RequestError(
+                400, f"Expected outputs of {', '.join(found)}. Received: {min(unknown)}."
+            )
         outputs = {n: found[n] for n in found if wanted is None or n in wanted}
         body = {
             "model_name": request.path_params["name"],

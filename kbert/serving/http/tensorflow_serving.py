@@ -112,7 +112,7 @@ def _decoded(value: Any) -> Any:
     if set(value) != {"b64"}:
         return {name: _decoded(item) for name, item in value.items()}
     try:
-        return base64.b64decode(value["b64"], validate=True).decode("utf-8", "ignore")
+        return base64.b64decode(value["b64"], validate=True).decode("utf-8", "replace")
     except (binascii.Error, TypeError, ValueError) as error:
         raise RequestError(400, f"Expected base64 under `b64`: {error}.") from error
 

@@ -174,7 +174,7 @@ def from_object(values: Mapping, where: str, labelled: bool) -> ChoiceExample:
     choices = values.get("choices")
     if not isinstance(choices, list | tuple) or len(choices) < 2:
         raise DataError(f"{where}: expected two choices at least. Received: {str(choices)[:60]}.")
-    question = values.get("question") or None
+    question = None if values.get("question") == "" else values.get("question")
     texts = [("context", values.get("context"))]
     texts += [("question", question)] if question is not None else []
     texts += [(f"choice {number}", choice) for number, choice in enumerate(choices)]

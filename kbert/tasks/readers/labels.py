@@ -42,6 +42,6 @@ def check_tag_column(counts: Mapping[str, int], where: str, column: int) -> None
     once = sum(count == 1 for count in counts.values())
     if len(counts) > MANY and once > len(counts) / 3:
         raise DataError(
-            f"{where}: found {len(counts)} different tags, {once} of them once; is --tag-column "
-            f"right? It is {column}."
+            f"{where}: found {len(counts)} different tags, {once} of them once. Are these tags? "
+            f"Of a file with a word a line --tag-column says where they are: it is {column}."
         )

@@ -42,7 +42,7 @@ def decode_line(raw: bytes, path: str | pathlib.Path, number: int) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}, line {number}: expected UTF-8. Received the byte "
-            f"0x{raw[error.start]:02x} at position {error.start}."
+            f"0x{error.object[error.start]:02x} at position {error.start}."
         ) from error
 
 

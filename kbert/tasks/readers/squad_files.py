@@ -80,9 +80,9 @@ def read_questions(
     id that comes again, and a question or a context without words (published files have them all)
     are no errors here but the question's `problem`.
     """
-    bad = BadRows() if bad is None else bad
-    found, ids = [], set()
-    for values, context, place in _raw_questions(pathlib.Path(path), bad):
+    path, bad = pathlib.Path(path), BadRows() if bad is None else bad
+    found, ids, before = [], set(), len(bad.messages)
+    for values, context, place in _raw_questions(path, bad):
         try:
             question = _question(values, context, place, path)
             if labelled:
@@ -92,7 +92,7 @@ def read_questions(
             continue
         ids.add(question.id)
         found.append(question)
-    if not found and not bad.messages:
+    if not found and len(bad.messages) == before:
         raise DataError(f"{path}: expected questions, found none.")
     check_any_left(found, bad, path)
     return found
@@ -253,9 +253,11 @@ def _read_json(path: str | pathlib.Path):
     try:
         return json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        # Of the error's own bytes: a byte-order mark is none of them.
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
         raise DataError(
-            f"{path}, line {line}: expected UTF-8. Received the byte 0x{raw[error.start]:02x}."
+            f"{path}, line {line}: expected UTF-8. Received the byte 0x{byte:02x}."
         ) from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: expected JSON: {error.msg}.") from error

@@ -48,8 +48,11 @@ def maximal_context(windows: list[tuple[int, int]]) -> np.ndarray:
     one with most tokens on the token's shorter side, of equal ones the longest, then the first (as
     in run_squad.py of google-research/bert).
     """
-    begin, end = (np.array(sides)[:, None] for sides in zip(*windows, strict=True))
-    place = np.arange(windows[-1][1])  # (tokens,)
-    context = np.minimum(place - begin, end - 1 - place)  # (windows, tokens)
-    inside = context >= 0
-    return np.where(inside, context + 0.01 * (end - begin), -1).argmax(axis=0)
+    most, found = np.full(windows[-1][1], -1.0), np.zeros(windows[-1][1], int)
+    for number, (begin, end) in enumerate(windows):
+        place = np.arange(begin, end)
+        context = np.minimum(place - begin, end - 1 - place) + 0.01 * (end - begin)
+        better = context > most[begin:end]
+        found[begin:end][better] = number
+        most[begin:end][better] = context[better]
+    return found

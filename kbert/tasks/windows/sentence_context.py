@@ -11,11 +11,16 @@ from kbert.text.joining import join_words
 
 
 class TaggedExample(NamedTuple):
-    """A sentence, and the sentences of its document, where they are wanted as context."""
+    """A sentence, and the sentences of its document, where they are wanted as context.
+
+    Attributes:
+        spaces: whether spaces stand between its words, where the file has words alone.
+    """
 
     sentence: Sentence
     document: tuple[Sentence, ...] = ()
     position: int = 0
+    spaces: bool = True
 
     @property
     def where(self) -> str:
@@ -24,17 +29,23 @@ class TaggedExample(NamedTuple):
     @property
     def text(self) -> str:
         """What an exported graph is asked: it takes no words."""
-        text = self.sentence.text
-        return join_words(self.sentence.words)[0] if text is None else text
+        return self.text_and_spans()[0]
+
+    def text_and_spans(self) -> tuple[str, Sequence[tuple[int, int]]]:
+        """The text, and the (start, end) of each word in it."""
+        if self.sentence.text is None:
+            return join_words(self.sentence.words, spaces=self.spaces)
+        return self.sentence.text, self.sentence.spans
 
 
-def with_documents(sentences: Sequence[Sentence]) -> list[TaggedExample]:
-    """Each sentence of a file with those of its document."""
+def with_documents(sentences: Sequence[Sentence], spaces: bool = True) -> list[TaggedExample]:
+    """Each sentence of a file with those of its document; `spaces` as of `TaggedExample`."""
     examples = []
     for _, group in itertools.groupby(sentences, lambda sentence: sentence.document):
         document = tuple(group)
         examples += [
-            TaggedExample(sentence, document, place) for place, sentence in enumerate(document)
+            TaggedExample(sentence, document, place, spaces)
+            for place, sentence in enumerate(document)
         ]
     return examples
 

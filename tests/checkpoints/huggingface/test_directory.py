@@ -223,6 +223,25 @@ def test_a_missing_head_may_be_new(folder):
         from_huggingface(folder, allow_missing_heads=True)
 
 
+def test_the_bias_may_be_the_decoders(folder):
+    """Of two names for one weight a file may have either."""
+    before, names = (
+        from_huggingface(folder),
+        ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+    )
+    rewrite(folder, lambda a: without(names[0])(a) | {names[1]: a[names[0]]})
+    assert_same(from_huggingface(folder), before)
+
+
+def test_a_masked_lm_may_have_a_pooler_that_nothing_reads(folder):
+    """As transformers before 3.5 wrote it."""
+    rewrite(folder, without("cls.seq"))
+    change_config(folder, architectures=["BertForMaskedLM"])
+    model = from_huggingface(folder).model
+    assert set(model.output) == {"masked_lm"}
+    assert not any(name.startswith("pooler") for name in model_weights(model))
+
+
 def test_another_class_of_transformers(folder):
     change_config(folder, architectures=["BertLMHeadModel"])
     with pytest.raises(DataError, match="BertLMHeadModel"):

@@ -139,6 +139,10 @@ def test_the_encoder(tmp_path):
         "unpad_inputs": True,
     }
     assert read_encoder(folder(tmp_path, encoder=new)) == (tmp_path, None, False)
+    # Without a length it is the tokenizer's, which has a huge one where it has none.
+    for known, expected in ((128, 128), (1e30, None)):
+        folder(tmp_path, encoder={}, tokenizer_config={"model_max_length": known})
+        assert read_encoder(tmp_path).sequence_length == expected
 
 
 def test_an_encoder_in_a_folder_of_its_own(tmp_path):

@@ -122,6 +122,7 @@ def test_settings_that_do_not_fit(change, said):
         ({"id2label": {"0": "no", "1": "yes"}}, ("no", "yes")),
         ({"label2id": {"yes": 1, "no": 0}}, ("no", "yes")),
         ({"id2label": {"0": "a", "1": "b"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}}, ("a", "b")),
+        ({"id2label": {"0": "a", "1": "b"}, "label2id": {"a": "0", "b": "1"}}, ("a", "b")),
     ],
 )
 def test_labels(fields, labels):
@@ -132,7 +133,8 @@ def test_labels(fields, labels):
     ("fields", "said"),
     [
         ({"id2label": {"0": "no", "2": "yes"}}, "from 0 in id2label"),
-        ({"id2label": ["no"]}, "from 0 in id2label"),
+        ({"id2label": ["no"]}, "object as id2label"),
+        ({"id2label": 5}, "object as id2label"),
         ({"id2label": {"0": "no", "1": "no"}}, "once in id2label"),
         ({"label2id": ["no"]}, "object as label2id"),
         ({"label2id": {"no": 0, "yes": 0}}, "once in label2id"),

@@ -327,6 +327,12 @@ def test_added_tokens_of_older_files(tmp_path):
     assert ours.tokenize(MARKED).to_list() == expected
 
 
+def test_added_tokens_that_no_file_calls_special_are_found_in_any_case(tmp_path):
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"covid": ROWS}))
+    with pytest.raises(DataError, match="found as they stand. Received: 'covid'"):
+        read(tmp_path, None, {"do_lower_case": True}, rows=ROWS + 1)
+
+
 def test_added_tokens_with_a_gap(tmp_path):
     settings = {"do_lower_case": True}
     settings["added_tokens_decoder"] = {str(ROWS + 1): {"content": "<ent>"}}

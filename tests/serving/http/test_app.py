@@ -1,5 +1,6 @@
 """The application: every dialect's shapes, limits and errors, on models that need no TensorFlow."""
 
+import asyncio
 import base64
 import functools
 import itertools
@@ -85,6 +86,9 @@ def test_open_inference(client):
     assert [json.loads(text) for text in outputs["parts"]["data"]] == [["a", None], ["bc", None]]
     wanted = {"inputs": [tensor], "outputs": [{"name": "score"}]}
     assert [o["name"] for o in client.post(INFER, json=wanted).json()["outputs"]] == ["score"]
+    other = client.post(INFER, json={"inputs": [tensor], "outputs": [{"name": "lable"}]})
+    assert other.status_code == 400
+    assert other.json()["error"] == "Expected outputs of label, score, parts. Received: lable."
 
 
 @pytest.mark.parametrize(
@@ -120,6 +124,29 @@ def test_a_request_cannot_write_lines_into_the_log():
     record = logging.makeLogRecord({"fields": {"path": "/a\n2026 GET /b\x1b[31m", "status": 404}})
     (line,) = logs._Text().format(record).splitlines()
     assert line.endswith("/a\\n2026 GET /b\\x1b[31m 404 ms")
+
+
+def test_a_line_that_is_no_unicode_is_logged(capfd):
+    logs._Writer().handle(logging.makeLogRecord({"msg": "model \udcff"}))
+    assert capfd.readouterr().err == "model \\udcff\n"
+
+
+def test_a_client_that_leaves_in_its_body_is_no_fault():
+    """Neither a 500 nor a traceback: nobody reads an answer."""
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}]
+    messages.append({"type": "http.disconnect"})
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [], "query_string": b""}
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    app = application(Models(topics=predictor(Task())), LIMITS)
+    asyncio.run(app({**scope, "path_params": {}}, receive, send))
+    assert [m["status"] for m in sent if m["type"] == "http.response.start"] == [499]
 
 
 def test_openais_embeddings(client):
@@ -198,6 +225,13 @@ def test_tricks_with_paths_are_not_found(client, path):
     for prefix in ("/v1/models/", "/v2/models/"):
         found = client.get(prefix + path)
         assert found.status_code in (404, 405) and "error" in found.json()
+
+
+def test_bytes_are_read_as_the_graph_reads_them(client):
+    found = client.post(
+        PREDICT, json={"instances": [{"b64": base64.b64encode(b"a\xffb").decode()}]}
+    )
+    assert found.json()["predictions"][0]["label"] == "a\ufffdb"
 
 
 def test_lone_surrogates_come_back(client):

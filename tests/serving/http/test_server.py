@@ -275,6 +275,9 @@ def test_a_page_of_another_site_does_not_reach_the_loopback_interface():
                 assert status == 200 or answer["error"].startswith(
                     "Expected a request to localhost"
                 )
+        with connection(url) as client:  # No browser asks without a host.
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert response(client.makefile("rb"))[0] == 200
     assert list(statuses.values()) == [200] * 5 + [421] * 5
 
 

@@ -28,6 +28,26 @@ def squad(*questions, context=CONTEXT):
     return {"data": [{"title": "x", "paragraphs": [{"context": context, "qas": list(questions)}]}]}
 
 
+def test_an_empty_file_is_named_beside_a_bad_one(tmp_path, monkeypatch):
+    """Whatever was wrong in other files, and however its path is given."""
+    monkeypatch.chdir(tmp_path)
+    bad = BadRows(skip=True)
+    read_questions(write(tmp_path, squad(RIGHT, {"id": "q2"}), "one.json"), bad=bad)
+    assert bad.messages
+    write(tmp_path, {"data": []}, "two.json")
+    with pytest.raises(DataError, match="expected questions, found none"):
+        read_questions("two.json", bad=bad)
+    write(tmp_path, squad({"id": "q1"}), "three.json")
+    with pytest.raises(DataError, match="none of its 1 rows fits"):
+        read_questions("./three.json", bad=bad)
+
+
+def test_a_byte_behind_a_byte_order_mark_is_named(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf{\n\xff")
+    with pytest.raises(DataError, match="line 2: expected UTF-8. Received the byte 0xff"):
+        read_questions(tmp_path / "a.json")
+
+
 def test_squads_shape(tmp_path):
     (question,) = read_questions(write(tmp_path, squad(RIGHT)))
     assert (question.id, question.question, question.context) == ("q1", "When?", CONTEXT)
