@@ -57,6 +57,8 @@ GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", **_ACTIVATION_NAMES}
 HUGGINGFACE_ACTIVATIONS = {"gelu": "gelu_erf", **_ACTIVATION_NAMES}
 # Sizes of tensors are numbers of 32 bits.
 _LARGEST = 1 << 31
+# Of the fields of others, those that would make another model, with BERT's value.
+_PLAIN = {"model_type": "bert", "position_embedding_type": "absolute"}
 # Fields that only Hugging Face writes.
 _HUGGINGFACE_FIELDS = {"model_type", "architectures", "layer_norm_eps", "pad_token_id"}
 
@@ -258,6 +260,9 @@ class BertConfig(Variants):
         known = {field.name for field in dataclasses.fields(cls)}
         renamed = {PUBLISHED_NAMES.get(name, name): value for name, value in fields.items()}
         is_published = not PUBLISHED_NAMES.keys().isdisjoint(fields)
+        for name, only in _PLAIN.items() if is_published else ():
+            if fields.get(name) not in (None, only):
+                raise ValueError(f"`{name}` must be {only!r}. Received: {fields[name]!r}.")
         if is_published and "activation" not in fields:
             renamed["activation"] = _activation(fields)
         if "vocabulary_size" not in renamed:

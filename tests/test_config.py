@@ -159,6 +159,9 @@ def test_unknown_activation_and_missing_vocabulary():
         BertConfig.from_dict({"vocab_size": 9, "hidden_act": "silu"})
     with pytest.raises(ValueError, match=r"`vocabulary_size` \(or `vocab_size`\).*hidden_size"):
         BertConfig.from_dict({"hidden_size": 8})
+    for name, value in (("model_type", "roformer"), ("position_embedding_type", "relative_key")):
+        with pytest.raises(ValueError, match=f"`{name}` must be .* Received: '{value}'"):
+            BertConfig.from_dict({"vocab_size": 9, "hidden_size": 8, name: value})
 
 
 def test_the_last_block_is_normalised():
