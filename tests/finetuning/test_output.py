@@ -19,6 +19,7 @@ from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.finetuning import run as run_module
 from kbert.finetuning import training
+from kbert.finetuning.output import START, claim_run
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
@@ -257,6 +258,20 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(folder, monkeypatch):
         stop_at(patch, 7, Killed())
         run(folder, "begun", log_every=1)
     assert run(folder, "begun", overwrite=True, epochs=1, max_steps=3)["first_step"] == 0
+
+
+def test_a_start_that_has_changed_is_refused(tmp_path):
+    """But for what an older version began, which does not say what it began with."""
+    output = tmp_path / "out"
+    asked = {"run": {"from": "start", START: "crc32:1"}, "rows": {}}
+    claim_run(output, asked, overwrite=False)
+    other = {"run": {"from": "start", START: "crc32:2"}, "rows": {}}
+    with pytest.raises(DataError, match="digest of the start was 'crc32:1', now 'crc32:2'"):
+        claim_run(output, other, overwrite=False)
+    claim_run(output, other, overwrite=True)
+    del asked["run"][START]
+    (tmp_path / "out.unfinished/run.json").write_text(json.dumps(asked))
+    claim_run(output, other, overwrite=False)
 
 
 def test_an_output_with_other_files_is_not_replaced(folder, tmp_path):

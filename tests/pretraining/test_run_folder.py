@@ -65,6 +65,20 @@ def test_a_setting_that_run_json_does_not_know_had_its_default(run, store, confi
         claim(run, store, config, other)
 
 
+def test_another_teacher_in_the_same_folder_is_refused(tmp_path, store, config):
+    """One that an older version began is taken to have this teacher."""
+    settings = dataclasses.replace(SETTINGS, teacher="big", teacher_share=0.5)
+    run = tmp_path / "taught"
+    claim(run, store, config, settings, teacher="crc32:1")
+    claim(run, store, config, settings, teacher="crc32:1")
+    with pytest.raises(DataError, match="teacher_weights was 'crc32:1', now 'crc32:2'"):
+        claim(run, store, config, settings, teacher="crc32:2")
+    told = json.loads((run / "run.json").read_text())
+    del told["settings"]["teacher_weights"]
+    (run / "run.json").write_text(json.dumps(told))
+    claim(run, store, config, settings, teacher="crc32:2")
+
+
 def test_other_text_is_refused(run, config, tmp_path, tiny_vocabulary):
     """A resumed run would draw other rows than the one that was stopped."""
     documents = random_documents(12, len(tiny_vocabulary), seed=7)
