@@ -96,7 +96,8 @@ def finetune(
         feature_type: as which they are kept: float32, or float16 in half of the room.
         overwrite: allow an `output` that holds another fine-tuning; it is replaced at the end.
         skip_bad: count rows that do not fit, and go on, instead of stopping at the first.
-        verbose: 0 is silent; otherwise there are a line an epoch and, on a terminal, a bar.
+        verbose: 0 is silent, but for saves that are damaged; otherwise there are a line an epoch
+            and, on a terminal, a bar.
 
     Returns:
         Settings, counts and the kept epoch's scores, ready for JSON.
@@ -148,7 +149,7 @@ def finetune_on(
     of_start = digest_of_start(start, settings, plan.from_random)
     claim_run(output, _request(rows, settings, plan, of_start), plan.overwrite)
     first_step, complaints = resume(unfinished(output), run.trainer)
-    for complaint in () if plan.silent else complaints:
+    for complaint in complaints:
         print(complaint)
     began = time.monotonic()
     with LogWriter(only_chief(unfinished(output) / LOGS)) as writer:

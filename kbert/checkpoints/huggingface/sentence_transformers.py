@@ -105,13 +105,26 @@ def read_encoder(path: pathlib.Path) -> Encoder:
     understood = {*fixed, "max_seq_length", "unpad_inputs"}
     check_understood(file, fields, understood)
     length = fields.get("max_seq_length")
-    tokenizer = path / "tokenizer_config.json"
-    if length is None and modules and tokenizer.is_file():
-        known = read_object(tokenizer).get("model_max_length")
-        length = known if isinstance(known, int) else None  # Of none it is 1e30.
+    if length is None and modules:
+        length = _inferred_length(path)
     if length is not None and (type(length) is not int or length < 3):
         raise DataError(f"{file} must have 3 tokens or more as max_seq_length, not {length!r}.")
     return Encoder(path, length, fields.get("do_lower_case", False))
+
+
+def _inferred_length(path: pathlib.Path) -> int | None:
+    """How long a text may be where sentence-transformers is not told: what tokenizer and model
+    both take."""
+    found = []
+    for name, key in (
+        ("tokenizer_config.json", "model_max_length"),  # 1e30 where there is none.
+        ("config.json", "max_position_embeddings"),
+    ):
+        value = read_object(path / name).get(key) if (path / name).is_file() else None
+        if not isinstance(value, int | float):
+            return None
+        found.append(value)
+    return int(min(found))
 
 
 def read_sentence_transformers(path: str | os.PathLike) -> Pooling | None:

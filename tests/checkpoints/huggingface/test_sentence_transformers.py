@@ -140,8 +140,10 @@ def test_the_encoder(tmp_path):
     }
     assert read_encoder(folder(tmp_path, encoder=new)) == (tmp_path, None, False)
     # Without a length it is the tokenizer's, which has a huge one where it has none.
-    for known, expected in ((128, 128), (1e30, None)):
-        folder(tmp_path, encoder={}, tokenizer_config={"model_max_length": known})
+    positions = {"max_position_embeddings": 512}
+    for known, expected in ((128, 128), (10**30, 512), (1e30, 512), (None, None)):
+        tokenizer = {"model_max_length": known}
+        folder(tmp_path, encoder={}, config=positions, tokenizer_config=tokenizer)
         assert read_encoder(tmp_path).sequence_length == expected
 
 
