@@ -165,17 +165,15 @@ def _digest(start: Cell | pathlib.Path, digests: "_Digests") -> str:
 
 def _task_inputs(what: Finetuning | Judging, seed: int, digests: "_Digests") -> dict:
     if isinstance(what, Judging):
-        pairs = digests[what.pairs]
+        pairs, exponent = digests[what.pairs], what.settings.length_exponent
         return {
             "format": _FORMAT,
             "kind": "judge",
             "seed": seed,
             "pairs": pairs,
             "limit": what.settings.limit,
-            # None has no entry, so that it is the same cell as before there were any.
-            **(
-                {"length_exponent": exponent} if (exponent := what.settings.length_exponent) else {}
-            ),
+            # A sum has no entry, so that it is the same cell in recipes that do not say it.
+            **({"length_exponent": exponent} if exponent else {}),
         }
     return {
         "format": _FORMAT,

@@ -90,8 +90,9 @@ def is_right(
     # Each once; those of a pair beside each other, since they share rows.
     sentences = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
     scores = log_likelihoods(checkpoint, sentences, "judge" if progress else None)
-    lengths = checkpoint.tokenizer.tokenize(sentences).row_lengths()
-    scores = scores / np.maximum(lengths, 1.0) ** length_exponent
+    if length_exponent:  # The sentences are tokenized once more for it.
+        lengths = checkpoint.tokenizer.tokenize(sentences).row_lengths()
+        scores = scores / np.maximum(lengths, 1.0) ** length_exponent
     score_of = dict(zip(sentences, scores, strict=True))
     good = np.array([score_of[pair.good] for pair in pairs])
     bad = np.array([score_of[pair.bad] for pair in pairs])
