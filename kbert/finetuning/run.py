@@ -16,6 +16,7 @@ from kbert.engine.callbacks import Counter, Curves, Progress, Saves, StopAtNaN
 from kbert.engine.cluster import cluster
 from kbert.engine.curves import draw_curves
 from kbert.engine.logs import LogWriter
+from kbert.engine.precision import dtype_policy
 from kbert.engine.saving import last_save, resume, save_step, steps_done
 from kbert.engine.workers import by_chief, only_chief, together
 from kbert.errors import DataError
@@ -112,7 +113,8 @@ def finetune(
     if cluster().count > 1 and compiles_shapes():
         raise DataError("Fine-tuning on several workers needs KERAS_BACKEND=tensorflow.")
     with together(output), engine().gradients_forgotten():
-        start = load_any(checkpoint)
+        with dtype_policy("float32"):  # Whatever a run before this one has left behind.
+            start = load_any(checkpoint)
         rows = read_rows(
             task,
             start,

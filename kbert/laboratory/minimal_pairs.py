@@ -90,6 +90,9 @@ def is_right(
     # Each once; those of a pair beside each other, since they share rows.
     sentences = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
     scores = log_likelihoods(checkpoint, sentences, "judge" if progress else None)
+    _check_pieces(
+        checkpoint, [text for text, own in zip(sentences, scores, strict=True) if own == 0]
+    )
     if length_exponent:  # The sentences are tokenized once more for it.
         lengths = checkpoint.tokenizer.tokenize(sentences).row_lengths()
         scores = scores / np.maximum(lengths, 1.0) ** length_exponent
@@ -97,6 +100,13 @@ def is_right(
     good = np.array([score_of[pair.good] for pair in pairs])
     bad = np.array([score_of[pair.bad] for pair in pairs])
     return good - bad > _ROUNDING * np.abs(bad)
+
+
+def _check_pieces(checkpoint: Checkpoint, sentences: Sequence[str]) -> None:
+    """That sentences whose score is 0 have it from the model, not for want of a piece."""
+    for text, pieces in zip(sentences, checkpoint.tokenizer.tokenize(sentences), strict=True):
+        if not len(pieces):
+            raise DataError(f"A sentence must have a piece at least. Received: {text!r}.")
 
 
 def shares_by(names: Sequence[str], right: np.ndarray) -> dict[str, dict]:

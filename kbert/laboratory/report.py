@@ -1,5 +1,6 @@
 """What a grid has found: tables of scores and paired differences, beside the paper's figures."""
 
+import math
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -122,7 +123,9 @@ def _result(chain: Chain, task: str, output: pathlib.Path) -> dict | None:
 
 def _variant(variant: Variant, runs: Sequence[Mapping]) -> dict:
     """What it took, over all its runs of pre-training."""
-    stages = variant.stages()
+    # Two tasks that go on in the same way share a run.
+    every = variant.stages()
+    stages = [stage for at, stage in enumerate(every) if stage not in every[:at]]
     if not stages:
         return {"checkpoint": variant.start.name}
     return {
@@ -157,7 +160,7 @@ def _task(recipe: Recipe, task: str, results: Mapping) -> dict:
         "phenomena": _by_phenomenon(own),
         "variants": {
             name: _compared(found, baseline, metric)
-            | {"failed": sum(_has_failed(what, result) for result in found.values())}
+            | {"failed": sum(_has_failed(what, result, metric) for result in found.values())}
             | {"other_rows": name in others}
             | _expectation(name, recipe.baseline, figures, signs)
             for name, found in own.items()
@@ -189,7 +192,7 @@ def _compared(found: Mapping, baseline: Mapping, metric: str) -> dict:
     return {
         "scores": {str(seed): score for seed, score in scores.items()},
         "mean": statistics.fmean(values) if values else None,
-        "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "standard_deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "difference": None if compared is None else compared._asdict() | {"sign": compared.sign},
     }
 
@@ -204,10 +207,14 @@ def _trivial(what: Finetuning | Judging | HeldOut, done: Sequence[Mapping]) -> d
     return {"metric": metric, "factor": factor, "score": score}
 
 
-def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None) -> bool:
-    """Whether a run has an error, or answers no better than without the text."""
-    if result is None or result["error"] is not None or "trivial_score" not in result:
-        return bool(result and result["error"])
+def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None, metric: str) -> bool:
+    """Whether a run has an error or no finite score, or answers no better than without the text."""
+    if result is None:
+        return False
+    if result["error"] is not None or not math.isfinite(result["scores"][metric]):
+        return True
+    if "trivial_score" not in result:
+        return False
     return what.task.has_failed(result["scores"], result["trivial_score"])
 
 
@@ -225,8 +232,9 @@ def _held_out_rows(what: Pretraining, metric: str) -> tuple:
     last = what.settings.phases()[-1]
     examples = type(OBJECTIVES[what.settings.objective].examples)
     count = what.schedule.validation_batches * last.batch_size
-    # The loss is the objective's: of other pieces of the same rows.
-    of_objective = what.settings.objective if metric == "loss" else None
+    # The loss is the objective's: of other pieces of the same rows, and of what a teacher says.
+    names = ("objective", "teacher", "teacher_share", "teacher_temperature", "hidden_share")
+    of_objective = [getattr(what.settings, name) for name in names] if metric == "loss" else None
     return what.store, examples, last.sequence_length, count, of_objective
 
 
@@ -238,13 +246,16 @@ def _arrays(results: Sequence[Mapping], metric: str) -> tuple[np.ndarray, np.nda
 
 
 def _scored(found: Mapping, metric: str) -> dict:
-    """Seed -> result, of those that have scores. Raises `DataError` where the metric is none."""
-    scored = {seed: result for seed, result in found.items() if result and not result["error"]}
-    for result in scored.values():
+    """Seed -> result, of those that have a score. Raises `DataError` where the metric is none."""
+    ended = {seed: result for seed, result in found.items() if result and not result["error"]}
+    for result in ended.values():
         if metric not in result["scores"]:
             names = ", ".join(result["scores"])
             raise DataError(f"Expected a metric of {names}. Received: {metric}.")
-    return scored
+    # The perplexity of a run that has come apart is infinite.
+    return {
+        seed: result for seed, result in ended.items() if math.isfinite(result["scores"][metric])
+    }
 
 
 def _expectation(name: str, baseline: str, figures: Mapping, signs: Mapping) -> dict:
@@ -290,7 +301,7 @@ def _introduction(found: Mapping) -> str:
         score = _number(trivial["score"], trivial)
         text += f"; without the text {trivial['metric']} is {score}, and *failed* is no better"
     if any(own["other_rows"] for own in found["variants"].values()):
-        text += "; ¹ on other rows: of another objective, length or text"
+        text += "; ¹ on other rows, or by another loss"
     return text + "."
 
 
@@ -344,13 +355,10 @@ def _mark(own: Mapping) -> str:
     return " ¹" if own["other_rows"] else ""
 
 
-def _is_loss(found: Mapping) -> bool:
-    return found["metric"].endswith("loss")
-
-
 def _number(value: float, found: Mapping, sign: str = "") -> str:
     """As the task's table shows it; `sign` "+" writes it always."""
-    return f"{value * found['factor']:{sign}.{3 if _is_loss(found) else 1}f}"
+    digits = 3 if found["metric"].endswith("loss") else 1
+    return f"{value * found['factor']:{sign}.{digits}f}"
 
 
 def _phenomena(phenomena: Mapping) -> list[list[str]]:

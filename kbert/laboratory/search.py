@@ -12,6 +12,7 @@ OUTPUT/search/HASH/log.txt       what the runs printed
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ def search(what: Search, output: pathlib.Path, *, silent: bool = False) -> Found
 
     Raises `DataError` where every run became NaN; what its runs raise otherwise.
     """
+    from optuna.trial import TrialState
+
     folder, storage, study = _opened(what, output)
     settings = what.settings
     hidden = True if silent else None  # None: where there is no terminal.
@@ -62,6 +65,10 @@ def search(what: Search, output: pathlib.Path, *, silent: bool = False) -> Found
             # Of the number alone, so that a call that goes on proposes what this one would.
             study.sampler = _sampler(settings.seed + done)
             trial = _interrupted(study, storage)
+            if trial is not None and "code" not in trial.user_attrs:
+                # Ended while it was proposed: what is left would be drawn with other numbers.
+                study.tell(trial, state=TrialState.FAIL)
+                trial = None
             if trial is None:
                 shutil.rmtree(folder / _RUN, ignore_errors=True)
                 trial = study.ask()
@@ -174,7 +181,10 @@ def _try(study, trial, what: Search, folder: pathlib.Path) -> None:
             raise
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        study.tell(trial, value)
+        if math.isfinite(value):
+            study.tell(trial, value)
+        else:
+            study.tell(trial, state=TrialState.PRUNED)
     shutil.rmtree(run)
 
 

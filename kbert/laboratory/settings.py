@@ -44,4 +44,6 @@ class SearchSettings(Settings):
     first_steps: int = setting(250, "steps before the first comparison", at_least=1)
     reduction: int = setting(4, "of how many runs one goes on", at_least=2)
     metric: str = setting("masked_lm_loss", "held-out score that is compared; the lower wins")
-    seed: int = setting(1000, "of all its runs; those of the recipe are fresh", at_least=0)
+    seed: int = setting(
+        1000, "of all its runs; those of the recipe are fresh", at_least=0, at_most=2**32 - 1
+    )

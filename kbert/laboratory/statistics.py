@@ -101,8 +101,9 @@ def difference(
 def standard_error(found: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
     """Of a mean over seeds and rows, and its degrees of freedom.
 
-    The rows' part is of many draws, so that it has no end of them; those of the sum are
-    Satterthwaite's (1946, doi:10.2307/3002019).
+    What a row is worth to one seed and not to another is in the variance between the seeds and in
+    that over the rows: it is counted once. The rows' part is of many draws, so that it has no end
+    of degrees of freedom; those of the sum are Satterthwaite's (1946, doi:10.2307/3002019).
 
     Args:
         found: (seeds,), two or more.
@@ -110,7 +111,11 @@ def standard_error(found: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
     """
     seeds = len(found)
     of_seeds = found.var(ddof=1) / seeds
-    of_rows = drawn.mean(axis=0).var(ddof=1) if drawn.shape[1] > 1 else 0.0
+    of_rows = 0.0
+    if drawn.shape[1] > 1:
+        shared = drawn.mean(axis=0)
+        of_both = (drawn - shared).var(axis=1, ddof=1).sum() / (seeds - 1) / seeds
+        of_rows = max(shared.var(ddof=1) - of_both, 0.0)
     both = of_seeds + of_rows
     freedom = (seeds - 1) * (both / of_seeds) ** 2 if of_seeds else np.inf
     return float(np.sqrt(both)), float(min(freedom, _MOST_FREEDOM))

@@ -131,6 +131,13 @@ class MultiLabelTask(TextTask):
         )
         return LabelProbabilities(self.labels, is_right, found, exclusive=False)
 
+    def trivial_score(self, examples: Sequence[TextExample]) -> float:
+        """Micro F1 of answering the most frequent labels, as many as are best, to every text."""
+        counts = collections.Counter(label for example in examples for label in example.label)
+        frequent = np.sort(list(counts.values()))[::-1]
+        said = np.arange(1, len(frequent) + 1) * len(examples)
+        return float(max(2 * frequent.cumsum() / (said + frequent.sum()), default=0.0))
+
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TextExample]) -> dict:
         # scikit-learn takes seconds to import, and only scores need it.
         from kbert.metrics.multilabel import multilabel_scores

@@ -349,6 +349,11 @@ class TaggingTask(Task):
             transitions += valid_transitions(self.tags)
         return best_sequences(emissions, transitions)
 
+    def trivial_score(self, examples: Sequence[TaggedExample]) -> float:
+        """F1 of the one plain tag that is best for every word; of entities 0, none is found."""
+        said = ([{"tags": [tag] * len(e.sentence.tags)} for e in examples] for tag in self.labels)
+        return max(self.metrics(own, examples)["f1"] for own in said) if self.plain else 0.0
+
     def metrics(self, answers: Sequence[Mapping], examples: Sequence[TaggedExample]) -> dict:
         """Of plain tags every word is a phrase of its own: F1 is the accuracy where none is O."""
         return tagging_scores(self._scored_tags(answers, examples))

@@ -125,6 +125,13 @@ def test_what_cannot_be_judged(checkpoint):
         judge(encoder, [Pair("a", "the")])
 
 
+def test_a_sentence_without_a_piece_is_not_the_likeliest(checkpoint):
+    """Nothing is masked in it, so that its score would be 0, above all others."""
+    pairs = [minimal_pairs.Pair("a1 a2 a3", "\u200b", "all", "all")]
+    with pytest.raises(DataError, match="must have a piece at least. Received: '.u200b'"):
+        minimal_pairs.is_right(checkpoint, pairs)
+
+
 def test_published_pairs(shared_data):
     for name, paradigms in (("blimp", 67), ("zhoblimp", 118)):
         pairs = read_pairs(shared_data(f"minimal_pairs/{name}/{name}.jsonl.xz"))

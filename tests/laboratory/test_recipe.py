@@ -1,5 +1,8 @@
 """Recipes: what is merged from where, and every mistake by its name and line."""
 
+import json
+import shutil
+
 import pytest
 
 from kbert.errors import DataError
@@ -125,8 +128,17 @@ def test_a_teacher_counts_by_what_it_holds(tmp_path, tiny_store):
             "[variants.many.pretraining]",
             '[variants.many.tasks.words]\nmetric = "f1_macro"\n[variants.many.pretraining]',
             "[variants.many.pretraining]",
-            "words must have one metric and one test file in all variants",
+            "words must have one metric, and one test file that is read in one way, in all",
         ),
+        (
+            "[variants.many.pretraining]",
+            '[variants.many.tasks.words]\nlabel_column = "other"\n[variants.many.pretraining]',
+            "[variants.many.pretraining]",
+            "words must have one metric, and one test file that is read in one way, in all",
+        ),
+        ('many = "+"', 'few = "+"', 'many = "+"', "a sign is that of a difference to the baseline"),
+        ("seeds = 2", "seeds = [0, 4294967296]", "seeds = 2", "seeds must be .* 4294967295"),
+        ('"pairs.jsonl"', '"~nobody-here/x"', 'pairs = "pairs.jsonl"', "~nobody-here/x is no path"),
         (
             "[variants.many.pretraining]",
             "[variants.many.tasks.pairs]\nlimit = 5\n[variants.many.pretraining]",
@@ -162,6 +174,12 @@ def test_a_mistake_is_named_with_its_line(tmp_path, tiny_store, old, new, line, 
             "expected no continued, of which from_random keeps nothing",
         ),
         ("[variants.few.tasks.words]\nmembers = 0", 1, "members must be at least 1"),
+        (
+            '[variants.few.pretraining]\nobjective = "left-to-right"\n'
+            '[variants.few.continued]\nstore = "{store}"\nobjective = "masked-lm"',
+            2,
+            "expected a direction, since the model before has learned with left and masked-lm",
+        ),
     ],
 )
 def test_a_mistake_in_what_goes_on_and_in_several_models(tmp_path, tiny_store, lines, at, message):
@@ -204,6 +222,32 @@ def test_what_goes_on_has_the_vocabulary_of_its_model(tmp_path, tiny_store):
         read(tmp_path, tiny_store, "[variants.few]", lines)
 
 
+def test_what_goes_on_sees_as_it_is_told(tmp_path, tiny_store):
+    lines = '[variants.few.pretraining]\nobjective = "left-to-right"\n[variants.few.continued]\n'
+    lines += 'store = "{store}"\nobjective = "masked-lm"\ndirection = "both"\n'
+    first, second = read(tmp_path, tiny_store, "[variants.few]", lines).variants["few"].stages()
+    assert (first.config.direction, second.config.direction) == ("left", "both")
+
+
+def test_what_goes_on_is_of_text_that_is_read_as_that_before(tmp_path, tiny_store):
+    cased = shutil.copytree(tiny_store, tmp_path / "cased")
+    index = json.loads((cased / "store.json").read_text())
+    index["tokenizer"]["lowercase"] = not index["tokenizer"]["lowercase"]
+    (cased / "store.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="line .* must read text as that of .*cased was read"):
+        read(tmp_path, tiny_store, "[variants.few]", f'[variants.few.continued]\nstore = "{cased}"')
+
+
+def test_a_start_that_no_variant_reads_is_refused(tmp_path, tiny_store):
+    store = f'store = "{tiny_store}"'
+    text = RECIPE.replace("[variants.few]", f"[variants.few]\n{store}")
+    text = text.replace(
+        "[variants.many.pretraining]", f"[variants.many]\n{store}\n[variants.many.pretraining]"
+    )
+    with pytest.raises(DataError, match="line 6: every variant has a start of its own"):
+        read_recipe(write_recipe(tmp_path, tiny_store, text))
+
+
 def test_a_value_of_several_lines_is_found(tmp_path, tiny_store):
     text = 'train = [\n  "train.tsv",\n  "no.tsv",\n]'
     with pytest.raises(DataError) as caught:
@@ -215,6 +259,15 @@ def test_a_value_of_several_lines_is_found(tmp_path, tiny_store):
 def test_what_is_no_toml(tmp_path, tiny_store):
     with pytest.raises(DataError, match="must be a TOML file: .*line 4"):
         read(tmp_path, tiny_store, "seeds = 2", "seeds 2")
+    deep = f"seeds = 2\ndeep = {'[' * 2000}{']' * 2000}"
+    with pytest.raises(DataError, match="must be a TOML file: "):
+        read(tmp_path, tiny_store, "seeds = 2", deep)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path, tiny_store):
+    recipe = write_recipe(tmp_path, tiny_store)
+    recipe.write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_recipe(recipe).title == "Rates of masking"
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,23 @@ def test_shares_are_shown_in_percent_and_percentages_as_they_are(task, metric, f
     assert _metric(what) == (metric, factor)
 
 
+def test_a_score_without_an_end_is_a_failed_run(tmp_path, tiny_store, pretend, monkeypatch):
+    """The perplexity of a run that has come apart without becoming NaN."""
+    real = running._run
+
+    def run_cell(cell, output):
+        found = real(cell, output)
+        if isinstance(cell.what, Pretraining) and cell.seed == 1:
+            found["scores"]["masked_lm_loss"] = float("inf")
+        return found
+
+    monkeypatch.setattr(running, "_run", run_cell)
+    report = run(write_recipe(tmp_path, tiny_store), tmp_path / "out")
+    few = report["tasks"]["loss"]["variants"]["few"]
+    assert list(few["scores"]) == ["0"] and few["failed"] == 1
+    assert " (1, 1 failed) |" in (tmp_path / "out/report.md").read_text()
+
+
 def test_a_run_that_diverges_is_counted_and_its_tasks_have_no_score(
     tmp_path, tiny_store, pretend, monkeypatch
 ):

@@ -99,6 +99,34 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_end(tmp_path, tiny_store,
     assert pretend == compared  # In it nothing is done twice.
 
 
+@pytest.mark.parametrize("letters", [1, 2])
+def test_a_search_that_was_stopped_at_a_proposal_goes_on_to_the_same_end(
+    tmp_path, tiny_store, pretend, monkeypatch, letters
+):
+    what = read(tmp_path, tiny_store, SEARCH.replace("12", "3")).search
+    whole = search(what, tmp_path / "whole", silent=True)
+    compared, drawn = list(pretend), []
+    real = module._proposed
+
+    class Stopped:
+        def __init__(self, trial):
+            self.trial = trial
+
+        def suggest_categorical(self, *args):
+            if len(drawn) == letters:
+                raise KeyboardInterrupt
+            drawn.append(self.trial.suggest_categorical(*args))
+            return drawn[-1]
+
+    monkeypatch.setattr(module, "_proposed", lambda trial, layers: real(Stopped(trial), layers))
+    with pytest.raises(KeyboardInterrupt):
+        search(what, tmp_path / "out", silent=True)
+    monkeypatch.setattr(module, "_proposed", real)
+    del pretend[:]
+    assert search(what, tmp_path / "out", silent=True) == whole
+    assert pretend == compared
+
+
 def test_more_trials_go_on_from_those_before(tmp_path, tiny_store, pretend):
     few = read(tmp_path, tiny_store, SEARCH.replace("12", "5")).search
     search(few, tmp_path, silent=True)

@@ -84,6 +84,19 @@ def test_a_tally_is_resampled_as_its_scorer():
 
 
 @pytest.mark.parametrize("seeds", [FEWEST, 5])
+def test_rows_that_are_worth_something_to_one_seed_alone_count_once(seeds):
+    """Rows of 0 and 1, as accuracy has them, each drawn for each seed: nothing is shared."""
+    rng, cases, rows = np.random.default_rng(9), 400, 200
+    weights = np.stack([np.bincount(own, minlength=rows) for own in drawn_rows(rows, 200)]) / rows
+    held = 0
+    for _ in range(cases):
+        ours, theirs = rng.random((seeds, rows)) < 0.7, rng.random((seeds, rows)) < 0.6
+        one = difference(ours.mean(1), ours @ weights.T, theirs.mean(1), theirs @ weights.T)
+        held += one.low <= 0.1 <= one.high
+    assert 0.91 < held / cases < 0.98
+
+
+@pytest.mark.parametrize("seeds", [FEWEST, 5])
 @pytest.mark.parametrize("of_rows", [0.0, 0.5, 3.0])
 def test_intervals_hold_the_truth_as_often_as_they_say(seeds, of_rows):
     """Normal draws: of seeds, and of rows that all seeds share."""

@@ -1,13 +1,16 @@
 """What a task says of answers that ignore the text, by hand."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from kbert.tasks.classification import ClassificationTask
+from kbert.tasks.multilabel import MultiLabelTask
 from kbert.tasks.multiple_choice import MultipleChoiceTask
 from kbert.tasks.question_answering import QuestionAnsweringTask
 from kbert.tasks.tagging import TaggingTask
@@ -21,6 +24,25 @@ def test_trivial_scores():
     answer = SimpleNamespace(text="here")
     questions = [SimpleNamespace(answers=answers) for answers in ([answer], [], [answer], [answer])]
     assert QuestionAnsweringTask().trivial_score(questions) == 25
+
+
+def test_the_trivial_score_of_several_labels_is_the_best_constant_answer():
+    rng, labels = np.random.default_rng(0), ("a", "b", "c", "d")
+    gold = rng.random((30, 4)) < (0.8, 0.3, 0.6, 0.05)
+    rows = [SimpleNamespace(label=tuple(np.array(labels)[own])) for own in gold]
+    constant = itertools.product((False, True), repeat=4)
+    expected = max(
+        f1_score(gold, np.tile(own, (30, 1)), average="micro") for own in constant if any(own)
+    )
+    assert MultiLabelTask(labels=labels).trivial_score(rows) == pytest.approx(expected)
+
+
+def test_the_trivial_score_of_plain_tags_is_that_of_one_tag():
+    sentences = (("NN", "VB", "NN"), ("NN", "O"), ("O", "O", "O"))
+    rows = [SimpleNamespace(sentence=SimpleNamespace(tags=tags)) for tags in sentences]
+    # NN: 3 of 8 words that are said, 4 that are none of O.
+    task = TaggingTask(labels=("NN", "O", "VB"), plain=True)
+    assert task.trivial_score(rows) == pytest.approx(2 * 3 / (8 + 4))
 
 
 LABELS = ("no", "yes")

@@ -49,7 +49,7 @@ class _Head(Settings):
 
     title: str = setting(MISSING, "what is compared")
     baseline: str = setting(MISSING, "the variant that the others are compared with")
-    seeds: int | tuple[int, ...] = setting(5, "how many, or which", at_least=0)
+    seeds: int | tuple[int, ...] = setting(5, "how many, or which", at_least=0, at_most=2**32 - 1)
     store: str | None = setting(None, "token store")
     checkpoint: str | None = setting(None, "a trained model to begin with")
     source: str | None = setting(None, "where the paper's figures stand")
@@ -92,8 +92,10 @@ class _Reader:
         expected = self._figures("expected", compared, tasks)
         for task, signs in expected.items():
             for variant, sign in signs.items():
+                keys = ("expected", task, variant)
+                if variant == self.head.baseline:
+                    raise file.error(keys, "a sign is that of a difference to the baseline.")
                 if sign not in SIGNS:
-                    keys = ("expected", task, variant)
                     raise file.error(keys, f"a sign is one of {', '.join(SIGNS)}. Not {sign!r}.")
         return Recipe(
             title=self.head.title,
@@ -126,6 +128,9 @@ class _Reader:
         if settings.seed in self._seeds():
             message = f"its seed must be none of seeds. Received: {settings.seed}."
             raise self.file.error(keys, message)
+        if FOUND in variants:
+            message = f"{FOUND} is what the search calls its own variant."
+            raise self.file.error(("variants", FOUND), message)
         baseline, name = variants[self.head.baseline], self.head.baseline
         if not isinstance(baseline.start, Pretraining):
             message = f"a search needs a baseline with a store. Received: {name}, a checkpoint."
@@ -218,14 +223,22 @@ class _Reader:
     def _check_alike(self, variants: dict[str, Variant]) -> None:
         """That differences are of one score on the same rows, and that every table is read."""
         baseline = variants[self.head.baseline]
+        starts = ("store", "checkpoint")
+        if all(
+            any(kind in self.file.table(("variants", name)) for kind in starts) for name in variants
+        ):
+            for kind in starts:
+                if getattr(self.head, kind) is not None:
+                    raise self.file.error((kind,), "every variant has a start of its own.")
         for name, variant in variants.items():
             for task, spec in variant.tasks.items():
                 if isinstance(spec, Finetuning):
                     other = baseline.tasks[task]
-                    if (spec.choice.metric, spec.test) != (other.choice.metric, other.test):
+                    if _scored_as(spec) != _scored_as(other):
                         raise self.file.error(
                             ("variants", name, "tasks", task),
-                            f"{task} must have one metric and one test file in all variants.",
+                            f"{task} must have one metric, and one test file that is read in one "
+                            "way, in all variants.",
                         )
         kinds = [spec for variant in variants.values() for spec in variant.tasks.values()]
         stages = [stage for variant in variants.values() for stage in variant.stages()]
@@ -259,3 +272,10 @@ class _Reader:
             load_config(path)
             return path
         return self.runs.pretraining(path, keys)
+
+
+def _scored_as(spec: Finetuning) -> tuple:
+    """What makes two scores comparable: the metric, the rows, and how these are read."""
+    task = spec.task
+    read = [getattr(task, name) for name in task.reading_options if name != "valid_tags"]
+    return spec.choice.metric, spec.test, read

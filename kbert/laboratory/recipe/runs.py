@@ -5,6 +5,7 @@ import functools
 import pathlib
 from collections.abc import Iterable
 
+from kbert.checkpoints.directory import load_options
 from kbert.config import BertConfig
 from kbert.corpus.store import TokenStore
 from kbert.errors import DataError
@@ -32,7 +33,7 @@ _SAVES = 20  # Of a pre-training run.
 _NOT_SET = ("vocabulary_size", "seed", "keep")
 # What a run that goes on reads, besides its store.
 _DROPOUTS = {"dropout", "attention_dropout"}
-_OF_CONTINUED = {*field_names(PretrainingSettings), *field_names(Schedule), *_DROPOUTS}
+_OF_CONTINUED = {*field_names(PretrainingSettings), *field_names(Schedule), *_DROPOUTS, "direction"}
 _OF_CONTINUED -= {"initialization"}
 
 
@@ -89,8 +90,9 @@ class RunReader:
             raise self.file.error(keys, "expected the folder of the text under store.")
         store = self.file.file(*values["store"], folder=True)
         try:
-            direction = OBJECTIVES[settings.objective].direction
-            config = trained_further(config_of(start), new, direction)
+            config = trained_further(
+                config_of(start), new, _direction(start, settings, new, values)
+            )
             if "attention_dropout" in values:
                 share, _ = values["attention_dropout"]
                 config = dataclasses.replace(config, attention_dropout=share)
@@ -100,6 +102,7 @@ class RunReader:
                     f"the store {store} must have the {len(needs)} pieces of the model, in their "
                     f"order. Received: {len(has)} pieces, or others."
                 )
+            self.store(store).check_reading(*self._reading(start))
         except (ValueError, DataError) as error:
             raise self.file.error(keys, str(error)) from error
         return self._checked(Pretraining(store, config, settings, schedule, start), keys)
@@ -112,6 +115,13 @@ class RunReader:
         if isinstance(start, Pretraining):
             return list(self.store(start.store).vocabulary)
         return list(load_vocabulary(current(start, "vocab.txt")))
+
+    def _reading(self, start: Pretraining | pathlib.Path) -> tuple:
+        """Whose tokenizer a model has, its vocabulary and its options."""
+        if isinstance(start, Pretraining):
+            store = self.store(start.store)
+            return start.store, store.vocabulary, store.tokenizer_options
+        return start, self._vocabulary(start), load_options(start).arguments()
 
     def _run(self, values: Placed, keys: Keys) -> tuple[PretrainingSettings, Schedule]:
         values = self._with_teacher(values)
@@ -244,3 +254,21 @@ class RunReader:
                 raise self.file.error(
                     keys, f"{name} {reason}. Expected some of: {', '.join(known)}."
                 )
+
+
+def _direction(
+    start: Pretraining | pathlib.Path, settings: PretrainingSettings, new: NewModel, values: Placed
+) -> str | None:
+    """What a model sees that goes on; None for what it has seen before.
+
+    Raises `DataError` where nothing says whether a model of one direction keeps it.
+    """
+    needed, has = OBJECTIVES[settings.objective].direction, config_of(start).direction
+    if "direction" in values:
+        return new.directed(needed).direction
+    if needed is None and has != NewModel.direction:
+        raise DataError(
+            f"expected a direction, since the model before has learned with {has} and "
+            f"{settings.objective} takes any."
+        )
+    return needed

@@ -28,11 +28,11 @@ class TomlFile:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         try:
-            self._text = self.path.read_text(encoding="utf-8")
+            self._text = self.path.read_text(encoding="utf-8-sig")
             self.values = tomllib.loads(self._text)
         except OSError as error:
             raise DataError(f"{path} must be a TOML file: {error.strerror}.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} must be a TOML file: {error}.") from error
 
     def error(self, keys: Keys, message: str) -> DataError:
@@ -94,7 +94,10 @@ class TomlFile:
             ) from error
         except ValueError as error:
             raise self.error(keys, f"{text} is no path: {error}.") from error
-        path = self.path.parent / pathlib.Path(expanded).expanduser()
+        try:
+            path = self.path.parent / pathlib.Path(expanded).expanduser()
+        except RuntimeError as error:  # Of a user whom the system does not know.
+            raise self.error(keys, f"{text} is no path: {error}.") from error
         if not (path.is_dir() if folder else path.is_file()):
             raise self.error(keys, f"there is no {'folder' if folder else 'file'} {path}.")
         return path.resolve()
