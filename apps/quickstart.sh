@@ -18,7 +18,7 @@ step kbert pretrain "$out/store" --output "$out/pretrained" --preset tiny --num-
   --validate-every 100 --validation-batches 4 --save-every 200
 
 # The sample text is far too little to learn a language from. The rest begins with the small encoders
-# that come with kbert, pre-trained by the same commands on 86 and 172 MB.
+# that come with kbert, pre-trained by the same commands on a hundred megabytes each.
 english=saved_models/kbert-mini-en/checkpoint
 chinese=saved_models/kbert-mini-zh/checkpoint
 step kbert fill-mask "$english" "He was born in London in the [MASK] century." --top 3

@@ -68,7 +68,7 @@ def runs(made: pathlib.Path) -> dict[str, Run]:
             "tagging --epochs 10 --batch-size 16 --learning-rate 5e-4", *split_wikigold(made)
         ),
         "ChnSentiCorp": Run(
-            "classification --text-column text_a --limit 4000 --epochs 3",
+            "classification --text-column text_a --limit 4000 --epochs 3 --learning-rate 1e-4",
             zh / "uer_chnsenticorp/train.tsv",
             zh / "uer_chnsenticorp/test.tsv",
             "chinese",

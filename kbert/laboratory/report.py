@@ -213,9 +213,8 @@ def _has_failed(what: Finetuning | Judging | HeldOut, result: Mapping | None, me
         return False
     if result["error"] is not None or not math.isfinite(result["scores"][metric]):
         return True
-    if "trivial_score" not in result:
-        return False
-    return what.task.has_failed(result["scores"], result["trivial_score"])
+    least = result.get("trivial_score")
+    return least is not None and what.task.has_failed(result["scores"], least)
 
 
 def _on_other_rows(recipe: Recipe, metric: str) -> set[str]:
