@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from kbert.config import BertConfig
-from kbert.layers import Tensor
+from kbert.layers import Tensor, check_choice
 from kbert.layers.attention import Memory
 from kbert.layers.dense import initializer
 from kbert.layers.embedding import BertEmbedding
@@ -83,6 +83,7 @@ def build_pretraining_model(
         sentence_order: the same shape; class 0: the texts stand in their order.
     `rematerialize`: of every block; it changes the memory of training, not its results.
     """
+    check_choice("objective", objective, OBJECTIVE_HEADS)
     heads = OBJECTIVE_HEADS[objective]
     positions = [("masked_lm", "mask_positions")]
     positions += [(name, "cls_positions") for name in _SENTENCE_HEADS]

@@ -133,9 +133,11 @@ def test_a_fresh_process_loads_the_file(page):
 
 
 def test_under_mirrored_strategy(tmp_path):
-    """The first and the last-but-one block, on two logical CPU devices."""
+    """The last-but-one block with the data of the first, on two logical CPU devices."""
     mirrored = next(block for block in BLOCKS if "MirroredStrategy" in block)
-    code = "\n".join([TWO_DEVICES, BLOCKS[0], mirrored, REPORT])
+    data, model, _ = BLOCKS[0].partition("\nhidden = ")
+    assert model and "\nlabels = " in data
+    code = "\n".join([TWO_DEVICES, data, mirrored, REPORT])
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

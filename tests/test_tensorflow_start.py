@@ -9,17 +9,16 @@ import pytest
 from kbert.tensorflow_start import WIDE_VECTORS
 from tests.conftest import ROOT
 
-# XLA ends the process at the first program that it compiles if it does not know a flag.
+# XLA ends the process at the first program that it compiles if it knows no such flag. The products
+# are the gradients of the keys and of the values where there is one query, and the tokens are as
+# many as a head is wide: the same sizes, the one on its side.
 TENSORFLOW = """
-import kbert, os
-import tensorflow as tf
+{imports}
+import os
 assert tf.function(lambda x: x + 1, jit_compile=True)(tf.ones(())) == 2
-from kbert.engine.devices import compile_whole_step
-print(os.environ["XLA_FLAGS"], compile_whole_step())
-"""
-TENSORFLOW_FIRST = """
-import tensorflow as tf
-import kbert, os
+attention, query = tf.ones((2, 2, 1, 16)), tf.ones((2, 2, 1, 16))
+tf.matmul(attention, query, transpose_a=True)
+tf.matmul(tf.reshape(query, (2, 2, 16, 1)), attention)
 from kbert.engine.devices import compile_whole_step
 print(os.environ.get("XLA_FLAGS"), compile_whole_step())
 """
@@ -41,52 +40,43 @@ def output_of(program, environment):
     return result.stdout
 
 
+@pytest.fixture
+def environment():
+    """Of a user who has said nothing to XLA, Keras and oneDNN, but that this one shall speak."""
+    said = ("XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_BACKEND", "ONEDNN", "DNNL")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(said)}
+    return kept | {"CUDA_VISIBLE_DEVICES": "-1", "ONEDNN_VERBOSE": "2"}
+
+
 @pytest.mark.parametrize(
-    ("program", "own", "printed"),
+    ("imports", "expected"),
     [
-        (TENSORFLOW, None, [WIDE_VECTORS, "False"]),
-        (TENSORFLOW, OWN, [OWN, "False"]),
-        (TENSORFLOW_FIRST, None, ["None", "True"]),
-        (JAX, None, [WIDE_VECTORS]),
+        ("import kbert; import tensorflow as tf", [WIDE_VECTORS, "False"]),
+        ("import tensorflow as tf; import kbert", ["None", "True"]),
     ],
-    ids=["as usual", "with flags of one's own", "TensorFlow first", "JAX"],
+    ids=["as usual", "TensorFlow first"],
 )
-def test_xla_is_told_before_tensorflow_is_imported(program, own, printed):
-    """What to compile, and to use whole registers."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_BACKEND")
-    }
-    environment["CUDA_VISIBLE_DEVICES"] = "-1"
-    if own:
-        environment["XLA_FLAGS"] = own
-    assert output_of(program, environment).split() == printed
-
-
-# The gradients of the keys and of the values where there is one query, and the tokens are as many
-# as a head is wide: the same sizes, the one on its side.
-GRADIENTS = """
-{imports}
-attention, query = tf.ones((2, 2, 1, 16)), tf.ones((2, 2, 1, 16))
-tf.matmul(attention, query, transpose_a=True)
-tf.matmul(tf.reshape(query, (2, 2, 16, 1)), attention)
-"""
-
-
-@pytest.mark.parametrize("imports", ["import kbert", "import tensorflow as tf; import kbert"])
-def test_onednn_takes_no_product_for_another(imports):
-    """Else one may be given the scratch memory of the other, which is shorter."""
-    program = GRADIENTS.format(imports=f"{imports}; import tensorflow as tf")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN", "DNNL"))}
-    environment |= {"ONEDNN_VERBOSE": "2", "KERAS_BACKEND": "tensorflow"}
-    lines = output_of(program, environment).splitlines()
+def test_what_tensorflow_is_told(environment, imports, expected):
+    """XLA before the import: what to compile, and to use whole registers. oneDNN in any case: it
+    takes no product for another, or else one may be given the scratch memory of the other, which is
+    shorter."""
+    *lines, last = output_of(TENSORFLOW.format(imports=imports), environment).splitlines()
+    assert last.split() == expected
     made = [line for line in lines if ",create:" in line and "16x1:" in line]
     if not made:
         pytest.skip("this TensorFlow multiplies without oneDNN")
     assert len(made) == 2 and all("create:cache_miss" in line for line in made)
     layouts = [line.split("src:")[1].split()[0] for line in made]
     assert layouts[0] != layouts[1]
+
+
+def test_jax_is_told_before_its_import(environment):
+    assert output_of(JAX, environment).split() == [WIDE_VECTORS]
+
+
+def test_flags_of_ones_own_stay(environment):
+    program = "import kbert, os; print(os.environ['XLA_FLAGS'])"
+    assert output_of(program, environment | {"XLA_FLAGS": OWN}).split() == [OWN]
 
 
 NOISY = """

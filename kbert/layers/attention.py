@@ -6,14 +6,14 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from kbert.layers import IMPOSSIBLE, Tensor, position
+from kbert.layers import IMPOSSIBLE, Tensor, check_choice, position
 from kbert.layers.attention_scores import SCORES
 from kbert.layers.dense import TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import softmax
 
-# Added to the scores of tokens that are not seen. float16 ends at 65,504.
-_UNSEEN = {"float32": IMPOSSIBLE, "bfloat16": IMPOSSIBLE, "float16": -3e4}
+# Added to the scores of tokens that are not seen, where IMPOSSIBLE is none. float16 ends at 65,504.
+_UNSEEN = {"float16": -3e4}
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -52,6 +52,10 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if num_heads < 1:
+            raise ValueError(f"`num_heads` must be at least 1. Received: {num_heads}.")
+        check_choice("score", score, SCORES)
+        check_choice("direction", direction, ("both", "left"))
         self.num_heads = num_heads
         self.dropout = dropout
         self.score = score
@@ -66,6 +70,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         if hidden % self.num_heads:
             raise ValueError(
                 "The width of the input must be a multiple of `num_heads`. "
+                f"Received: width {hidden}, num_heads={self.num_heads}."
+            )
+        if self.rotary and hidden // self.num_heads % 2:
+            raise ValueError(
+                "Rotary positions need heads of an even width. "
                 f"Received: width {hidden}, num_heads={self.num_heads}."
             )
         self.query_key_value = self._dense(3 * hidden, "query_key_value")
@@ -150,7 +159,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         scores = self.scores(query, key)
         if mask is not None:
             # A sum and no choice: oneDNN takes scale and summand into the product.
-            unseen = _UNSEEN[keras.backend.standardize_dtype(scores.dtype)]
+            unseen = _UNSEEN.get(keras.backend.standardize_dtype(scores.dtype), IMPOSSIBLE)
             scores = scores + ops.cast(ops.where(mask, 0.0, unseen), scores.dtype)
         # In float32: sums over a long row round in 16 bits.
         probabilities = softmax(ops.cast(scores, "float32"), value.dtype)

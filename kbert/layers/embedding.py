@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from kbert.layers import check_choice
 from kbert.layers.dense import initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.kernels import multiply_by_table
@@ -33,7 +34,7 @@ class BertEmbedding(keras.layers.Layer):
             output shares the table, through saving and loading too.
 
     Returns (batch, sequence, hidden). Raises `ValueError` for rows that are longer than
-    `max_sequence_length`.
+    `max_sequence_length`, where their length is known when the model is traced.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class BertEmbedding(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_choice("position", position, ("learned", "sinusoidal", "rotary", "none"))
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.max_sequence_length = max_sequence_length
@@ -99,8 +101,8 @@ class BertEmbedding(keras.layers.Layer):
     def at(self, token_ids, segment_ids, positions):
         """LayerNorm(token + segment + position) of tokens at these positions, integers (batch,
         sequence)."""
-        token = ops.take(self.token_table, token_ids, axis=0)
-        segment = ops.take(self.segment_table, segment_ids, axis=0)
+        token = ops.take(self.token_table, _as_integers(token_ids), axis=0)
+        segment = ops.take(self.segment_table, _as_integers(segment_ids), axis=0)
         embedded = token + segment
         if self.position == "learned":
             embedded += ops.take(self.position_table, positions, axis=0)
@@ -119,3 +121,8 @@ class BertEmbedding(keras.layers.Layer):
         names = ("vocabulary_size", "hidden_dim", "max_sequence_length", "position")
         names += ("num_segments", "dropout", "layer_norm_epsilon", "initializer_stddev")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _as_integers(ids):
+    """Ids as integers: Keras builds models without declared inputs with floating point."""
+    return ids if "int" in keras.backend.standardize_dtype(ids.dtype) else ops.cast(ids, "int32")

@@ -1,7 +1,10 @@
 """One Transformer encoder block: two residual sums, as in BERT each normalised."""
 
+from itertools import product
+
 import keras
 
+from kbert.layers import check_choice
 from kbert.layers.attention import MultiHeadSelfAttention
 from kbert.layers.dense import ACTIVATIONS, GATED, TokenDense, initializer
 from kbert.layers.dropout import Dropout
@@ -51,6 +54,8 @@ class TransformerEncoderBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("norm_placement", norm_placement, map("".join, product("abwn", repeat=2)))
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
@@ -129,8 +134,9 @@ class TransformerEncoderBlock(keras.layers.Layer):
         """
         weights = [v for v in self.variables if v.trainable]
         states = [v for v in self.variables if "seed_generator_state" in v.path]
+        # Copies: a variable of TensorFlow would be read again after dropout has moved it on.
         weight_values, state_values = (
-            [keras.ops.convert_to_tensor(v.value) for v in part] for part in (weights, states)
+            [keras.ops.copy(v.value) for v in part] for part in (weights, states)
         )
 
         def run(x, weight_values):

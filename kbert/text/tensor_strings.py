@@ -16,6 +16,11 @@ _VALID_UTF8 = r"[\x00-\x{d7ff}\x{e000}-\x{10fffe}]*"
 def as_strings(texts: Texts) -> tf.Tensor:
     """Texts (batch,), a list of str (or bytes) or already a tensor, as a tf.string tensor."""
     if tf.is_tensor(texts):
+        if texts.shape.rank not in (None, 1):
+            raise ValueError(
+                "Texts must be of shape (batch,): batch a dataset before you map it, and give "
+                f"second texts as the second argument. Received: {tuple(texts.shape)}."
+            )
         return texts
     check_texts(texts)
     # "surrogatepass": Python's strings may hold half of a surrogate pair (JSON can spell one).

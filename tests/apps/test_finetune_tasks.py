@@ -194,6 +194,7 @@ def test_bad_rows_are_counted_and_reported(folder, capsys):
     printed = capsys.readouterr().out
     assert "train: 3 rows, 0 of them cut" in printed
     assert "3 bad rows" in printed
+    assert "steps at a rate of 0.001 in " in printed  # The default of an encoder of this width.
     assert "line 3: expected a number as label" in printed
     summary = json.loads((folder / "some/finetune.json").read_text())
     assert summary["rows_bad"] == 3

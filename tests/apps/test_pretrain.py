@@ -180,6 +180,7 @@ def test_a_rate_far_too_high_ends_with_1_and_names_step_and_checkpoint(arguments
     (last,) = saved(run)[-1:]
     assert f"of step {last + 1} is " in error
     assert f"The last good checkpoint is {run}/steps/{last:08d}." in error
+    assert not (run / "model.safetensors").exists()
     load(run / "steps" / f"{last:08d}")  # it is whole, and all its weights are numbers
 
 

@@ -1,8 +1,10 @@
 """What the tests of the published formats share: small checkpoints, and when two are the same."""
 
+import functools
 import importlib.util
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,7 +35,15 @@ TASKS = {
 
 
 def make(kind, config=CONFIG, seed=0, task=TASK):
-    """A checkpoint with random weights; `kind` is encoder, pretraining, task or an objective."""
+    """A checkpoint with random weights; `kind` is encoder, pretraining, task or an objective.
+
+    The same one for the same arguments: who changes a weight takes a seed of their own.
+    """
+    return _made(kind, config, seed, task, keras.config.dtype_policy().name)
+
+
+@functools.cache
+def _made(kind, config, seed, task, policy):
     build = {
         "encoder": build_encoder,
         "pretraining": build_pretraining_model,

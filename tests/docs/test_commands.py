@@ -5,6 +5,7 @@ Whether it also runs is what the quickstart, the tutorial and the tests of comma
 """
 
 import ast
+import functools
 import re
 import shlex
 
@@ -40,16 +41,21 @@ FOUND = [
 ]
 
 
+@functools.cache
+def parser_of(name):
+    parser = Parser(prog=f"kbert {name}")
+    module_of(name).add_arguments(parser)
+    return parser
+
+
 @pytest.mark.parametrize(("path", "command"), FOUND)
 def test_a_command_is_one_that_its_parser_takes(path, command, capsys):
     name, *arguments = shlex.split(command)
     assert name in (*COMMANDS, "help"), f"{path}: no command {name}"
     if name == "help":
         return
-    parser = Parser(prog=f"kbert {name}")
-    module_of(name).add_arguments(parser)
     try:
-        parser.parse_args(arguments)
+        parser_of(name).parse_args(arguments)
     except SystemExit as end:
         assert end.code == 0, f"{path}: kbert {command}\n{capsys.readouterr().err}"
 

@@ -1,5 +1,6 @@
 """Saves of a run: everything the next step depends on, whole or not at all."""
 
+import functools
 import json
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import safetensors.numpy
 
 from kbert.checkpoints.directory import Checkpoint, load_model
 from kbert.engine.optimizers import BertAdam
-from kbert.engine.saving import resume, save_step, saved_steps
+from kbert.engine.saving import last_save, resume, save_step, saved_steps
 from kbert.engine.tensorflow import TrainingModel
 from kbert.errors import DataError
 from kbert.models import build_pretraining_model
@@ -18,14 +19,25 @@ from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSen
 from tests.small_store import TOKENIZER, vocabulary_of
 
 
+@functools.cache
+def built(config, seed):
+    """Building takes longer than what the tests do with it: one model for a seed."""
+    training_model = TrainingModel(build_pretraining_model(config), MaskedLMNextSentence.sums)
+    training_model.compile(BertAdam(0.1))
+    return training_model
+
+
 @pytest.fixture
 def state(tiny_config):
-    """`state(seed)`: a training model with random values everywhere, and its checkpoint."""
+    """`state(seed)`: a training model with random values everywhere, and its checkpoint.
+
+    The same model for the same seed, with the same values again.
+    """
 
     def build(seed):
-        model = build_pretraining_model(tiny_config)
-        training_model = TrainingModel(model, MaskedLMNextSentence.sums)
-        training_model.compile(BertAdam(0.1))
+        training_model = built(tiny_config, seed)
+        model = training_model.model
+        training_model.data_step.assign(0)
         rng = np.random.default_rng(seed)
         for variable in [*model.weights, *training_model.optimizer.variables]:
             variable.assign(rng.integers(0, 9, variable.shape))
@@ -70,6 +82,7 @@ def test_nothing_to_resume(tmp_path, state):
     training_model, _ = state(1)
     before = values(training_model)
     assert resume(tmp_path, training_model) == (0, [])
+    assert last_save(tmp_path) == "none: the run had not saved yet"
     for ours, theirs in zip(before, values(training_model), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

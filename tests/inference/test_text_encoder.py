@@ -1,5 +1,6 @@
 """Vectors of texts: the formulas, long texts, and what folders say of pooling."""
 
+import functools
 import json
 
 import numpy as np
@@ -28,10 +29,16 @@ def states_of(checkpoint, text):
     return states_of_ids(checkpoint, ids[:14])
 
 
-def states_of_ids(checkpoint, ids):
+@functools.cache
+def encoder_with_states():
+    checkpoint = make("pretraining")
     encoder = build_encoder(checkpoint.config, ("hidden_states",))
     copy_weights(checkpoint.model, encoder)
-    tokenizer = checkpoint.tokenizer
+    return encoder
+
+
+def states_of_ids(checkpoint, ids):
+    encoder, tokenizer = encoder_with_states(), checkpoint.tokenizer
     row = np.array([[tokenizer.cls_id, *ids, tokenizer.sep_id]], "int32")
     inputs = {"token_ids": row, "segment_ids": 0 * row, "padding_mask": 0 * row + 1}
     return np.concatenate([numpy(state) for state in encoder(inputs)["hidden_states"]])

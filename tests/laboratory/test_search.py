@@ -86,17 +86,18 @@ def test_the_best_of_those_that_were_not_behind(tmp_path, tiny_store, pretend):
     assert search(what, tmp_path, silent=True) == result and len(pretend) == count
 
 
-@pytest.mark.parametrize("number", [0, 1, 5, 11])
-def test_a_search_that_was_stopped_goes_on_to_the_same_end(tmp_path, tiny_store, pretend, number):
+def test_a_search_that_was_stopped_goes_on_to_the_same_end(tmp_path, tiny_store, pretend):
     what = read(tmp_path, tiny_store).search
     whole = search(what, tmp_path / "whole", silent=True)
     compared = list(pretend)
-    del pretend[:]
-    pretend.fail(number, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        search(what, tmp_path / "out", silent=True)
-    assert search(what, tmp_path / "out", silent=True) == whole
-    assert pretend == compared  # In it nothing is done twice.
+    for number in (0, 1, 5, 11):
+        del pretend[:]
+        output = tmp_path / f"stopped-{number}"
+        pretend.fail(number, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            search(what, output, silent=True)
+        assert search(what, output, silent=True) == whole, number
+        assert pretend == compared, number  # In it nothing is done twice.
 
 
 @pytest.mark.parametrize("letters", [1, 2])

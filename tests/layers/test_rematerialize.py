@@ -45,3 +45,25 @@ def test_same_weights(tiny_config, jit_step, score):
     plain, again = (one_step(config, flag, jit_step) for flag in (False, True))
     for one, other in zip(plain, again, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_gradients_in_plain_keras(tiny_config):
+    """Where Keras keeps no states outside, and TensorFlow reads a variable when it needs it."""
+    config = dataclasses.replace(tiny_config, dropout=0.3, attention_dropout=0.3)
+    inputs = {
+        "token_ids": np.random.default_rng(0).integers(5, config.vocabulary_size, (4, 8)),
+        "segment_ids": np.zeros((4, 8)),
+        "padding_mask": np.ones((4, 8)),
+        "mask_positions": np.tile([1, 3], (4, 1)),
+    }
+    inputs = {name: array.astype("int32") for name, array in inputs.items()}
+
+    def trained(rematerialize):
+        keras.utils.set_random_seed(0)
+        model = build_pretraining_model(config, rematerialize, objective="masked-lm")
+        model.compile(keras.optimizers.SGD(0.1), "mean_squared_error", jit_compile=False)
+        model.fit(inputs, {"masked_lm": np.ones((4, 2, config.vocabulary_size))}, verbose=0)
+        return model.get_weights()
+
+    for one, other in zip(trained(False), trained(True), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -15,6 +15,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from kbert import BertConfig, build_encoder, build_pretraining_model, load
 from kbert.corpus.store import TokenStore
+from kbert.engine import tensorflow
 from kbert.errors import DataError, TrainingError
 from kbert.files import locked
 from kbert.pretraining.rows import PretrainingRows
@@ -26,6 +27,8 @@ from tests.small_store import random_documents, write_store
 SETTINGS = PretrainingSettings(
     num_steps=12, batch_size=4, sequence_length=16, learning_rate=1e-2, warmup_steps=2
 )
+# At a rate of nearly 0 the weights at the end are those at the start.
+STILL = dataclasses.replace(SETTINGS, num_steps=1, warmup_steps=0, learning_rate=1e-12)
 SCHEDULE = Schedule(log_every=3, validate_every=6, validation_batches=2, save_every=4, keep=2)
 
 
@@ -52,6 +55,15 @@ def finished(store, config, tmp_path_factory):
     """A whole run and its summary."""
     run = tmp_path_factory.mktemp("runs") / "run"
     return run, pretrain(store, run, config, SETTINGS, SCHEDULE)
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """A third of a short run's time is XLA's; what is not compared bit for bit does without."""
+    monkeypatch.setattr(tensorflow, "compile_whole_step", lambda: False)
+
+
+uncompiled = pytest.mark.usefixtures("without_xla")
 
 
 @pytest.fixture
@@ -106,13 +118,12 @@ def test_curves(finished):
     assert [event.step for event in events.Tensors("watched/fill_mask")] == [6, 12]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "gone"])
 def test_a_damaged_newest_save_is_passed_over_and_the_end_is_the_same(
-    copy, finished, store, config, capsys, damage
+    copy, finished, store, config, capsys
 ):
     """Resumed at step 8 instead of 12: bit for bit the run that was never stopped."""
     newest = copy / "steps" / "00000012" / "training.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-9]) if damage == "truncated" else newest.unlink()
+    newest.write_bytes(newest.read_bytes()[:-9])
     summary = pretrain(store, copy, config, SETTINGS, SCHEDULE)
     assert summary["first_step"] == 8
     assert "00000012 cannot be resumed" in capsys.readouterr().out
@@ -178,6 +189,7 @@ def test_an_output_has_one_process(tmp_path, store, config):
     assert not (tmp_path / "run").exists()
 
 
+@uncompiled
 def test_without_held_out_text_a_run_has_no_scores(tmp_path, config, tiny_vocabulary, capsys):
     documents = random_documents(12, len(tiny_vocabulary), seed=7)
     store = TokenStore(write_store(tmp_path / "store", documents, [], tiny_vocabulary))
@@ -188,6 +200,7 @@ def test_without_held_out_text_a_run_has_no_scores(tmp_path, config, tiny_vocabu
     assert load(tmp_path / "run").config == config
 
 
+@uncompiled
 def test_a_full_disk_is_a_sentence(tmp_path, store, config, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
@@ -226,37 +239,28 @@ def test_what_only_blocks_of_a_transformer_read_is_refused(tmp_path, store, conf
         pretrain(store, tmp_path / "run", lstm, settings)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
-    """With weights of 1e30 already the first loss is none."""
-    start = build_pretraining_model(config)
-    for weight in start.weights:
-        weight.assign(np.full(weight.shape, 1e30))
-    settings = dataclasses.replace(SETTINGS, num_steps=3)
-    with pytest.raises(TrainingError, match="of step 1 is (nan|inf).*last good checkpoint is none"):
-        pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
-    assert not (tmp_path / "run" / "model.safetensors").exists()
-
-
-@pytest.mark.parametrize("kind", ["pretraining", "encoder", "fine-tuned"])
-def test_goes_on_with_a_trained_model(tmp_path, store, config, kind, capsys):
-    """At a rate of nearly 0 the weights at the end are those at the start, as far as it had any."""
-    keras.utils.set_random_seed(5)
-    start = (build_pretraining_model if kind == "pretraining" else build_encoder)(config)
-    if kind == "fine-tuned":
-        start = ClassificationTask(labels=("a", "b")).build_model(start)
-    settings = dataclasses.replace(SETTINGS, num_steps=1, warmup_steps=0, learning_rate=1e-12)
-    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
-    after = weights(tmp_path / "run")
-    lost = {weight.path for weight in start.weights} - set(after)
+def lost_of(start, run):
+    """The weights that a run at a rate of nearly 0 has not kept of its start; others are equal."""
+    after = weights(run)
     for weight in start.weights:
         if weight.path in after:
             np.testing.assert_allclose(after[weight.path], weight.numpy(), atol=1e-9)
+    return {weight.path for weight in start.weights} - set(after)
+
+
+@uncompiled
+def test_goes_on_with_a_fine_tuned_model(tmp_path, store, config, capsys):
+    """With its encoder: heads begin anew, and its output layer is left behind."""
+    keras.utils.set_random_seed(5)
+    start = ClassificationTask(labels=("a", "b")).build_model(build_encoder(config))
+    pretrain(store, tmp_path / "run", config, STILL, SCHEDULE, start=start)
+    assert {path.split("/")[0] for path in lost_of(start, tmp_path / "run")} == {"classifier"}
     out = capsys.readouterr().out
-    assert bool(lost) == (kind == "fine-tuned") == ("Not kept of the start" in out)
-    heads = "masked_lm_bias, masked_lm_head, next_sentence_head"
-    assert (heads in out) == (kind != "pretraining")
+    assert "lacks it: masked_lm_bias, masked_lm_head, next_sentence_head." in out
+    assert "Not kept of the start, an output layer: classifier." in out
 
 
+@uncompiled
 def test_every_objective_trains_and_says_what_it_is(tmp_path, store, config, capsys):
     """A left-to-right run from nothing; from it one of sentence order, by what both have."""
     settings = dataclasses.replace(SETTINGS, num_steps=2, objective="left-to-right")
@@ -278,6 +282,7 @@ def test_every_objective_trains_and_says_what_it_is(tmp_path, store, config, cap
     assert set(load(tmp_path / "order").model.output) == {"masked_lm", "sentence_order"}
 
 
+@uncompiled
 def test_both_directions_of_elmo(tmp_path, store, config):
     """Trained, scored and loaded as the others; each direction has scores of its own."""
     apart = dataclasses.replace(config, architecture="bilstm", direction="apart")
@@ -293,13 +298,21 @@ def test_both_directions_of_elmo(tmp_path, store, config):
     assert set(elmo.model.output) == set(heads) and elmo.config == apart
 
 
-def test_single_sentences_are_learned_from_and_texts_are_scored(tmp_path, store, config):
+@pytest.fixture(scope="module")
+def of_texts(store, config, tmp_path_factory):
+    """A masked LM of single texts, nearly as it began, and its summary."""
+    run = tmp_path_factory.mktemp("runs") / "texts"
+    settings = dataclasses.replace(STILL, objective="masked-lm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensorflow, "compile_whole_step", lambda: False)
+        return run, pretrain(store, run, config, settings, SCHEDULE)
+
+
+@uncompiled
+def test_single_sentences_are_learned_from_and_texts_are_scored(tmp_path, store, config, of_texts):
     """One row a sentence; held-out scores compare with those of any masked LM."""
-    settings = dataclasses.replace(
-        SETTINGS, num_steps=1, objective="masked-lm", learning_rate=1e-12, warmup_steps=0
-    )
-    changes = {"single_sentences": True, "packing": False}
-    sentences = dataclasses.replace(settings, **changes)
+    settings = dataclasses.replace(STILL, objective="masked-lm")
+    sentences = dataclasses.replace(settings, single_sentences=True, packing=False)
     rows = {
         name: PretrainingRows(
             store,
@@ -315,48 +328,51 @@ def test_single_sentences_are_learned_from_and_texts_are_scored(tmp_path, store,
     lengths = {name: own.batch(0)[0]["padding_mask"].sum(axis=1) for name, own in rows.items()}
     longest = np.diff(store["train"].sentences).max()
     assert lengths["sentences"].max() <= longest + 2 < lengths["texts"].max()
-    held_out = [
-        pretrain(store, tmp_path / name, config, own, SCHEDULE)["held_out"]
-        for name, own in (("texts", settings), ("sentences", sentences))
-    ]
-    assert held_out[0]["masked_lm_loss"] == pytest.approx(held_out[1]["masked_lm_loss"], rel=1e-4)
+    found = pretrain(store, tmp_path / "sentences", config, sentences, SCHEDULE)["held_out"]
+    expected = of_texts[1]["held_out"]["masked_lm_loss"]
+    assert found["masked_lm_loss"] == pytest.approx(expected, rel=1e-4)
     with pytest.raises(DataError, match="single_sentences is not for masked-lm-next-sentence"):
         PretrainingSettings(single_sentences=True)
     with pytest.raises(DataError, match="short_probability needs examples of more than a sent"):
         PretrainingSettings(objective="masked-lm", single_sentences=True, short_probability=0.5)
 
 
-def test_second_texts_find_a_segment_that_is_trained(tmp_path, store, config, finished):
+@uncompiled
+def test_second_texts_find_a_segment_that_is_trained(tmp_path, store, config, finished, of_texts):
     """Single texts are all of the first segment; what knew pairs keeps its second one."""
 
-    def segments(name, start=None, **changes):
-        changes |= {"objective": "masked-lm", "num_steps": 1, "warmup_steps": 0}
-        settings = dataclasses.replace(SETTINGS, **changes)
-        pretrain(store, tmp_path / name, config, settings, SCHEDULE, start=start)
-        return load(tmp_path / name).model, table(tmp_path / name)
-
     def table(folder):
-        return np.asarray(load(folder).model.get_layer("embedding").segment_table)
+        return weights(folder)["embedding/segment_table"]
 
-    single, (first, second) = segments("single")
+    def after(start, **changes):
+        changes |= {"objective": "masked-lm", "num_steps": 1, "warmup_steps": 0}
+        settings, run = dataclasses.replace(SETTINGS, **changes), tmp_path / start.parent.name
+        pretrain(store, run, config, settings, SCHEDULE, start=load(start).model)
+        return table(run)
+
+    first, second = table(of_texts[0])
     np.testing.assert_array_equal(first, second)
-    _, (further, again) = segments("further", single, seed=1)
+    further, again = after(of_texts[0], seed=1)
     np.testing.assert_array_equal(further, again)
     assert np.abs(further - first).max() > 0
     first, second = table(finished[0])
     assert np.abs(first - second).max() > 0
-    _, (_, kept) = segments("after", load(finished[0]).model, weight_decay=0.0)
+    _, kept = after(finished[0], weight_decay=0.0)
     np.testing.assert_array_equal(kept, second)
 
 
-def test_a_run_goes_on_from_its_own_start_alone(tmp_path, store, config):
+@uncompiled
+def test_a_run_goes_on_from_its_own_start_alone(tmp_path, store, config, capsys):
+    """Of a pre-training model it keeps all."""
     start, other = build_pretraining_model(config), build_pretraining_model(config)
-    settings = dataclasses.replace(SETTINGS, num_steps=2)
-    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
-    pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    for _ in range(2):
+        pretrain(store, tmp_path / "run", config, STILL, SCHEDULE, start=start)
+    assert not lost_of(start, tmp_path / "run")
+    out = capsys.readouterr().out
+    assert "Begins anew" not in out and "Not kept" not in out
     for another in (other, None):
         with pytest.raises(DataError, match="start was 'crc32:[0-9a-f]{8}', now"):
-            pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=another)
+            pretrain(store, tmp_path / "run", config, STILL, SCHEDULE, start=another)
 
 
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "accumulate", "clip_norm"])

@@ -62,18 +62,15 @@ def test_a_next_sentence_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "said"),
+    ("kind", "changes", "said"),
     [
-        (make("task", ROTARY), "no place for a classifier with a pooler"),
-        (
-            make("masked-lm", dataclasses.replace(ROTARY, norm_placement="pre")),
-            "has no place for norm_placement pre",
-        ),
+        ("task", {}, "no place for a classifier with a pooler"),
+        ("masked-lm", {"norm_placement": "pre"}, "has no place for norm_placement pre"),
     ],
 )
-def test_what_roformer_has_no_place_for(tmp_path, checkpoint, said):
+def test_what_roformer_has_no_place_for(tmp_path, kind, changes, said):
     with pytest.raises(DataError, match=said):
-        to_huggingface(tmp_path / "x", checkpoint)
+        to_huggingface(tmp_path / "x", make(kind, dataclasses.replace(ROTARY, **changes)))
     assert not (tmp_path / "x").exists()
 
 
