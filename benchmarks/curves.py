@@ -2,7 +2,7 @@
 
     python benchmarks/curves.py RUN --output docs/images/pretraining.png
 
-Several runs are drawn over one another; of next sentence what they have learned of it.
+Several runs are drawn over one another.
 """
 
 import argparse
@@ -37,15 +37,10 @@ def curves(run: str) -> dict:
 
 
 def draw(runs: list[str], output: str) -> None:
-    logged = [curves(run) for run in runs]
-    panels = [
-        panel for panel in PANELS if any(f"train/{panel[1]}" in scalars for scalars in logged)
-    ]
-    rows = len(panels) // 2
-    figure, axes = plt.subplots(rows, 2, figsize=(10, 3.5 * rows), constrained_layout=True)
-    for index, (run, scalars) in enumerate(zip(runs, logged, strict=True)):
-        label, color = pathlib.Path(run).name, f"C{index}"
-        for axis, (title, name) in zip(axes.flat, panels, strict=True):
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
+    for index, run in enumerate(runs):
+        scalars, label, color = curves(run), pathlib.Path(run).name, f"C{index}"
+        for axis, (title, name) in zip(axes.flat, PANELS, strict=True):
             for part, opacity in (("train", 0.35), ("held_out", 1.0)):
                 points = scalars.get(f"{part}/{name}", ([], []))
                 axis.plot(*points, alpha=opacity, color=color, label=f"{label}, {part}")

@@ -49,18 +49,19 @@ def environment():
 
 
 @pytest.mark.parametrize(
-    ("imports", "expected"),
+    ("imports", "own", "expected"),
     [
-        ("import kbert; import tensorflow as tf", [WIDE_VECTORS, "False"]),
-        ("import tensorflow as tf; import kbert", ["None", "True"]),
+        ("import kbert; import tensorflow as tf", {}, [WIDE_VECTORS, "False"]),
+        ("import kbert; import tensorflow as tf", {"XLA_FLAGS": OWN}, [OWN, "False"]),
+        ("import tensorflow as tf; import kbert", {}, ["None", "True"]),
     ],
-    ids=["as usual", "TensorFlow first"],
+    ids=["as usual", "with flags of one's own", "TensorFlow first"],
 )
-def test_what_tensorflow_is_told(environment, imports, expected):
+def test_what_tensorflow_is_told(environment, imports, own, expected):
     """XLA before the import: what to compile, and to use whole registers. oneDNN in any case: it
     takes no product for another, or else one may be given the scratch memory of the other, which is
     shorter."""
-    *lines, last = output_of(TENSORFLOW.format(imports=imports), environment).splitlines()
+    *lines, last = output_of(TENSORFLOW.format(imports=imports), environment | own).splitlines()
     assert last.split() == expected
     made = [line for line in lines if ",create:" in line and "16x1:" in line]
     if not made:
@@ -72,11 +73,6 @@ def test_what_tensorflow_is_told(environment, imports, expected):
 
 def test_jax_is_told_before_its_import(environment):
     assert output_of(JAX, environment).split() == [WIDE_VECTORS]
-
-
-def test_flags_of_ones_own_stay(environment):
-    program = "import kbert, os; print(os.environ['XLA_FLAGS'])"
-    assert output_of(program, environment | {"XLA_FLAGS": OWN}).split() == [OWN]
 
 
 NOISY = """

@@ -198,3 +198,4 @@ def test_bad_rows_are_counted_and_reported(folder, capsys):
     assert "line 3: expected a number as label" in printed
     summary = json.loads((folder / "some/finetune.json").read_text())
     assert summary["rows_bad"] == 3
+    assert summary["learning_rate"] == 0.001

@@ -234,10 +234,10 @@ def test_overwriting_leaves_the_old_model_whole_until_the_new_one_is(
         run(folder, "old", **other)
     assert_same_bits(output, folder / "whole")
     assert json.loads((output / "finetune.json").read_text()) == never_stopped
-    # Without the option the old model is safe; with it the run goes on, however often it logs.
+    # Without the option the old model is safe; with it the run goes on.
     with pytest.raises(DataError, match="is not empty"):
         run(folder, "old", seed=3)
-    summary = run(folder, "old", **other, log_every=1)
+    summary = run(folder, "old", **other)
     assert (summary["first_step"], summary["seed"]) == (4, 3)
     assert json.loads((output / "finetune.json").read_text()) == summary
     assert load_finetuned(output).task.labels == ("bad", "good")
@@ -253,6 +253,11 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(folder, monkeypatch):
         run(folder, "begun", learning_rate=1e-3)
     with pytest.raises(DataError, match="digest of the rows was"):
         run(folder, "begun", limit=40)
+    # How often it logs may change; overwriting begins anew what was begun in another way.
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        stop_at(patch, 7, Killed())
+        run(folder, "begun", log_every=1)
+    assert run(folder, "begun", overwrite=True, epochs=1, max_steps=3)["first_step"] == 0
 
 
 def test_a_start_that_has_changed_is_refused(tmp_path):
@@ -263,11 +268,7 @@ def test_a_start_that_has_changed_is_refused(tmp_path):
     other = {"run": {"from": "start", START: "crc32:2"}, "rows": {}}
     with pytest.raises(DataError, match="digest of the start was 'crc32:1', now 'crc32:2'"):
         claim_run(output, other, overwrite=False)
-    (tmp_path / "out.unfinished/steps").mkdir()
-    claim_run(output, asked, overwrite=True)  # The same goes on.
-    assert (tmp_path / "out.unfinished/steps").exists()
-    claim_run(output, other, overwrite=True)  # Another begins anew.
-    assert not (tmp_path / "out.unfinished/steps").exists()
+    claim_run(output, other, overwrite=True)
     del asked["run"][START]
     (tmp_path / "out.unfinished/run.json").write_text(json.dumps(asked))
     claim_run(output, other, overwrite=False)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from kbert.config import BertConfig
@@ -39,16 +38,6 @@ def test_what_is_compiled_whole_has_no_clusters(monkeypatch):
     monkeypatch.setattr(tensorflow, "compile_whole_step", lambda: True)
     base = BertConfig.preset("base", 30522)
     assert not _pays_to_compile(rows(2000, 60), base, FinetuningSettings())
-
-
-def test_random_weights_are_not_the_checkpoints():
-    task = ClassificationTask(labels=("bad", "good"))
-    start = random_checkpoint(WORDS, task)
-    for from_random in (False, True):
-        models = _models(task, start, FinetuningSettings(), from_random)
-        tables = [m.get_layer("embedding").get_weights()[0] for m in (start.model, models.model)]
-        assert np.array_equal(*tables) == (not from_random)
-        assert models.output_layer == ("new" if from_random else "of the checkpoint")
 
 
 def test_an_output_layer_is_kept_where_it_reads_the_same():

@@ -30,15 +30,15 @@ def states_of(checkpoint, text):
 
 
 @functools.cache
-def encoder_with_states():
-    checkpoint = make("pretraining")
-    encoder = build_encoder(checkpoint.config, ("hidden_states",))
-    copy_weights(checkpoint.model, encoder)
+def encoder_with_states(model, config):
+    encoder = build_encoder(config, ("hidden_states",))
+    copy_weights(model, encoder)
     return encoder
 
 
 def states_of_ids(checkpoint, ids):
-    encoder, tokenizer = encoder_with_states(), checkpoint.tokenizer
+    encoder = encoder_with_states(checkpoint.model, checkpoint.config)
+    tokenizer = checkpoint.tokenizer
     row = np.array([[tokenizer.cls_id, *ids, tokenizer.sep_id]], "int32")
     inputs = {"token_ids": row, "segment_ids": 0 * row, "padding_mask": 0 * row + 1}
     return np.concatenate([numpy(state) for state in encoder(inputs)["hidden_states"]])

@@ -127,9 +127,8 @@ def test_what_cannot_be_judged(checkpoint):
 
 def test_a_sentence_without_a_piece_is_not_the_likeliest(checkpoint):
     """Nothing is masked in it, so that its score would be 0, above all others."""
-    pairs = [minimal_pairs.Pair("a1 a2 a3", "\u200b", "all", "all")]
     with pytest.raises(DataError, match="must have a piece at least. Received: '.u200b'"):
-        minimal_pairs.is_right(checkpoint, pairs)
+        judge(checkpoint, [Pair("a1 a2 a3", "\u200b")])
 
 
 def test_published_pairs(shared_data):

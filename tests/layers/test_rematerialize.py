@@ -11,21 +11,23 @@ from kbert.models import build_pretraining_model
 from kbert.pretraining.objectives.masked_lm_next_sentence import MaskedLMNextSentence
 
 
+def inputs_of(config):
+    inputs = {
+        "token_ids": np.random.default_rng(0).integers(5, config.vocabulary_size, (4, 8)),
+        "segment_ids": np.zeros((4, 8)),
+        "padding_mask": np.ones((4, 8)),
+        "mask_positions": np.tile([1, 3], (4, 1)),
+    }
+    return {name: array.astype("int32") for name, array in inputs.items()}
+
+
 def one_step(config, rematerialize, jit_step):
     """The weights after two steps with dropout."""
     keras.utils.set_random_seed(0)
     model = build_pretraining_model(config, rematerialize)
     trainer = engine().TrainingModel(model, MaskedLMNextSentence.sums, jit_step=jit_step, seed=3)
     trainer.compile(engine().Adam(0.01))
-    rng = np.random.default_rng(0)
-    inputs = {
-        "token_ids": rng.integers(5, config.vocabulary_size, (4, 8)),
-        "segment_ids": np.zeros((4, 8)),
-        "padding_mask": np.ones((4, 8)),
-        "mask_positions": np.tile([1, 3], (4, 1)),
-        "cls_positions": np.zeros((4, 1)),
-    }
-    inputs = {name: array.astype("int32") for name, array in inputs.items()}
+    inputs = inputs_of(config) | {"cls_positions": np.zeros((4, 1), "int32")}
     targets = {"masked_lm": np.full((4, 2), 7), "next_sentence": np.ones((4, 1), int)}
     weights = {name: np.full(t.shape, 1 / t.size, "float32") for name, t in targets.items()}
     batches = engine().as_dataset(lambda _: (inputs, targets, weights), 2)
@@ -50,13 +52,7 @@ def test_same_weights(tiny_config, jit_step, score):
 def test_gradients_in_plain_keras(tiny_config):
     """Where Keras keeps no states outside, and TensorFlow reads a variable when it needs it."""
     config = dataclasses.replace(tiny_config, dropout=0.3, attention_dropout=0.3)
-    inputs = {
-        "token_ids": np.random.default_rng(0).integers(5, config.vocabulary_size, (4, 8)),
-        "segment_ids": np.zeros((4, 8)),
-        "padding_mask": np.ones((4, 8)),
-        "mask_positions": np.tile([1, 3], (4, 1)),
-    }
-    inputs = {name: array.astype("int32") for name, array in inputs.items()}
+    inputs = inputs_of(config)
 
     def trained(rematerialize):
         keras.utils.set_random_seed(0)

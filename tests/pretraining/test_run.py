@@ -118,12 +118,13 @@ def test_curves(finished):
     assert [event.step for event in events.Tensors("watched/fill_mask")] == [6, 12]
 
 
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
 def test_a_damaged_newest_save_is_passed_over_and_the_end_is_the_same(
-    copy, finished, store, config, capsys
+    copy, finished, store, config, capsys, damage
 ):
     """Resumed at step 8 instead of 12: bit for bit the run that was never stopped."""
     newest = copy / "steps" / "00000012" / "training.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-9])
+    newest.write_bytes(newest.read_bytes()[:-9]) if damage == "truncated" else newest.unlink()
     summary = pretrain(store, copy, config, SETTINGS, SCHEDULE)
     assert summary["first_step"] == 8
     assert "00000012 cannot be resumed" in capsys.readouterr().out
@@ -239,6 +240,18 @@ def test_what_only_blocks_of_a_transformer_read_is_refused(tmp_path, store, conf
         pretrain(store, tmp_path / "run", lstm, settings)
 
 
+@uncompiled
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, store, config):
+    """With weights of 1e30 already the first loss is none."""
+    start = build_pretraining_model(config)
+    for weight in start.weights:
+        weight.assign(np.full(weight.shape, 1e30))
+    settings = dataclasses.replace(SETTINGS, num_steps=3)
+    with pytest.raises(TrainingError, match="of step 1 is (nan|inf).*last good checkpoint is none"):
+        pretrain(store, tmp_path / "run", config, settings, SCHEDULE, start=start)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
 def lost_of(start, run):
     """The weights that a run at a rate of nearly 0 has not kept of its start; others are equal."""
     after = weights(run)
@@ -249,15 +262,20 @@ def lost_of(start, run):
 
 
 @uncompiled
-def test_goes_on_with_a_fine_tuned_model(tmp_path, store, config, capsys):
-    """With its encoder: heads begin anew, and its output layer is left behind."""
+@pytest.mark.parametrize("output_layer", [None, "classifier"])
+def test_goes_on_with_an_encoder(tmp_path, store, config, capsys, output_layer):
+    """Heads begin anew, and the output layer of a fine-tuned model is left behind."""
     keras.utils.set_random_seed(5)
-    start = ClassificationTask(labels=("a", "b")).build_model(build_encoder(config))
+    start = build_encoder(config)
+    if output_layer:
+        start = ClassificationTask(labels=("a", "b")).build_model(start)
     pretrain(store, tmp_path / "run", config, STILL, SCHEDULE, start=start)
-    assert {path.split("/")[0] for path in lost_of(start, tmp_path / "run")} == {"classifier"}
+    lost = {path.split("/")[0] for path in lost_of(start, tmp_path / "run")}
+    assert lost == ({output_layer} if output_layer else set())
     out = capsys.readouterr().out
     assert "lacks it: masked_lm_bias, masked_lm_head, next_sentence_head." in out
-    assert "Not kept of the start, an output layer: classifier." in out
+    assert (f"Not kept of the start, an output layer: {output_layer}." in out) == bool(lost)
+    assert ("Not kept of the start" in out) == bool(lost)
 
 
 @uncompiled
