@@ -113,8 +113,7 @@ def finetune(
     if cluster().count > 1 and compiles_shapes():
         raise DataError("Fine-tuning on several workers needs KERAS_BACKEND=tensorflow.")
     with together(output), engine().gradients_forgotten():
-        with dtype_policy("float32"):  # Whatever a run before this one has left behind.
-            start = load_any(checkpoint)
+        start = load_start(checkpoint)
         rows = read_rows(
             task,
             start,
@@ -132,6 +131,12 @@ def finetune(
         start_of = pinned(checkpoint), read_source(checkpoint)
         plan = Plan(*start_of, choice, from_random, overwrite, silent=not verbose)
         return finetune_on(rows, start, output, settings, plan)
+
+
+def load_start(checkpoint: str | pathlib.Path) -> Checkpoint:
+    """The checkpoint in float32, whatever precision a run before this one has left behind."""
+    with dtype_policy("float32"):
+        return load_any(checkpoint)
 
 
 def finetune_on(

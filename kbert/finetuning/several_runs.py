@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbert.checkpoints.directory import FILES, Checkpoint, copy
-from kbert.checkpoints.formats import load_any
 from kbert.checkpoints.hubs import SOURCE, pinned, read_source
 from kbert.checkpoints.model_card import REPORT, SUMMARY
 from kbert.claim import unfinished
@@ -36,6 +35,7 @@ from kbert.finetuning.run import (
     digest_of_start,
     finetune_on,
     has_failed,
+    load_start,
 )
 from kbert.finetuning.settings import WITHOUT_EFFECT, EpochChoice, FinetuningSettings, Grid
 from kbert.finetuning.training import Plan
@@ -97,7 +97,7 @@ def finetune_several(
     choice = EpochChoice(checked_metric(task, metric), patience)
     output = check_output(output, checkpoint, overwrite or _is_report(output))
     with locked(output):
-        start = load_any(checkpoint)
+        start = load_start(checkpoint)
         rows = read_rows(task, start, train_path, seed=settings.seed, **which_rows)
         if not rows.validation:
             raise DataError(

@@ -1,6 +1,6 @@
 """One Transformer encoder block: two residual sums, as in BERT each normalised."""
 
-from itertools import product
+import itertools
 
 import keras
 
@@ -9,6 +9,8 @@ from kbert.layers.attention import MultiHeadSelfAttention
 from kbert.layers.dense import ACTIVATIONS, GATED, TokenDense, initializer
 from kbert.layers.dropout import Dropout
 from kbert.layers.heads import gather
+
+_PLACEMENTS = tuple(map("".join, itertools.product("abwn", repeat=2)))
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -55,7 +57,7 @@ class TransformerEncoderBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_choice("activation", activation, ACTIVATIONS)
-        check_choice("norm_placement", norm_placement, map("".join, product("abwn", repeat=2)))
+        check_choice("norm_placement", norm_placement, _PLACEMENTS)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout

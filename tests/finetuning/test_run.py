@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from kbert import evaluate, load
 from kbert.checkpoints.formats import load_finetuned
+from kbert.engine.precision import dtype_policy
 from kbert.errors import DataError
 from kbert.finetuning import training
 from kbert.finetuning.rows import read_rows, split_rows
+from kbert.finetuning.run import load_start
 from kbert.tasks.classification import ClassificationTask
 from tests.tiny_checkpoint import finetune_with, write_checkpoint, write_rows
 
@@ -49,6 +52,10 @@ def weights(path):
     return load(path).model.get_weights()
 
 
+def token_table(path):
+    return load(path).model.get_layer("embedding").get_weights()[0]
+
+
 @pytest.fixture(scope="module")
 def finished(folder):
     return run(folder, "finished", validation_path=folder / "dev.tsv")
@@ -80,6 +87,17 @@ def test_what_is_kept_scores_as_reported(folder, finished):
         assert scores[name] == pytest.approx(finished["scores"][name], abs=1e-5)
 
 
+def test_held_out_rows_cut_texts_and_a_rate_of_zero(folder):
+    task = ClassificationTask(sequence_length=6)
+    summary = run(folder, "still", task, epochs=1, learning_rate=0.0, limit=40, validation_share=0)
+    rows = (folder / "train.tsv").read_text().splitlines()[1:]
+    assert 0 < summary["train_rows_cut"] <= sum(len(row.split()) - 1 > 4 for row in rows)
+    assert (summary["train_rows"], summary["validation_rows"]) == (40, 0)
+    assert (summary["best_epoch"], summary["chosen_by"]) == (1, "last epoch")
+    # Nothing was learnt: the encoder is the one that it started from.
+    assert np.array_equal(token_table(folder / "start"), token_table(folder / "still"))
+
+
 def layer_weights(path, name):
     return load(path).model.get_layer(name).get_weights()
 
@@ -89,13 +107,7 @@ def same(one, other):
 
 
 def test_frozen_layers_stay_while_the_pooler_learns(folder):
-    """On texts that are cut, and without rows held out."""
-    task = ClassificationTask(sequence_length=6)
-    summary = run(folder, "frozen", task, epochs=1, limit=40, freeze_layers=1)
-    rows = (folder / "train.tsv").read_text().splitlines()[1:]
-    assert 0 < summary["train_rows_cut"] <= sum(len(row.split()) - 1 > 4 for row in rows)
-    assert (summary["train_rows"], summary["validation_rows"]) == (40, 0)
-    assert (summary["best_epoch"], summary["chosen_by"]) == (1, "last epoch")
+    run(folder, "frozen", epochs=1, limit=16, freeze_layers=1)
     for name, stays in (("embedding", True), ("block_0", True), ("pooler", False)):
         before, after = (
             layer_weights(folder / "start", name),
@@ -111,6 +123,21 @@ def test_layers_drawn_again_and_an_adversary_that_leaves_the_table(folder):
     for name, stays in (("embedding", True), ("block_0", False), ("pooler", False)):
         before, after = (layer_weights(folder / run, name) for run in ("start", "drawn"))
         assert same(before, after) == stays, name
+
+
+def test_random_weights_are_not_the_checkpoint(folder):
+    still = {"epochs": 1, "learning_rate": 0.0, "limit": 20, "validation_share": 0.2}
+    summary = run(folder, "random", from_random=True, **still)
+    assert (summary["train_rows"], summary["validation_rows"]) == (16, 4)
+    assert not np.allclose(token_table(folder / "start"), token_table(folder / "random"))
+
+
+def test_a_start_is_loaded_in_float32_whatever_run_came_before(folder):
+    """What the encoder itself fills in would be other words in 16 bits."""
+    with dtype_policy("mixed_bfloat16"):
+        blocks = load_start(folder / "start").model.layers
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert {layer.compute_dtype for layer in blocks if layer.weights} == {"float32"}
 
 
 @pytest.mark.slow

@@ -96,13 +96,14 @@ class RunReader:
             if "attention_dropout" in values:
                 share, _ = values["attention_dropout"]
                 config = dataclasses.replace(config, attention_dropout=share)
-            has, needs = list(self.store(store).vocabulary), self._vocabulary(start)
+            path, needs, options = self._reading(start)
+            has = list(self.store(store).vocabulary)
             if has != needs:
                 raise DataError(
                     f"the store {store} must have the {len(needs)} pieces of the model, in their "
                     f"order. Received: {len(has)} pieces, or others."
                 )
-            self.store(store).check_reading(*self._reading(start))
+            self.store(store).check_reading(path, needs, options)
         except (ValueError, DataError) as error:
             raise self.file.error(keys, str(error)) from error
         return self._checked(Pretraining(store, config, settings, schedule, start), keys)
@@ -111,17 +112,13 @@ class RunReader:
         """Raise `DataError` for a value in [pretraining] that nothing reads that goes on."""
         self._check_names(self.file.merged(("pretraining",)), _OF_CONTINUED)
 
-    def _vocabulary(self, start: Pretraining | pathlib.Path) -> list[str]:
-        if isinstance(start, Pretraining):
-            return list(self.store(start.store).vocabulary)
-        return list(load_vocabulary(current(start, "vocab.txt")))
-
     def _reading(self, start: Pretraining | pathlib.Path) -> tuple:
         """Whose tokenizer a model has, its vocabulary and its options."""
         if isinstance(start, Pretraining):
             store = self.store(start.store)
-            return start.store, store.vocabulary, store.tokenizer_options
-        return start, self._vocabulary(start), load_options(start).arguments()
+            return start.store, list(store.vocabulary), store.tokenizer_options
+        vocabulary = load_vocabulary(current(start, "vocab.txt"))
+        return start, list(vocabulary), load_options(start).arguments()
 
     def _run(self, values: Placed, keys: Keys) -> tuple[PretrainingSettings, Schedule]:
         values = self._with_teacher(values)
