@@ -1,12 +1,12 @@
-"""The text of the shipped encoders, as folders that `kbert prepare` reads.
+"""Text for small encoders, as folders that `kbert prepare` reads (docs/experiments.md).
 
-    KBERT_DATA=DATA python benchmarks/shipped_text.py TEXT
+    KBERT_DATA=DATA python benchmarks/pretraining_text.py TEXT
 
 Writes TEXT/en: extracts of English Wikipedia, 97 novels and the reviews that IMDb's classifiers are
 trained on; TEXT/zh: extracts of Chinese Wikipedia, and the texts of training rows and trial files
 (hotel, laptop and book reviews, questions to a bank, captions, dialogues, news, sentences of an
-inference set). Of all sets that shipped.py measures on, the rows that it measures on are left out;
-labels are.
+inference set). Labels are left out, and all rows that shipped.py measures on. The encoders that are
+shipped have seen none of the rows.
 """
 
 import json
