@@ -6,7 +6,7 @@ Writes TEXT/en: extracts of English Wikipedia, 97 novels and the reviews that IM
 trained on; TEXT/zh: extracts of Chinese Wikipedia, and the texts of training rows and trial files
 (hotel, laptop and book reviews, questions to a bank, captions, dialogues, news, sentences of an
 inference set). Labels are left out, and all rows that shipped.py measures on. The encoders that are
-shipped have seen none of the rows.
+shipped have seen no reviews and none of these rows.
 """
 
 import json
