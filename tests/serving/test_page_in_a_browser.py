@@ -339,8 +339,9 @@ def test_a_server_that_asks_for_a_token(browser, models):
     with serving(models, token="secret") as url:
         page = Page(browser, url)
         page.tab.goto(f"{url}/#model=classes&view=tokens&text=the+film")
-        for token in ("wrong", "secret"):
-            page.tab.wait_for_selector("text=The server asks for a token.")
+        asked = {"wrong": "The server asks for a token.", "secret": "The server refused this token."}
+        for token, question in asked.items():
+            page.tab.wait_for_selector(f"text={question}")
             page.tab.fill("#token", token)
             page.tab.click("text=Open")
         page.tab.wait_for_selector("#tokens")
