@@ -50,6 +50,11 @@ def test_every_setting_is_an_option():
         reinitialize=2,
         freeze_embeddings=True,
         freeze_layers=3,
+        accumulate=2,
+        max_steps=30,
+        schedule="slanted-triangular",
+        log_every=4,
+        save_every=6,
     )
     others = FinetuningSettings(
         adversary="pgd",
@@ -62,10 +67,14 @@ def test_every_setting_is_an_option():
         teacher=("one", "two"),
         teacher_share=0.9,
         teacher_temperature=3.0,
+        unfreeze_every=0.5,
     )
+    fields = dataclasses.fields(FinetuningSettings)
+    for field in fields:
+        assert any(getattr(s, field.name) != field.default for s in (given, others)), field.name
     for settings in (given, others):
         argv = []
-        for field in dataclasses.fields(settings):
+        for field in fields:
             value = getattr(settings, field.name)
             if value != field.default:
                 values = value if isinstance(value, tuple) else [] if value is True else [value]

@@ -16,7 +16,7 @@ from kbert.tasks.classification import ClassificationTask, TextExample
 from kbert.tasks.readers.labels import sort_labels
 from tests.tasks.rows import tokenizer, write
 
-DATA = Path(os.environ.get("KBERT_DATA", "../shared/data"))
+DATA = Path(os.environ.get("KBERT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PAIRS = ClassificationTask(second_column="second", labels=("no", "yes"))
 SINGLE = ClassificationTask(labels=("no", "yes"))
 
