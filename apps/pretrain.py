@@ -29,7 +29,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("store", help="token store that kbert prepare wrote")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
-        "--from", dest="start", metavar="CHECKPOINT", help="go on with a trained model instead"
+        "--from",
+        dest="start",
+        metavar="CHECKPOINT",
+        help="go on with a trained model instead; with --num-layers a deeper one that begins as it",
     )
     for settings in (NewModel, PretrainingSettings, Schedule):
         add_options(parser, settings)
@@ -44,7 +47,7 @@ def run(args: Namespace) -> None:
     settings, schedule = from_options(PretrainingSettings, args), from_options(Schedule, args)
     new = from_options(NewModel, args)
     if args.start is not None:
-        for name in sorted(given_options(NewModel, args).keys() - {"dropout"}):
+        for name in sorted(given_options(NewModel, args).keys() - {"dropout", "num_layers"}):
             raise UsageError(f"{option_name(name)} is not allowed with --from, which has one.")
     from kbert.checkpoints.hubs import write_source
     from kbert.corpus.store import TokenStore

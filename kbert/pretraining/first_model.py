@@ -10,6 +10,7 @@ from kbert.corpus.store import TokenStore
 from kbert.engine.backend import engine
 from kbert.errors import DataError
 from kbert.model_settings import NewModel
+from kbert.pretraining.growth import deepened
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +26,8 @@ def first_model(
     """The configuration of the model, and the trained model of the checkpoint `start`, if any.
 
     `direction` is what an objective needs; None for nothing. `sizes` are fields in which a new
-    model's BertConfig is not the preset's.
+    model's BertConfig is not the preset's. A trained model gets the blocks that `new` has beyond
+    its own (`deepened`).
 
     Raises `DataError` for a checkpoint of another vocabulary, and for what no model can be.
     """
@@ -36,6 +38,8 @@ def first_model(
     model, tokenizer, config, _ = load_any(start)
     store.check_reading(start, tokenizer.vocabulary, tokenizer.options)
     _tell_of_direction(start, config.direction, direction)
+    if new.num_layers is not None:
+        model, config = deepened(model, config, new.num_layers)
     return trained_further(config, new, direction), model
 
 

@@ -339,9 +339,8 @@ def test_a_server_that_asks_for_a_token(browser, models):
     with serving(models, token="secret") as url:
         page = Page(browser, url)
         page.tab.goto(f"{url}/#model=classes&view=tokens&text=the+film")
-        asked = {"wrong": "The server asks for a token.", "secret": "The server refused this token."}
-        for token, question in asked.items():
-            page.tab.wait_for_selector(f"text={question}")
+        for token, said in {"wrong": "asks for a token.", "secret": "refused this token."}.items():
+            page.tab.wait_for_selector(f"text=The server {said}")
             page.tab.fill("#token", token)
             page.tab.click("text=Open")
         page.tab.wait_for_selector("#tokens")
