@@ -5,6 +5,9 @@
 Held-out masked accuracy is of rows of 128 tokens, where the sentences around help; a user of `kbert
 fill-mask` writes one sentence. Here one piece, drawn at random, is masked in each of 2,000 held-out
 sentences of 8 to 24 pieces: how often is it the first guess, or one of three?
+
+And how often with the whole sentence beside it, as the second text? What that gains is found by
+attention to the same words elsewhere, which a model needs to compare two texts.
 """
 
 import argparse
@@ -30,33 +33,37 @@ def draw_sentences(store: TokenStore, count: int) -> list[np.ndarray]:
     return [np.array(split.tokens[start:end]) for start, end in spans]
 
 
-def ranks(checkpoint, sentences: list[np.ndarray]) -> np.ndarray:
-    """How many pieces are likelier than the right one, (sentences,)."""
+def ranks(checkpoint, sentences: list[np.ndarray], beside: bool) -> np.ndarray:
+    """How many pieces are likelier than the right one, (sentences,).
+
+    `beside`: with the whole sentence as second text.
+    """
     tokenizer, draws = checkpoint.tokenizer, np.random.default_rng(1)
-    length, found = LONGEST + num_special_tokens(pair=False), []
+    length, found = (1 + beside) * LONGEST + num_special_tokens(pair=beside), []
     for first in range(0, len(sentences), BATCH_SIZE):
         some = sentences[first : first + BATCH_SIZE]
-        packed = [
-            pack_segments(sentence, None, length, tokenizer.cls_id, tokenizer.sep_id)[0]
-            for sentence in some
-        ]
-        token_ids = pad_rows(packed, length, tokenizer.pad_id)
-        padding_mask = pad_rows([np.ones_like(row) for row in packed], length)
+        ids, segments = zip(
+            *(
+                pack_segments(s, s if beside else None, length, tokenizer.cls_id, tokenizer.sep_id)
+                for s in some
+            ),
+            strict=True,
+        )
+        token_ids = pad_rows(ids, length, tokenizer.pad_id)
         lengths = np.array([len(sentence) for sentence in some])
         masked = 1 + (draws.random(len(some)) * lengths).astype("int32")  # behind [CLS]
         rows = np.arange(len(some))
         right = token_ids[rows, masked]
         token_ids[rows, masked] = tokenizer.mask_id
-        logits = checkpoint.model(
-            {
-                "token_ids": token_ids,
-                "segment_ids": np.zeros_like(token_ids),
-                "padding_mask": padding_mask,
-                "mask_positions": masked[:, None],
-                "cls_positions": np.zeros((len(some), 1), "int32"),
-            },
-            training=False,
-        )["masked_lm"]
+        inputs = {
+            "token_ids": token_ids,
+            "segment_ids": pad_rows(segments, length),
+            "padding_mask": pad_rows([np.ones_like(row) for row in ids], length),
+            "mask_positions": masked[:, None],
+            "cls_positions": np.zeros((len(some), 1), "int32"),
+        }
+        read = {tensor.name: inputs[tensor.name] for tensor in checkpoint.model.inputs}
+        logits = checkpoint.model(read, training=False)["masked_lm"]
         scores = ops.convert_to_numpy(logits)[:, 0]  # (sentences, vocabulary)
         found.append((scores > scores[rows, right][:, None]).sum(axis=1))
     return np.concatenate(found)
@@ -73,11 +80,13 @@ def main() -> None:
     store, checkpoint = TokenStore(args.store), load(args.checkpoint)
     if checkpoint.tokenizer.vocabulary != store.vocabulary:
         raise SystemExit("The checkpoint and the store must have the same vocabulary.")
-    found = ranks(checkpoint, draw_sentences(store, args.sentences))
-    print(
-        f"{len(found)} sentences: first {(found < 1).mean():.1%}, "
-        f"of the first three {(found < 3).mean():.1%}"
-    )
+    sentences = draw_sentences(store, args.sentences)
+    for form, beside in (("alone", False), ("beside the whole one", True)):
+        found = ranks(checkpoint, sentences, beside)
+        print(
+            f"{len(found)} sentences {form}: first {(found < 1).mean():.1%}, "
+            f"of the first three {(found < 3).mean():.1%}"
+        )
 
 
 if __name__ == "__main__":
