@@ -196,6 +196,8 @@ def test_what_cannot_be_answered_is_said(client, path, body, status, sentence):
     found = client.post(path, content=body)
     assert found.status_code == status
     assert sentence in found.json()["error"]
+    if status == 405:
+        assert "GET" in found.headers["Allow"].split(", ")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +267,9 @@ def test_a_token_is_asked_for():
     with TestClient(application(models, token="secret")) as client:
         refused = client.get("/v1/models/topics")
         assert refused.status_code == 401 and refused.headers["WWW-Authenticate"] == "Bearer"
+        for wrong in ("Bearer Secret", "Bearer secret2", "Bearer", "Basic secret", "secret"):
+            refused = client.get("/v1/models/topics", headers={"Authorization": wrong})
+            assert refused.status_code == 401
         assert client.get("/healthz").status_code == 200
         allowed = {"Authorization": "Bearer secret"}
         assert client.get("/v1/models/topics", headers=allowed).status_code == 200

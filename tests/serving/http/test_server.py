@@ -293,3 +293,14 @@ def test_a_page_of_another_site_does_not_reach_the_loopback_interface():
 def test_the_names_of_a_server(host, allowed, expected):
     with listening(ServerSettings(host=host, port=0)) as listener:
         assert hosts_of(listener, allowed) == expected
+
+
+def test_more_connections_than_are_allowed_are_told_so():
+    """The first one waits for its answer, and gets it."""
+    with served(max_connections=2) as (_, url), connection(url) as first:
+        first.sendall(request(b'{"instances": ["2"]}'))
+        time.sleep(0.5)
+        with connection(url) as second:
+            second.sendall(request())
+            assert second.recv(100).startswith(b"HTTP/1.1 503 ")
+        assert first.recv(100).startswith(b"HTTP/1.1 200 ")
