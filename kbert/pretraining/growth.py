@@ -35,7 +35,7 @@ def deepened(
     """
     if config.architecture != "transformer":
         raise DataError(
-            f"Blocks can be repeated in a Transformer. Received: a model of the architecture "
+            "Blocks can be repeated in a Transformer. Received: a model of the architecture "
             f"{config.architecture}."
         )
     depth = config.num_layers
